@@ -1,0 +1,1 @@
+//! Portcullis judges what a change to a Kubernetes cluster does to its network, and says why it refuses.
