@@ -1,0 +1,250 @@
+//! Canonical sets of integers as sorted, non-touching closed intervals.
+//!
+//! One representation serves ports, IPv4 and IPv6 addresses. Because the form is canonical, `==` is set equality.
+
+use std::fmt::Debug;
+
+/// An integer that can bound an interval.
+pub trait Bound: Copy + Ord + Debug {
+    /// Smallest value of the universe.
+    const MIN: Self;
+    /// Largest value of the universe.
+    const MAX: Self;
+    /// The next value, or `None` at the end of the universe.
+    fn succ(self) -> Option<Self>;
+    /// The previous value, or `None` at the start of the universe.
+    fn pred(self) -> Option<Self>;
+    /// Number of values in `lo..=hi`, saturating at `u128::MAX`.
+    fn span(lo: Self, hi: Self) -> u128;
+}
+
+macro_rules! bound {
+    ($t:ty, $min:expr) => {
+        impl Bound for $t {
+            const MIN: Self = $min;
+            const MAX: Self = <$t>::MAX;
+            fn succ(self) -> Option<Self> {
+                self.checked_add(1)
+            }
+            fn pred(self) -> Option<Self> {
+                if self <= Self::MIN { None } else { self.checked_sub(1) }
+            }
+            fn span(lo: Self, hi: Self) -> u128 {
+                (u128::from(hi) - u128::from(lo)).saturating_add(1)
+            }
+        }
+    };
+}
+// Port 0 is not a port that a policy can name (API validation: 1-65535).
+bound!(u16, 1);
+bound!(u32, 0);
+bound!(u128, 0);
+
+/// A set of integers. Sorted, non-empty, non-touching closed intervals.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IntervalSet<T> {
+    spans: Vec<(T, T)>,
+}
+
+impl<T> Default for IntervalSet<T> {
+    fn default() -> Self {
+        Self { spans: Vec::new() }
+    }
+}
+
+impl<T: Bound> IntervalSet<T> {
+    /// The empty set.
+    pub const fn empty() -> Self {
+        Self { spans: Vec::new() }
+    }
+
+    /// Every value of the universe.
+    pub fn full() -> Self {
+        Self { spans: vec![(T::MIN, T::MAX)] }
+    }
+
+    /// `lo..=hi`, empty when `hi < lo`.
+    pub fn range(lo: T, hi: T) -> Self {
+        let lo = lo.max(T::MIN);
+        Self { spans: if lo <= hi { vec![(lo, hi)] } else { Vec::new() } }
+    }
+
+    /// The union of many ranges in any order, in one sort.
+    pub fn from_ranges(ranges: impl IntoIterator<Item = (T, T)>) -> Self {
+        let mut spans: Vec<(T, T)> =
+            ranges.into_iter().map(|(lo, hi)| (lo.max(T::MIN), hi)).filter(|(lo, hi)| lo <= hi).collect();
+        spans.sort_unstable();
+        Self { spans: merge(spans) }
+    }
+
+    /// The intervals in ascending order.
+    pub fn ranges(&self) -> &[(T, T)] {
+        &self.spans
+    }
+
+    /// Whether nothing is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Whether every value of the universe is in the set.
+    pub fn is_full(&self) -> bool {
+        self.spans == [(T::MIN, T::MAX)]
+    }
+
+    /// Number of values, saturating.
+    pub fn count(&self) -> u128 {
+        self.spans.iter().fold(0, |n, &(lo, hi)| n.saturating_add(T::span(lo, hi)))
+    }
+
+    /// Whether the value is in the set.
+    pub fn contains(&self, value: T) -> bool {
+        let after = self.spans.partition_point(|&(lo, _)| lo <= value);
+        after.checked_sub(1).and_then(|i| self.spans.get(i)).is_some_and(|&(_, hi)| value <= hi)
+    }
+
+    /// Values in either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        if self.is_empty() || other.is_full() {
+            return other.clone();
+        }
+        if other.is_empty() || self.is_full() {
+            return self.clone();
+        }
+        let mut spans = Vec::with_capacity(self.spans.len() + other.spans.len());
+        spans.extend_from_slice(&self.spans);
+        spans.extend_from_slice(&other.spans);
+        spans.sort_unstable();
+        Self { spans: merge(spans) }
+    }
+
+    /// Values in both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut spans = Vec::new();
+        let (mut left, mut right) = (self.spans.iter(), other.spans.iter());
+        let (mut a, mut b) = (left.next(), right.next());
+        while let (Some(&(alo, ahi)), Some(&(blo, bhi))) = (a, b) {
+            let (lo, hi) = (alo.max(blo), ahi.min(bhi));
+            if lo <= hi {
+                spans.push((lo, hi));
+            }
+            if ahi < bhi {
+                a = left.next();
+            } else {
+                b = right.next();
+            }
+        }
+        Self { spans }
+    }
+
+    /// Values of the universe that are not in the set.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        let mut spans = Vec::with_capacity(self.spans.len() + 1);
+        let mut from = Some(T::MIN);
+        for &(lo, hi) in &self.spans {
+            if let (Some(start), Some(end)) = (from, lo.pred())
+                && start <= end
+            {
+                spans.push((start, end));
+            }
+            from = hi.succ();
+        }
+        if let Some(start) = from {
+            spans.push((start, T::MAX));
+        }
+        Self { spans }
+    }
+
+    /// Values of this set that are not in the other.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        if other.is_empty() || self.is_empty() {
+            return self.clone();
+        }
+        self.intersection(&other.complement())
+    }
+
+    /// Whether every value of this set is in the other.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.spans.iter().all(|&(lo, hi)| {
+            let after = other.spans.partition_point(|&(start, _)| start <= lo);
+            after.checked_sub(1).and_then(|i| other.spans.get(i)).is_some_and(|&(_, end)| hi <= end)
+        })
+    }
+
+    /// Whether the sets share a value.
+    pub fn intersects(&self, other: &Self) -> bool {
+        !self.intersection(other).is_empty()
+    }
+}
+
+fn merge<T: Bound>(sorted: Vec<(T, T)>) -> Vec<(T, T)> {
+    let mut out: Vec<(T, T)> = Vec::with_capacity(sorted.len());
+    for (lo, hi) in sorted {
+        match out.last_mut() {
+            Some(last) if last.1.succ().is_none_or(|next| lo <= next) => last.1 = last.1.max(hi),
+            _ => out.push((lo, hi)),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// The oracle: a small universe member by member. Only values below 64 are generated.
+    fn members(set: &IntervalSet<u32>) -> BTreeSet<u32> {
+        (0..70).filter(|v| set.contains(*v)).collect()
+    }
+
+    fn sets() -> impl Strategy<Value = IntervalSet<u32>> {
+        proptest::collection::vec((0u32..64, 0u32..64), 0..6).prop_map(IntervalSet::from_ranges)
+    }
+
+    fn is_canonical(set: &IntervalSet<u32>) -> bool {
+        set.ranges().iter().all(|(lo, hi)| lo <= hi)
+            && set.ranges().windows(2).all(|w| u64::from(w[0].1) + 1 < u64::from(w[1].0))
+    }
+
+    proptest! {
+        #[test]
+        fn operations_agree_with_brute_force(a in sets(), b in sets()) {
+            let (ma, mb) = (members(&a), members(&b));
+            prop_assert_eq!(members(&a.union(&b)), ma.union(&mb).copied().collect());
+            prop_assert_eq!(members(&a.intersection(&b)), ma.intersection(&mb).copied().collect());
+            prop_assert_eq!(members(&a.difference(&b)), ma.difference(&mb).copied().collect());
+            prop_assert_eq!(a.is_subset(&b), ma.is_subset(&mb));
+            prop_assert_eq!(a.intersects(&b), !ma.is_disjoint(&mb));
+            prop_assert_eq!(a.count(), ma.len() as u128);
+            prop_assert_eq!(a == b, ma == mb);
+            for set in [a.union(&b), a.intersection(&b), a.difference(&b), a.complement()] {
+                prop_assert!(is_canonical(&set));
+            }
+        }
+
+        #[test]
+        fn complement_obeys_its_laws(a in sets(), b in sets()) {
+            prop_assert_eq!(a.complement().complement(), a.clone());
+            prop_assert!(a.union(&a.complement()).is_full());
+            prop_assert!(a.intersection(&a.complement()).is_empty());
+            prop_assert_eq!(a.union(&b).complement(), a.complement().intersection(&b.complement()));
+        }
+    }
+
+    #[test]
+    fn touches_both_ends_of_the_universe() {
+        let low = IntervalSet::range(0u128, 9);
+        let high = IntervalSet::range(10, u128::MAX);
+        assert!(low.union(&high).is_full());
+        assert_eq!(high.complement(), low);
+        assert_eq!(IntervalSet::<u128>::full().count(), u128::MAX);
+        assert!(IntervalSet::<u16>::full().complement().is_empty());
+        assert!(!IntervalSet::<u16>::full().contains(0), "port 0 is outside the universe");
+    }
+}

@@ -1,0 +1,28 @@
+//! CNI-neutral terms in which every other room thinks: sets of addresses and ports, labels and selectors,
+//! peers, policies in tiers, pods and the objects they came from. Pure values: no clock, no I/O, no Kubernetes types.
+
+pub mod house;
+pub mod interval;
+pub mod ipset;
+pub mod labels;
+pub mod object;
+pub mod origin;
+pub mod peer;
+pub mod pod;
+pub mod policy;
+pub mod ports;
+pub mod selector;
+
+pub use interval::IntervalSet;
+pub use ipset::IpSet;
+pub use labels::Labels;
+pub use object::{Change, Namespace, Object, Operation, PolicyObject, Unread};
+pub use origin::{FieldPath, ObjectRef};
+pub use peer::{AddressScope, NamespaceScope, Peer, PodPeer};
+pub use pod::{DnsPolicy, NamedPort, PodSpec, Workload};
+pub use policy::{Action, Direction, Policy, Rule, Subject, Tier, TierSemantics};
+pub use ports::{PortMatch, PortSet, Protocol};
+pub use selector::Selector;
+
+/// Shared immutable text: names and label values repeat across thousands of objects.
+pub type Str = std::sync::Arc<str>;

@@ -1,0 +1,443 @@
+//! Boolean expressions over labels: Kubernetes label selectors, and everything that Cilium and Calico add to them.
+//!
+//! Besides matching, a selector can be *solved*: which labels would match, or escape, a set of selectors? That is how
+//! "every pod of the namespace, with whatever labels" is decided exactly and not by looking for `podSelector: {}`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Str;
+use super::labels::Labels;
+
+/// Pseudo label: the pod's service account name.
+pub const SERVICE_ACCOUNT_KEY: &str = "@serviceaccount";
+/// Pseudo label prefix: the labels of the pod's namespace.
+pub const NAMESPACE_LABEL_PREFIX: &str = "@namespace/";
+
+/// Something that has a value for some keys.
+pub trait Lookup {
+    /// The value of the key, if the key is there.
+    fn value(&self, key: &str) -> Option<&str>;
+}
+
+impl Lookup for Labels {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.get(key).map(|v| &**v)
+    }
+}
+
+/// A test of one key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Test {
+    /// The key is present.
+    Exists,
+    /// The key is present with one of these values (sorted).
+    In(Vec<Str>),
+    /// The value contains the text.
+    Contains(Str),
+    /// The value starts with the text.
+    StartsWith(Str),
+    /// The value ends with the text.
+    EndsWith(Str),
+}
+
+impl Test {
+    fn holds(&self, value: Option<&str>) -> bool {
+        let Some(value) = value else { return false };
+        match self {
+            Self::Exists => true,
+            Self::In(values) => values.iter().any(|v| &**v == value),
+            Self::Contains(text) => value.contains(&**text),
+            Self::StartsWith(text) => value.starts_with(&**text),
+            Self::EndsWith(text) => value.ends_with(&**text),
+        }
+    }
+}
+
+/// A selector. `NotIn` and `DoesNotExist` are negations, so that they match when the key is missing (semantics 2.1.11).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Selector {
+    /// Matches if the key passes the test.
+    Key(Str, Test),
+    /// Matches if the inner one does not.
+    Not(Box<Selector>),
+    /// Matches if all do; the empty conjunction matches everything.
+    And(Vec<Selector>),
+    /// Matches if one does; the empty disjunction matches nothing.
+    Or(Vec<Selector>),
+}
+
+impl Selector {
+    /// Matches everything.
+    pub const fn everything() -> Self {
+        Self::And(Vec::new())
+    }
+
+    /// Matches nothing.
+    pub const fn nothing() -> Self {
+        Self::Or(Vec::new())
+    }
+
+    /// `key` has this value.
+    pub fn equals(key: impl Into<Str>, value: impl Into<Str>) -> Self {
+        Self::Key(key.into(), Test::In(vec![value.into()]))
+    }
+
+    /// `key` has one of these values.
+    pub fn is_in<V: Into<Str>>(key: impl Into<Str>, values: impl IntoIterator<Item = V>) -> Self {
+        let mut values: Vec<Str> = values.into_iter().map(Into::into).collect();
+        values.sort();
+        values.dedup();
+        Self::Key(key.into(), Test::In(values))
+    }
+
+    /// `key` is present.
+    pub fn exists(key: impl Into<Str>) -> Self {
+        Self::Key(key.into(), Test::Exists)
+    }
+
+    /// The opposite of a selector.
+    #[must_use]
+    pub fn negate(self) -> Self {
+        match self {
+            Self::Not(inner) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
+    /// All of these. One alone stays as it is.
+    pub fn all(mut parts: Vec<Self>) -> Self {
+        match (parts.len(), parts.pop()) {
+            (1, Some(only)) => only,
+            (_, Some(last)) => {
+                parts.push(last);
+                Self::And(parts)
+            }
+            (_, None) => Self::everything(),
+        }
+    }
+
+    /// Whether it is written as matching everything. See [`Selector::matches_everything`] for the exact question.
+    pub fn is_everything(&self) -> bool {
+        matches!(self, Self::And(parts) if parts.is_empty())
+    }
+
+    /// Whether these labels match.
+    pub fn matches(&self, labels: &(impl Lookup + ?Sized)) -> bool {
+        match self {
+            Self::Key(key, test) => test.holds(labels.value(key)),
+            Self::Not(inner) => !inner.matches(labels),
+            Self::And(parts) => parts.iter().all(|p| p.matches(labels)),
+            Self::Or(parts) => parts.iter().any(|p| p.matches(labels)),
+        }
+    }
+
+    /// Whether every label set matches, whatever way it is written.
+    pub fn matches_everything(&self) -> bool {
+        self.is_everything() || escaping(&[self]) == Escape::Impossible
+    }
+
+    /// The smallest labels found that match, or `None` if nothing can match (or the search gave up).
+    pub fn representative(&self) -> Option<Labels> {
+        let negated = Self::Not(Box::new(self.clone()));
+        match escaping(&[&negated]) {
+            Escape::By(labels) => Some(labels),
+            Escape::Impossible | Escape::Unknown => None,
+        }
+    }
+
+    /// The value that the selector demands for the key, when it demands exactly one at the top level.
+    pub fn required_value(&self, key: &str) -> Option<&Str> {
+        match self {
+            Self::Key(k, Test::In(values)) if &**k == key && values.len() == 1 => values.first(),
+            Self::And(parts) => parts.iter().find_map(|p| p.required_value(key)),
+            _ => None,
+        }
+    }
+
+    fn visit<'a>(&'a self, f: &mut impl FnMut(&'a Str, &'a Test)) {
+        match self {
+            Self::Key(key, test) => f(key, test),
+            Self::Not(inner) => inner.visit(f),
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.visit(f)),
+        }
+    }
+
+    /// The keys it mentions, each once, sorted.
+    pub fn keys(&self) -> Vec<Str> {
+        let mut keys = Vec::new();
+        self.visit(&mut |key, _| keys.push(key.clone()));
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Three-valued: `None` while keys that matter are not assigned yet.
+    fn decide(&self, known: &BTreeMap<&str, Option<&str>>) -> Option<bool> {
+        match self {
+            Self::Key(key, test) => known.get(&**key).map(|value| test.holds(*value)),
+            Self::Not(inner) => inner.decide(known).map(|b| !b),
+            Self::And(parts) => fold(parts, known, false),
+            Self::Or(parts) => fold(parts, known, true),
+        }
+    }
+
+    fn undecided_key<'a>(&'a self, known: &BTreeMap<&str, Option<&str>>) -> Option<&'a str> {
+        match self {
+            Self::Key(key, _) => (!known.contains_key(&**key)).then_some(&**key),
+            Self::Not(inner) => inner.undecided_key(known),
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter().filter(|p| p.decide(known).is_none()).find_map(|p| p.undecided_key(known))
+            }
+        }
+    }
+}
+
+/// `absorbing` is the value that decides the whole: false for a conjunction, true for a disjunction.
+fn fold(parts: &[Selector], known: &BTreeMap<&str, Option<&str>>, absorbing: bool) -> Option<bool> {
+    let mut result = Some(!absorbing);
+    for part in parts {
+        match part.decide(known) {
+            Some(value) if value == absorbing => return Some(absorbing),
+            Some(_) => {}
+            None => result = None,
+        }
+    }
+    result
+}
+
+/// Whether some labels escape a set of selectors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// Every label set is matched by at least one selector.
+    Impossible,
+    /// These labels are matched by none.
+    By(Labels),
+    /// The search would take too long; callers take the safe side.
+    Unknown,
+}
+
+/// Assignments tried before the search gives up. A dozen keys fit; real clusters use two or three.
+const SEARCH_BUDGET: usize = 20_000;
+
+/// Looks for labels that none of the selectors match. Exact for Kubernetes selectors: a key only ever matters through
+/// the values that are named, any other value, and its absence, and all of these are tried.
+pub fn escaping(selectors: &[&Selector]) -> Escape {
+    // The common case costs no allocation.
+    if selectors.iter().any(|s| s.is_everything()) {
+        return Escape::Impossible;
+    }
+    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut partial_text = false;
+    for selector in selectors {
+        selector.visit(&mut |key, test| {
+            let named = values.entry(key).or_default();
+            match test {
+                Test::Exists => {}
+                Test::In(list) => named.extend(list.iter().map(|v| &**v)),
+                Test::Contains(text) | Test::StartsWith(text) | Test::EndsWith(text) => {
+                    partial_text = true;
+                    named.push(text);
+                }
+            }
+        });
+    }
+    for named in values.values_mut() {
+        named.sort_unstable();
+        named.dedup();
+    }
+    let mut budget = SEARCH_BUDGET;
+    match search(selectors, &values, &mut BTreeMap::new(), &mut budget) {
+        Found::Labels(labels) => Escape::By(labels),
+        // Parts of values are not exhausted by the texts that are named, so "none found" proves nothing there.
+        Found::None if partial_text => Escape::Unknown,
+        Found::None => Escape::Impossible,
+        Found::GaveUp => Escape::Unknown,
+    }
+}
+
+enum Found {
+    Labels(Labels),
+    None,
+    GaveUp,
+}
+
+/// Stands for every value that no selector names.
+const FRESH: [&str; 3] = ["any-other-value", "portcullis-other", "zz-other-zz"];
+
+fn search<'a>(
+    selectors: &[&'a Selector],
+    values: &BTreeMap<&str, Vec<&'a str>>,
+    known: &mut BTreeMap<&'a str, Option<&'a str>>,
+    budget: &mut usize,
+) -> Found {
+    if *budget == 0 {
+        return Found::GaveUp;
+    }
+    *budget -= 1;
+    let mut open = None;
+    for selector in selectors {
+        match selector.decide(known) {
+            Some(true) => return Found::None,
+            Some(false) => {}
+            None => open = open.or_else(|| selector.undecided_key(known)),
+        }
+    }
+    let Some(key) = open else {
+        return Found::Labels(Labels::new(known.iter().filter_map(|(k, v)| v.map(|v| (*k, v)))));
+    };
+    let named = values.get(key).map_or(&[][..], Vec::as_slice);
+    let fresh = FRESH.into_iter().find(|f| !named.contains(f)).unwrap_or("portcullis-other-value");
+    let choices = std::iter::once(None).chain(named.iter().copied().map(Some)).chain([Some(fresh)]);
+    for choice in choices {
+        known.insert(key, choice);
+        match search(selectors, values, known, budget) {
+            Found::None => {}
+            done => return done,
+        }
+    }
+    known.remove(key);
+    Found::None
+}
+
+impl fmt::Display for Selector {
+    /// The `kubectl -l` notation where there is one: `app=web,tier in (a,b),!legacy`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key, test) => match test {
+                Test::Exists => write!(f, "{key}"),
+                Test::In(values) if values.len() == 1 => write!(f, "{key}={}", values.join(",")),
+                Test::In(values) => write!(f, "{key} in ({})", values.join(",")),
+                Test::Contains(text) => write!(f, "{key} contains \"{text}\""),
+                Test::StartsWith(text) => write!(f, "{key} starts with \"{text}\""),
+                Test::EndsWith(text) => write!(f, "{key} ends with \"{text}\""),
+            },
+            Self::Not(inner) => match &**inner {
+                Self::Key(key, Test::Exists) => write!(f, "!{key}"),
+                Self::Key(key, Test::In(values)) if values.len() == 1 => write!(f, "{key}!={}", values.join(",")),
+                Self::Key(key, Test::In(values)) => write!(f, "{key} notin ({})", values.join(",")),
+                other => write!(f, "!({other})"),
+            },
+            Self::And(parts) if parts.is_empty() => f.write_str("everything"),
+            Self::Or(parts) if parts.is_empty() => f.write_str("nothing"),
+            Self::And(parts) => join(f, parts, ","),
+            Self::Or(parts) => join(f, parts, " || "),
+        }
+    }
+}
+
+fn join(f: &mut fmt::Formatter<'_>, parts: &[Selector], between: &str) -> fmt::Result {
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            f.write_str(between)?;
+        }
+        match part {
+            Selector::And(inner) | Selector::Or(inner) if inner.len() > 1 => write!(f, "({part})")?,
+            _ => write!(f, "{part}")?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn all_four_operators_on_present_and_missing_keys() {
+        // semantics 2.1.11
+        let (present, missing) = (Labels::new([("app", "web")]), Labels::default());
+        let is_in = Selector::is_in("app", ["web", "api"]);
+        assert!(is_in.matches(&present) && !is_in.matches(&missing));
+        let not_in = Selector::is_in("app", ["api"]).negate();
+        assert!(not_in.matches(&present) && not_in.matches(&missing));
+        let exists = Selector::exists("app");
+        assert!(exists.matches(&present) && !exists.matches(&missing));
+        let absent = Selector::exists("app").negate();
+        assert!(!absent.matches(&present) && absent.matches(&missing));
+    }
+
+    #[test]
+    fn everything_can_be_written_in_many_ways() {
+        assert!(Selector::everything().matches_everything());
+        let (has, lacks) = (Selector::exists("app"), Selector::exists("app").negate());
+        assert!(!has.matches_everything() && !lacks.matches_everything());
+        assert_eq!(escaping(&[&has, &lacks]), Escape::Impossible);
+        // Unlikely labels do not make a selector universal.
+        assert!(!Selector::exists("no-such-label").negate().matches_everything());
+    }
+
+    #[test]
+    fn finds_who_escapes() {
+        let web = Selector::equals("app", "web");
+        let others = Selector::all(vec![Selector::exists("app"), Selector::equals("app", "web").negate()]);
+        assert_eq!(escaping(&[&web, &others]), Escape::By(Labels::default()), "pods without the label");
+        let unlabelled = Selector::exists("app").negate();
+        assert_eq!(escaping(&[&web, &unlabelled]), Escape::By(Labels::new([("app", "any-other-value")])));
+    }
+
+    #[test]
+    fn shows_the_kubectl_notation() {
+        let all = Selector::all(vec![
+            Selector::equals("app", "web"),
+            Selector::is_in("tier", ["b", "a"]),
+            Selector::exists("legacy").negate(),
+            Selector::is_in("env", ["prod"]).negate(),
+        ]);
+        assert_eq!(all.to_string(), "app=web,tier in (a,b),!legacy,env!=prod");
+    }
+
+    fn selectors() -> impl Strategy<Value = Selector> {
+        let key = prop_oneof![Just("a"), Just("b"), Just("c")];
+        let leaf = prop_oneof![
+            key.clone().prop_map(Selector::exists),
+            (key, proptest::collection::vec(prop_oneof![Just("1"), Just("2")], 1..3))
+                .prop_map(|(k, v)| Selector::is_in(k, v)),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(Selector::negate),
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Selector::And),
+                proptest::collection::vec(inner, 0..3).prop_map(Selector::Or),
+            ]
+        })
+    }
+
+    /// Every label set over the generated keys, with one value that no selector names.
+    fn universe() -> Vec<Labels> {
+        let choices = [None, Some("1"), Some("2"), Some("3")];
+        let mut all = Vec::new();
+        for a in choices {
+            for b in choices {
+                for c in choices {
+                    let pairs = [("a", a), ("b", b), ("c", c)];
+                    all.push(Labels::new(pairs.into_iter().filter_map(|(k, v)| v.map(|v| (k, v)))));
+                }
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn escape_agrees_with_brute_force(list in proptest::collection::vec(selectors(), 1..4)) {
+            let refs: Vec<&Selector> = list.iter().collect();
+            let brute = universe().into_iter().any(|labels| list.iter().all(|s| !s.matches(&labels)));
+            match escaping(&refs) {
+                Escape::By(labels) => prop_assert!(list.iter().all(|s| !s.matches(&labels))),
+                Escape::Impossible => prop_assert!(!brute),
+                Escape::Unknown => prop_assert!(false, "small searches never give up"),
+            }
+        }
+
+        #[test]
+        fn a_representative_matches(selector in selectors()) {
+            let possible = universe().iter().any(|labels| selector.matches(labels));
+            match selector.representative() {
+                Some(labels) => prop_assert!(selector.matches(&labels)),
+                None => prop_assert!(!possible),
+            }
+        }
+    }
+}
