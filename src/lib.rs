@@ -1,3 +1,7 @@
 //! Portcullis judges what a change to a Kubernetes cluster does to its network, and says why it refuses.
 
 pub mod model;
+pub mod reach;
+pub mod review;
+pub mod rules;
+pub mod snapshot;

@@ -93,8 +93,6 @@ rule_ids! {
     SeveredPods = "severed-pods", Warn;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
-    /// An ipBlock that can only match a Service address.
-    UnreachableClusterIp = "unreachable-cluster-ip", Warn;
     /// A named port that no pod has.
     UnresolvedNamedPort = "unresolved-named-port", Warn;
 }

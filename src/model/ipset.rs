@@ -42,6 +42,16 @@ impl IpSet {
         Self { v4: IntervalSet::from_ranges(v4), v6: IntervalSet::from_ranges(v6) }
     }
 
+    /// The union of many sets, in one sort per family.
+    pub fn union_all<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for set in sets {
+            v4.extend_from_slice(set.v4.ranges());
+            v6.extend_from_slice(set.v6.ranges());
+        }
+        Self { v4: IntervalSet::from_ranges(v4), v6: IntervalSet::from_ranges(v6) }
+    }
+
     /// One address.
     pub fn single(ip: IpAddr) -> Self {
         match ip {

@@ -95,6 +95,8 @@ pub struct Workload {
     pub pod: Arc<PodSpec>,
     /// Who controls it, if anyone.
     pub controller: Option<Controller>,
+    /// Addresses of a running pod, as its status says; empty for templates and pods that have none yet.
+    pub addresses: Vec<IpAddr>,
     /// Finished pods have no endpoint any more (semantics 2.1.20); so have jobs that are done.
     pub finished: bool,
     /// Where the template is: `spec.template`, or nothing for a pod.

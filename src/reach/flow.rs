@@ -1,0 +1,52 @@
+//! Both sides of a flow between two pods: traffic passes only if egress of the source and ingress of the destination allow it.
+
+use std::net::IpAddr;
+
+use super::decide::{Decision, Doubt, Endpoint, Side, decide, selecting};
+use crate::model::house::Dialect;
+use crate::model::{Direction, PodSpec, PortSet};
+use crate::snapshot::{NamespaceState, Snapshot};
+
+/// A pod, running or not, in its namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct PodAt<'a> {
+    /// Its namespace.
+    pub namespace: &'a NamespaceState,
+    /// The pod.
+    pub pod: &'a PodSpec,
+    /// Its addresses, empty where unknown.
+    pub addresses: &'a [IpAddr],
+}
+
+impl<'a> PodAt<'a> {
+    /// A pod whose addresses are not known.
+    pub const fn new(namespace: &'a NamespaceState, pod: &'a PodSpec) -> Self {
+        Self { namespace, pod, addresses: &[] }
+    }
+
+    const fn endpoint(self) -> Endpoint<'a> {
+        Endpoint::Pod { namespace: self.namespace, pod: self.pod, addresses: self.addresses }
+    }
+}
+
+/// What may flow from one pod to another.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// What both sides let through.
+    pub allowed: PortSet,
+    /// What the source's policies say.
+    pub egress: Decision,
+    /// What the destination's policies say.
+    pub ingress: Decision,
+}
+
+/// Decides a flow between two pods (semantics 2.1.1).
+pub fn flow_between(world: &Snapshot, from: PodAt<'_>, to: PodAt<'_>, dialect: Dialect, doubt: Doubt) -> Flow {
+    let side = |direction, subject: PodAt<'_>, other: PodAt<'_>| {
+        let policies = selecting(world, subject.namespace, subject.pod);
+        decide(&policies, &Side { direction, subject: subject.pod, other: other.endpoint(), dialect, doubt })
+    };
+    let egress = side(Direction::Egress, from, to);
+    let ingress = side(Direction::Ingress, to, from);
+    Flow { allowed: egress.allowed.intersection(&ingress.allowed), egress, ingress }
+}

@@ -1,0 +1,11 @@
+//! Exact reachability: which ports of which peers the policies in force let through, on either side, and because of which rules.
+
+mod decide;
+mod default_deny;
+mod exposure;
+mod flow;
+
+pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
+pub use default_deny::{DefaultDeny, Missing, default_deny};
+pub use exposure::{Exposure, exposure};
+pub use flow::{Flow, PodAt, flow_between};

@@ -1,0 +1,148 @@
+//! Which level and which settings hold in a namespace, and who is let through.
+
+use std::sync::{Arc, LazyLock};
+
+use super::User;
+use crate::model::house::{Exempt, House, HouseRules, Level, RuleId, Settings};
+use crate::model::{Change, Labels, Object, Str};
+use crate::snapshot::NamespaceState;
+
+/// Label prefix, as in Pod Security Admission: `portcullis.dev/enforce: none` takes a namespace out of enforcement.
+const LABEL_PREFIX: &str = "portcullis.dev/";
+
+static BUILT_IN: LazyLock<Str> = LazyLock::new(|| "built-in default".into());
+
+/// What holds in one namespace.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    levels: Vec<(Level, Str)>,
+    /// Settings of all rules.
+    pub settings: Settings,
+    exempt: Vec<(Str, Exempt)>,
+    namespace: Str,
+}
+
+impl Effective {
+    /// The level of a rule and who set it.
+    pub fn level(&self, id: RuleId) -> (Level, &Str) {
+        self.levels.get(id as usize).map_or((id.default_level(), &*BUILT_IN), |(level, source)| (*level, source))
+    }
+
+    /// What lets the request through, whatever is found.
+    pub fn exemption(&self, change: &Change, user: &User) -> Option<String> {
+        self.exempt.iter().find_map(|(source, exempt)| {
+            let why = why_exempt(exempt, &self.namespace, change, user)?;
+            Some(format!("{source}: exempt {why}"))
+        })
+    }
+}
+
+fn why_exempt(exempt: &Exempt, namespace: &str, change: &Change, user: &User) -> Option<String> {
+    if exempt.namespaces.iter().any(|n| **n == *namespace) {
+        return Some(format!("namespace {namespace}"));
+    }
+    if let Some((ns, name)) = exempt.service_accounts.iter().find(|(ns, name)| {
+        user.name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) == Some((&**ns, &**name))
+    }) {
+        return Some(format!("service account {ns}/{name}"));
+    }
+    if exempt.users.contains(&user.name) {
+        return Some(format!("user {}", user.name));
+    }
+    if let Some(group) = user.groups.iter().find(|g| exempt.groups.contains(g)) {
+        return Some(format!("group {group}"));
+    }
+    match (change.object(), &exempt.workloads) {
+        (Some(Object::Workload(workload)), Some(selector)) if selector.matches(&workload.pod.labels) => {
+            Some(format!("workloads with {selector}"))
+        }
+        _ => None,
+    }
+}
+
+/// Works out what holds in a namespace: of several HouseRules that name a rule the strictest counts, namespace labels
+/// and the global cap only ever lower.
+pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
+    let matching: Vec<&HouseRules> =
+        house.rules.iter().filter(|rules| rules.namespaces.matches(namespace.labels())).collect();
+    let sources: Vec<Str> = matching.iter().map(|rules| Arc::from(format!("HouseRules/{}", rules.name))).collect();
+    let ungoverned = matching.is_empty() && !house.rules.is_empty();
+    let levels = RuleId::ALL.iter().map(|id| {
+        if ungoverned {
+            return (Level::Off, BUILT_IN.clone());
+        }
+        let named = matching.iter().zip(&sources).filter_map(|(rules, source)| Some((*rules.levels.get(id)?, source)));
+        let (level, source) = named
+            .max_by(|a, b| a.0.cmp(&b.0))
+            .map_or((id.default_level(), &*BUILT_IN), |(level, source)| (level, source));
+        let capped = cap_by_labels(namespace.labels(), level);
+        (
+            capped,
+            if capped < level {
+                Arc::from(format!("labels of namespace {}", namespace.name()))
+            } else {
+                source.clone()
+            },
+        )
+    });
+    let mut settings = Settings::default();
+    // Where two objects disagree the first by name counts; the conflict is a status condition.
+    for rules in matching.iter().rev() {
+        let given = &rules.settings;
+        if let Some(directions) = &given.default_deny_directions {
+            settings.default_deny_directions.clone_from(directions);
+        }
+        if let Some(open_cidr) = &given.open_cidr {
+            settings.open_cidr.clone_from(open_cidr);
+        }
+        if let Some(dns) = &given.dns {
+            settings.dns.clone_from(dns);
+        }
+        if let Some(dialect) = given.dialect {
+            settings.dialect = dialect;
+        }
+    }
+    Effective {
+        levels: levels.collect(),
+        settings,
+        exempt: matching.iter().zip(&sources).map(|(rules, source)| (source.clone(), rules.exempt.clone())).collect(),
+        namespace: namespace.name().clone(),
+    }
+}
+
+fn cap_by_labels(labels: &Labels, level: Level) -> Level {
+    let none = |mode: &str| labels.get(&format!("{LABEL_PREFIX}{mode}")).is_some_and(|value| &**value == "none");
+    let mut level = level;
+    if level == Level::Enforce && none("enforce") {
+        level = Level::Warn;
+    }
+    if level == Level::Warn && none("warn") {
+        level = Level::Audit;
+    }
+    if level == Level::Audit && none("audit") {
+        level = Level::Off;
+    }
+    level
+}
+
+/// Whether new labels of a namespace lower what holds in it. Only users who may edit house rules may do that.
+pub fn lowers_level(house: &House, before: &NamespaceState, after: &NamespaceState) -> Option<String> {
+    let (then, now) = (effective(house, before), effective(house, after));
+    RuleId::ALL.iter().find_map(|id| {
+        let ((old, _), (new, _)) = (then.level(*id), now.level(*id));
+        (new < old).then(|| format!("{id} would go from {old} to {new}"))
+    })
+}
+
+/// The exception that lifts a rule for this object, as `RuleException ns/name (reason)`.
+pub(super) fn exception(house: &House, rule: RuleId, namespace: &str, change: &Change) -> Option<String> {
+    let found = house.exceptions.iter().find(|exception| {
+        exception.rules.contains(&rule)
+            && exception.namespaces.iter().any(|n| **n == *namespace)
+            && match change.object() {
+                Some(Object::Workload(workload)) => exception.selector.matches(&workload.pod.labels),
+                _ => exception.selector.is_everything(),
+            }
+    })?;
+    Some(format!("RuleException/{}: {}", found.name, found.reason))
+}

@@ -1,0 +1,134 @@
+//! A change is judged: the rules look at the world before and after it, only what it makes worse is its fault,
+//! and levels, exemptions and exceptions decide what follows.
+
+mod cure;
+mod levels;
+mod ratchet;
+mod verdict;
+
+pub use levels::{Effective, effective, lowers_level};
+pub use verdict::{Cure, Judged, Verdict};
+
+use crate::model::house::{House, Level};
+use crate::model::{Change, Object, ObjectRef, Operation, Str};
+use crate::rules::{Context, Finding, RULES};
+use crate::snapshot::{NamespaceState, Snapshot};
+
+/// Who sends the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// User name; service accounts are `system:serviceaccount:NAMESPACE:NAME`.
+    pub name: Str,
+    /// Groups.
+    pub groups: Vec<Str>,
+}
+
+impl User {
+    /// Whether this is one of Kubernetes' own workload controllers, acting on an object that was admitted before.
+    ///
+    /// The sender is authenticated by the API server; an ownerReference is not, and does not count.
+    fn is_workload_controller(&self) -> bool {
+        const CONTROLLERS: [&str; 7] = [
+            "cronjob-controller",
+            "daemon-set-controller",
+            "deployment-controller",
+            "job-controller",
+            "replicaset-controller",
+            "replication-controller",
+            "statefulset-controller",
+        ];
+        self.name.strip_prefix("system:serviceaccount:kube-system:").is_some_and(|name| CONTROLLERS.contains(&name))
+            || &*self.name == "system:kube-controller-manager"
+    }
+}
+
+/// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
+pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
+    let mut verdict = judge(world, house, change, user);
+    if !verdict.is_allowed() {
+        verdict.cure = cure::prove(world, house, change, user, &verdict);
+    }
+    verdict
+}
+
+/// The namespace whose rules hold for the change.
+fn home(change: &Change) -> &str {
+    if change.id.kind == "Namespace" && change.id.namespace.is_none() { &change.id.name } else { change.id.namespace() }
+}
+
+fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
+    let mut verdict = Verdict::new(change, world.version());
+    let mut before = world.clone();
+    if let Some(object) = &change.before {
+        before.insert(object);
+    }
+    let after = before.overlay(change);
+    let name = home(change);
+    let (home_before, home_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
+    // A namespace that goes away takes its policies with it; nothing must keep it from going.
+    if change.operation == Operation::Delete && (home_before.is_terminating() || change.id.kind == "Namespace") {
+        return verdict;
+    }
+    let effective = effective(house, &home_after);
+    let cx_before = Context {
+        world: &before,
+        change,
+        object: change.before.as_ref(),
+        settings: &effective.settings,
+        namespace: &home_before,
+    };
+    let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
+    let (mut then, mut now) = (Vec::new(), Vec::new());
+    for rule in RULES {
+        let (level, source) = effective.level(rule.meta().id);
+        if level == Level::Off {
+            continue;
+        }
+        now.clear();
+        rule.check(&cx_after, &mut now);
+        if now.is_empty() {
+            continue;
+        }
+        then.clear();
+        rule.check(&cx_before, &mut then);
+        for found in ratchet::blame(&then, std::mem::take(&mut now)) {
+            verdict.findings.push(settle(house, &effective, change, user, found, (level, source)));
+        }
+    }
+    verdict.findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
+    verdict
+}
+
+/// From what was found to what follows.
+fn settle(
+    house: &House,
+    effective: &Effective,
+    change: &Change,
+    user: &User,
+    (finding, pre_existing): (Finding, bool),
+    (wanted, source): (Level, &Str),
+) -> Judged {
+    let mut level = wanted.min(finding.cap).min(house.cap);
+    if pre_existing {
+        level = level.min(Level::Warn);
+    }
+    if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
+        level = level.min(house.from_controllers);
+    }
+    let lifted =
+        effective.exemption(change, user).or_else(|| levels::exception(house, finding.rule, home(change), change));
+    if lifted.is_some() {
+        level = Level::Off;
+    }
+    Judged { finding, level, wanted, source: source.clone(), pre_existing, lifted }
+}
+
+/// Judges an object that is there already, as though it had just come: what the background audit and `check` do.
+pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
+    review(world, house, &Change::create(object.clone()), &User::default())
+}
+
+/// The namespace state a change would leave, for callers that need its labels.
+pub fn home_of(world: &Snapshot, id: &ObjectRef) -> std::sync::Arc<NamespaceState> {
+    world.namespace_or_empty(if id.kind == "Namespace" { &id.name } else { id.namespace() })
+}

@@ -1,0 +1,148 @@
+//! `missing-default-deny`: the namespace of a workload must deny by default.
+
+use std::sync::Arc;
+
+use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
+use super::suggest;
+use crate::model::house::RuleId;
+use crate::model::{Direction, Object, ObjectRef, Policy};
+use crate::reach::{DefaultDeny, Missing, default_deny};
+
+declare_rule! {
+    /// A workload may only run where traffic is denied unless a policy allows it.
+    ///
+    /// ## What it checks
+    ///
+    /// When a workload is created or changed, when a policy is changed or deleted, and when a namespace's labels change:
+    /// is *any* pod of the namespace, whatever its labels, isolated for Ingress and for Egress, and do the policies that
+    /// select every pod allow less than everything? Policies are judged together and by what they do. Two policies, one
+    /// per direction, are a default deny; so are two policies whose selectors only together cover every pod. A policy
+    /// that is *named* default-deny and allows everything is not one.
+    ///
+    /// ## Why
+    ///
+    /// Without a default deny every pod that no policy selects talks to the whole cluster, and a new workload starts
+    /// like that on the day somebody forgets its policy.
+    ///
+    /// ## Refused
+    ///
+    /// A Deployment in a namespace without policies, or with `policyTypes: [Ingress]` only.
+    ///
+    /// ## Accepted
+    ///
+    /// ```yaml
+    /// apiVersion: networking.k8s.io/v1
+    /// kind: NetworkPolicy
+    /// metadata: {name: default-deny, namespace: shop}
+    /// spec:
+    ///   podSelector: {}
+    ///   policyTypes: [Ingress, Egress]
+    /// ```
+    ///
+    /// ## Exceptions
+    ///
+    /// Setting `directions` (default `[Ingress, Egress]`) names the directions that need a default deny. Pods on the
+    /// host's network are not judged: policies do not apply to them (see `host-network`). Deleting workloads, and
+    /// policies in a namespace without pods, is never refused.
+    ///
+    /// ## References
+    ///
+    /// Kubernetes: *Network Policies*, "Default policies".
+    pub MissingDefaultDeny = MissingDefaultDeny, since "0.1.0"
+}
+
+impl Rule for MissingDefaultDeny {
+    fn meta(&self) -> &'static RuleMeta {
+        &Self::META
+    }
+
+    fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        let affected: Vec<Affected> = match cx.workload() {
+            Some(workload) if workload.pod.host_network || workload.finished => return,
+            Some(_) => Vec::new(),
+            // A new policy never takes a default deny away.
+            None if cx.judges_running_pods() && !cx.creates_policy() => {
+                let running = cx.namespace.classes().iter().filter(|class| !class.pod().host_network);
+                let affected: Vec<Affected> =
+                    running.map(|class| Affected { owner: class.owner().clone(), pods: class.count() }).collect();
+                if affected.is_empty() {
+                    return;
+                }
+                affected
+            }
+            None => return,
+        };
+        let missing: Vec<(Direction, Missing)> = cx
+            .settings
+            .default_deny_directions
+            .iter()
+            .filter_map(|&direction| match default_deny(cx.world, cx.namespace, direction) {
+                DefaultDeny::Missing(missing) => Some((direction, missing)),
+                DefaultDeny::Present(_) => None,
+            })
+            .collect();
+        // One policy mends all directions at once.
+        let directions: Vec<Direction> = missing.iter().map(|(direction, _)| *direction).collect();
+        for (direction, missing) in &missing {
+            let mut finding = finding(cx, *direction, missing);
+            finding.affected.clone_from(&affected);
+            finding.fix = Some(Fix::ApplyFirst(suggest::default_deny(cx, &directions)));
+            out.push(finding);
+        }
+    }
+}
+
+fn finding(cx: &Context<'_>, direction: Direction, missing: &Missing) -> Finding {
+    let namespace = cx.namespace.name();
+    let object = cx.change.object().map_or_else(|| cx.change.id.clone(), Object::id);
+    let message = format!("no default deny for {direction} in namespace {namespace}");
+    let mut finding = Finding::new(RuleId::MissingDefaultDeny, object, message)
+        .keyed(direction.as_str())
+        .because(reason(cx, direction, missing));
+    finding.rests_on_absence = true;
+    finding
+}
+
+fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
+    match missing {
+        Missing::Escapes(_, isolating) if isolating.is_empty() => {
+            let other: Vec<&str> = cx
+                .world
+                .policies_in(cx.namespace)
+                .filter(|p| p.subject.pods.matches_everything())
+                .map(|p| &*p.id.name)
+                .collect();
+            let opposite = if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
+            match other.as_slice() {
+                [] => format!("no policy isolates pods for {direction}"),
+                names => {
+                    format!("no policy isolates pods for {direction} ({} covers {opposite} only)", names.join(", "))
+                }
+            }
+        }
+        Missing::Escapes(labels, isolating) => {
+            format!("a pod with {} is not isolated by {}", describe(labels), names(isolating))
+        }
+        Missing::Open(open) => format!("{} lets every pod have everything", names(open)),
+        Missing::Unproven(entangled) => {
+            format!("the selectors of {} are too entangled to prove that they cover every pod", names(entangled))
+        }
+    }
+}
+
+fn describe(labels: &crate::model::Labels) -> String {
+    if labels.is_empty() { "no labels".to_owned() } else { format!("labels {labels}") }
+}
+
+fn names(policies: &[Arc<Policy>]) -> String {
+    let mut names: Vec<String> = policies.iter().map(|p| of(&p.id)).collect();
+    names.dedup();
+    match names.len() {
+        0..=3 => names.join(", "),
+        n => format!("{} and {} more policies", names[..3].join(", "), n - 3),
+    }
+}
+
+fn of(id: &ObjectRef) -> String {
+    if id.kind == "NetworkPolicy" { id.name.to_string() } else { format!("{} {}", id.kind, id.name) }
+}

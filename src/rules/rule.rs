@@ -1,0 +1,207 @@
+//! What a rule is, what it sees, and what it says.
+
+use crate::model::house::{Level, RuleId, Settings};
+use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Workload};
+use crate::snapshot::{NamespaceState, Owner, Snapshot};
+
+/// The fixed facts about a rule; its page is made from them.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleMeta {
+    /// Its id.
+    pub id: RuleId,
+    /// The release that brought it.
+    pub since: &'static str,
+    /// The page: the rule's own doc comment, line by line.
+    pub docs: &'static [&'static str],
+}
+
+impl RuleMeta {
+    /// The first paragraph of the page.
+    pub fn summary(&self) -> String {
+        let first: Vec<&str> = self.docs.iter().map(|l| l.trim()).take_while(|l| !l.is_empty()).collect();
+        first.join(" ")
+    }
+
+    /// The page as Markdown.
+    pub fn page(&self) -> String {
+        let body: Vec<&str> = self.docs.iter().map(|l| l.strip_prefix(' ').unwrap_or(l)).collect();
+        format!(
+            "# {}\n\nDefault level: `{}`. Since {}.\n\n{}\n",
+            self.id,
+            self.id.default_level(),
+            self.since,
+            body.join("\n")
+        )
+    }
+}
+
+/// Declares a rule: its doc comment is its page.
+macro_rules! declare_rule {
+    ($(#[doc = $doc:literal])+ pub $name:ident = $id:ident, since $since:literal) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl $name {
+            const META: $crate::rules::RuleMeta = $crate::rules::RuleMeta {
+                id: $crate::model::house::RuleId::$id,
+                since: $since,
+                docs: &[$($doc),+],
+            };
+        }
+    };
+}
+pub(crate) use declare_rule;
+
+/// A house rule. It cannot fail, only find; the same world gives the same findings in the same order.
+pub trait Rule: Sync {
+    /// Its facts.
+    fn meta(&self) -> &'static RuleMeta;
+
+    /// Looks at one side of a change.
+    fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>);
+}
+
+/// What a rule sees: one world, and the object that changes as it is in that world.
+///
+/// A review shows a rule the world before and the world after; what it finds in both is not the change's fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The world that is judged.
+    pub world: &'a Snapshot,
+    /// The change.
+    pub change: &'a Change,
+    /// The changing object as it is in this world, if it is there.
+    pub object: Option<&'a Object>,
+    /// Settings that hold in the namespace.
+    pub settings: &'a Settings,
+    /// The namespace that the change is about, as it is in this world. For cluster-scoped policies an empty one.
+    pub namespace: &'a NamespaceState,
+}
+
+impl<'a> Context<'a> {
+    /// The workload, if that is what changes and it is in this world.
+    pub const fn workload(&self) -> Option<&'a Workload> {
+        match self.object {
+            Some(Object::Workload(workload)) => Some(workload),
+            _ => None,
+        }
+    }
+
+    /// The policy object, if that is what changes and it is in this world.
+    pub const fn policy(&self) -> Option<&'a PolicyObject> {
+        match self.object {
+            Some(Object::Policy(policy)) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// Whether the change is to a policy, whether or not it is in this world.
+    pub const fn changes_policy(&self) -> bool {
+        matches!(self.change.after.as_ref(), Some(Object::Policy(_)))
+            || matches!(self.change.before.as_ref(), Some(Object::Policy(_)))
+    }
+
+    /// Whether the change is to a namespace.
+    pub const fn changes_namespace(&self) -> bool {
+        matches!(self.change.after.as_ref(), Some(Object::Namespace(_)))
+    }
+
+    /// Whether the change can take protection away from pods that are there already: a policy or a namespace changes.
+    pub const fn judges_running_pods(&self) -> bool {
+        self.changes_policy() || self.changes_namespace()
+    }
+
+    /// Whether the change brings a new policy.
+    pub fn creates_policy(&self) -> bool {
+        self.changes_policy() && self.change.operation == Operation::Create
+    }
+}
+
+/// Pods that a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Affected {
+    /// Whose pods.
+    pub owner: Owner,
+    /// How many; zero where only a template is known.
+    pub pods: u32,
+}
+
+/// A way to mend what was found. Only ways that the engine has tried are printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// Apply these first; then the same request passes.
+    ApplyFirst(Vec<Policy>),
+    /// Apply this in place of what was sent.
+    ApplyInstead(Policy),
+}
+
+/// Something that a rule found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule.
+    pub rule: RuleId,
+    /// The object that is to blame.
+    pub object: ObjectRef,
+    /// The field that is to blame; empty for the whole object.
+    pub path: FieldPath,
+    /// What makes two findings of one rule the same, before and after.
+    pub key: String,
+    /// What is wrong, in lower case, without a final stop.
+    pub message: String,
+    /// Facts that lead to it.
+    pub because: Vec<String>,
+    /// Running pods that it is about; those that were affected before are not blamed on the change.
+    pub affected: Vec<Affected>,
+    /// How to mend it.
+    pub fix: Option<Fix>,
+    /// What to look at or do where no policy can be offered.
+    pub help: Option<String>,
+    /// The level that it cannot go above, whatever the house rules say.
+    pub cap: Level,
+    /// Whether it rests on something that is missing, so that stale data could be the reason.
+    pub rests_on_absence: bool,
+}
+
+impl Finding {
+    /// A finding about an object, with nothing else said yet.
+    pub fn new(rule: RuleId, object: ObjectRef, message: impl Into<String>) -> Self {
+        Self {
+            rule,
+            object,
+            path: FieldPath::default(),
+            key: String::new(),
+            message: message.into(),
+            because: Vec::new(),
+            affected: Vec::new(),
+            fix: None,
+            help: None,
+            cap: Level::Enforce,
+            rests_on_absence: false,
+        }
+    }
+
+    /// At this field, which also tells it apart from others of the same rule.
+    #[must_use]
+    pub fn at(mut self, path: FieldPath) -> Self {
+        if self.key.is_empty() {
+            self.key = path.as_str().to_owned();
+        }
+        self.path = path;
+        self
+    }
+
+    /// Told apart by this.
+    #[must_use]
+    pub fn keyed(mut self, key: impl Into<String>) -> Self {
+        self.key = key.into();
+        self
+    }
+
+    /// One more fact.
+    #[must_use]
+    pub fn because(mut self, fact: impl Into<String>) -> Self {
+        self.because.push(fact.into());
+        self
+    }
+}

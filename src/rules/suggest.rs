@@ -1,0 +1,71 @@
+//! Policies that mend: the smallest default deny and the smallest way to cluster DNS, as model policies.
+//!
+//! They are proposals. The review tries them on the engine before anyone sees them.
+
+use std::sync::Arc;
+
+use super::rule::Context;
+use crate::model::policy::{Priority, Rule};
+use crate::model::{
+    Action, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, PodPeer, Policy, PortMatch, PortSet, Selector,
+    Subject, Tier,
+};
+use crate::snapshot::NamespaceState;
+
+/// One default deny for these directions. Where it cuts off egress a way to DNS comes first: allow before deny.
+pub fn default_deny(cx: &Context<'_>, directions: &[Direction]) -> Vec<Policy> {
+    let (ingress, egress) = (directions.contains(&Direction::Ingress), directions.contains(&Direction::Egress));
+    let name = match (ingress, egress) {
+        (true, false) => "default-deny-ingress",
+        (false, true) => "default-deny-egress",
+        _ => "default-deny-all",
+    };
+    let mut deny = empty_policy(cx.namespace, name);
+    (deny.isolates_ingress, deny.isolates_egress) = (ingress, egress);
+    if egress { vec![allow_dns(cx), deny] } else { vec![deny] }
+}
+
+/// Lets every pod of the namespace reach cluster DNS.
+pub fn allow_dns(cx: &Context<'_>) -> Policy {
+    let dns = &cx.settings.dns;
+    let mut policy = empty_policy(cx.namespace, "allow-dns");
+    policy.isolates_egress = true;
+    let ports = dns.protocols.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(*p, 53)));
+    let labels = dns.labels.iter().map(|(k, v)| Selector::equals(k.clone(), v.clone())).collect();
+    policy.egress.push(Rule {
+        action: Action::Allow,
+        peers: vec![Peer::Pods(PodPeer {
+            namespaces: NamespaceScope::Matching(Selector::equals(
+                crate::model::labels::NAMESPACE_NAME_LABEL,
+                dns.namespace.clone(),
+            )),
+            pods: Selector::all(labels),
+        })],
+        ports: PortMatch::numbers(ports),
+        at: FieldPath::new("spec.egress[0]"),
+        peers_at: "to",
+        filtered_by: None,
+    });
+    policy
+}
+
+/// A NetworkPolicy for every pod of the namespace, with a name that is not taken yet.
+fn empty_policy(namespace: &NamespaceState, name: &str) -> Policy {
+    let taken = |name: &str| namespace.policies().any(|p| *p.id.name == *name);
+    let mut free = name.to_owned();
+    let mut n = 2;
+    while taken(&free) {
+        free = format!("{name}-{n}");
+        n += 1;
+    }
+    Policy {
+        id: Arc::new(ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", namespace.name().clone(), free)),
+        tier: Tier::network_policy(),
+        priority: Priority::LAST,
+        subject: Subject { namespaces: NamespaceScope::Named(namespace.name().clone()), pods: Selector::everything() },
+        isolates_ingress: false,
+        isolates_egress: false,
+        ingress: Vec::new(),
+        egress: Vec::new(),
+    }
+}

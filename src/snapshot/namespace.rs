@@ -1,0 +1,242 @@
+//! One namespace: its labels, its policies, and its pods folded into classes.
+//!
+//! Pods of one owner that policies cannot tell apart are one class, so that a cluster of 100,000 pods is judged as the
+//! few thousand different pods it consists of.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, PodSpec, PolicyObject, Str, Workload};
+
+/// How many pod names a class remembers for messages.
+const SAMPLES: usize = 3;
+
+/// Whom pods belong to, as people name things: the top controller, or the pod itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// `Deployment`, `StatefulSet`, `Pod`…
+    pub kind: Str,
+    /// Its name.
+    pub name: Str,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+impl Owner {
+    /// The owner of a workload: its controller, or the workload itself.
+    pub fn of(workload: &Workload) -> Self {
+        match &workload.controller {
+            Some(controller) => Self { kind: controller.kind.clone(), name: controller.name.clone() },
+            None => Self { kind: workload.id.kind.as_ref().into(), name: workload.id.name.clone() },
+        }
+    }
+}
+
+/// Pods of one owner that policies cannot tell apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodClass {
+    owner: Owner,
+    pod: Arc<PodSpec>,
+    count: u32,
+    samples: Vec<Str>,
+    addresses: Vec<IpAddr>,
+    from_template: bool,
+}
+
+impl PodClass {
+    /// Whom they belong to.
+    pub const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// What they look like.
+    pub const fn pod(&self) -> &Arc<PodSpec> {
+        &self.pod
+    }
+
+    /// How many there are; a template counts as one.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Names of a few of them.
+    pub fn samples(&self) -> &[Str] {
+        &self.samples
+    }
+
+    /// Their addresses, as far as they are known.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// Whether this is (only) a template: no pod of it has been seen.
+    pub const fn is_template(&self) -> bool {
+        self.from_template
+    }
+
+    fn key(&self) -> (&Owner, &PodSpec) {
+        (&self.owner, &self.pod)
+    }
+}
+
+/// One namespace.
+#[derive(Clone, Debug)]
+pub struct NamespaceState {
+    namespace: Namespace,
+    known: bool,
+    policies: Vec<Arc<PolicyObject>>,
+    classes: Vec<Arc<PodClass>>,
+}
+
+impl NamespaceState {
+    /// An empty namespace of which only the name is known.
+    pub fn named(name: &str) -> Self {
+        Self { namespace: Namespace::named(name), known: false, policies: Vec::new(), classes: Vec::new() }
+    }
+
+    /// Name.
+    pub const fn name(&self) -> &Str {
+        &self.namespace.name
+    }
+
+    /// Labels; the name label is always there.
+    pub const fn labels(&self) -> &Labels {
+        &self.namespace.labels
+    }
+
+    /// Whether it is being deleted.
+    pub const fn is_terminating(&self) -> bool {
+        self.namespace.terminating
+    }
+
+    /// Whether the Namespace object itself has been seen.
+    pub const fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// The namespace as an object.
+    pub const fn object(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Policy objects in the order of their names.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
+        self.policies.iter()
+    }
+
+    /// Pod classes in the order of their owners.
+    pub fn classes(&self) -> &[Arc<PodClass>] {
+        &self.classes
+    }
+
+    /// Whether it is in the scope.
+    pub fn is_in(&self, scope: &NamespaceScope) -> bool {
+        match scope {
+            NamespaceScope::Named(name) => name == self.name(),
+            NamespaceScope::Matching(selector) => selector.matches(self.labels()),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.known && self.policies.is_empty() && self.classes.is_empty()
+    }
+
+    pub(super) fn set_namespace(&mut self, namespace: &Namespace) {
+        self.namespace = namespace.clone();
+        self.known = true;
+    }
+
+    pub(super) fn unset_namespace(&mut self) {
+        self.namespace = Namespace::named(self.namespace.name.clone());
+        self.known = false;
+    }
+
+    pub(super) fn insert_policy(&mut self, policy: &PolicyObject) {
+        match self.find_policy(&policy.id) {
+            Ok(i) => self.policies[i] = Arc::new(policy.clone()),
+            Err(i) => self.policies.insert(i, Arc::new(policy.clone())),
+        }
+    }
+
+    pub(super) fn remove_policy(&mut self, id: &ObjectRef) {
+        if let Ok(i) = self.find_policy(id) {
+            self.policies.remove(i);
+        }
+    }
+
+    pub(super) fn replace_policies(&mut self, policies: &[PolicyObject]) {
+        self.policies = policies.iter().cloned().map(Arc::new).collect();
+        self.policies.sort_by(|a, b| policy_key(&a.id).cmp(&policy_key(&b.id)));
+    }
+
+    fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {
+        self.policies.binary_search_by(|p| policy_key(&p.id).cmp(&policy_key(id)))
+    }
+
+    pub(super) fn insert_workload(&mut self, workload: &Workload) {
+        let owner = Owner::of(workload);
+        match self.find_class(&owner, &workload.pod) {
+            Ok(i) => {
+                let class = Arc::make_mut(&mut self.classes[i]);
+                if !workload.is_pod() {
+                    return;
+                }
+                if class.from_template {
+                    // The first pod takes the place of the template that announced it.
+                    class.from_template = false;
+                    class.count = 0;
+                    class.samples.clear();
+                }
+                class.count += 1;
+                if class.samples.len() < SAMPLES {
+                    class.samples.push(workload.id.name.clone());
+                }
+                class.addresses.extend_from_slice(&workload.addresses);
+            }
+            Err(i) => {
+                let class = PodClass {
+                    owner,
+                    pod: Arc::clone(&workload.pod),
+                    count: 1,
+                    samples: vec![workload.id.name.clone()],
+                    addresses: workload.addresses.clone(),
+                    from_template: !workload.is_pod(),
+                };
+                self.classes.insert(i, Arc::new(class));
+            }
+        }
+    }
+
+    pub(super) fn remove_workload(&mut self, workload: &Workload) {
+        let Ok(i) = self.find_class(&Owner::of(workload), &workload.pod) else { return };
+        // A template that goes away does not take running pods with it: they go by their own deletes.
+        if self.classes[i].from_template == workload.is_pod() {
+            return;
+        }
+        if self.classes[i].count <= 1 {
+            self.classes.remove(i);
+            return;
+        }
+        let class = Arc::make_mut(&mut self.classes[i]);
+        class.count -= 1;
+        class.samples.retain(|name| *name != workload.id.name);
+        for address in &workload.addresses {
+            if let Some(at) = class.addresses.iter().position(|a| a == address) {
+                class.addresses.swap_remove(at);
+            }
+        }
+    }
+
+    fn find_class(&self, owner: &Owner, pod: &PodSpec) -> Result<usize, usize> {
+        self.classes.binary_search_by(|class| class.key().cmp(&(owner, pod)))
+    }
+}
+
+fn policy_key(id: &ObjectRef) -> (&str, &str, &str) {
+    (&id.name, &id.kind, &id.api_version)
+}
