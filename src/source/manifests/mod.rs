@@ -7,6 +7,7 @@ mod error;
 mod files;
 mod json;
 mod position;
+mod scalar;
 mod yaml;
 
 use std::path::PathBuf;
@@ -231,7 +232,14 @@ fn accept_items(
     let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else {
         return;
     };
-    for (mut item, spans) in items.into_iter().zip(spans.into_items_of("items")) {
+    let items_spans = spans
+        .into_fields()
+        .into_iter()
+        .find(|(name, _)| &**name == "items");
+    let items_spans = items_spans
+        .map(|(_, node)| node.into_items())
+        .unwrap_or_default();
+    for (mut item, spans) in items.into_iter().zip(items_spans) {
         if let (Some((api_version, kind)), Value::Object(fields)) = (inherited, &mut item) {
             fields
                 .entry("apiVersion")

@@ -119,33 +119,35 @@ impl Spans {
         }
     }
 
-    /// Takes the positions of the items of the sequence under `key` out of this node.
-    pub(super) fn into_items_of(self, key: &str) -> Vec<Self> {
-        let Children::Fields(fields) = self.children else {
-            return Vec::new();
-        };
-        match fields.into_iter().find(|(name, _)| &**name == key) {
-            Some((
-                _,
-                Self {
-                    children: Children::Items(items),
-                    ..
-                },
-            )) => items,
-            _ => Vec::new(),
+    /// The same node used in another place, as an alias does: what is below it stays where it is written.
+    pub(super) fn moved_to(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// The fields of a mapping.
+    pub(super) fn into_fields(self) -> Vec<(Box<str>, Self)> {
+        if let Children::Fields(fields) = self.children {
+            fields
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The items of a sequence.
+    pub(super) fn into_items(self) -> Vec<Self> {
+        if let Children::Items(items) = self.children {
+            items
+        } else {
+            Vec::new()
         }
     }
 
     fn child(&self, segment: &Segment) -> Option<&Self> {
         match (segment, &self.children) {
-            (Segment::Key(key), Children::Fields(fields)) => {
-                // The last one wins, so that a key given in the mapping itself hides a merged one.
-                fields
-                    .iter()
-                    .rev()
-                    .find(|(name, _)| **name == **key)
-                    .map(|(_, node)| node)
-            }
+            (Segment::Key(key), Children::Fields(fields)) => fields
+                .iter()
+                .find(|(name, _)| **name == **key)
+                .map(|(_, node)| node),
             (Segment::Index(index), Children::Items(items)) => items.get(*index),
             _ => None,
         }

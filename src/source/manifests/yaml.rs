@@ -1,25 +1,24 @@
 //! One YAML document to a value and the positions of all its nodes, in one parse.
 //!
-//! `serde_saphyr::Spanned` around a visitor of our own was tried against walking parser events by hand:
-//! it gives the same positions (those of an alias are where it is used), and anchors, merge keys,
-//! budgets and the YAML 1.1 scalars that Kubernetes accepts (`on`, `0644`) come with it; nothing that is
-//! read here can therefore disagree with what kube reads. A stream is cut at `---` and `...` first,
-//! so that an error in one document does not hide the next one.
+//! It walks the events of granit-parser, the parser below serde-saphyr and so below kube.
+//! `serde_saphyr::Spanned` around a visitor of our own was measured first: the same positions, but three to four
+//! times the time, and more than 30 KiB of stack for a level in a debug build, so that 64 levels overflowed a test
+//! thread. Here the open collections are on the heap. A stream is cut at `---` and `...` first, so that an error
+//! in one document does not hide the next one.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{Error, Options, Spanned};
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput};
+use serde_json::{Map, Value};
 
 use super::error::Problem;
 use super::position::{Children, Position, Spans, saturate};
+use super::scalar;
 
 /// Levels of nesting that are read: what `serde_json` reads, and far more than any Kubernetes schema has.
 pub(super) const MAX_DEPTH: usize = 127;
-/// Nodes that aliases of one document may add in all.
-const MAX_REPLAYED: usize = 100_000;
+/// What anchors and aliases of one document may add to it by copying, in bytes, roughly.
+const MAX_COPIED: usize = 16 << 20;
 
 /// One document of a stream.
 pub(super) struct Chunk<'a> {
@@ -67,77 +66,17 @@ fn has_content(line: &str) -> bool {
     !(line.is_empty() || line.starts_with('#') || line.starts_with('%'))
 }
 
-/// Reads one document; the error comes with its place in `text`.
-pub(super) fn parse(text: &str) -> Result<(Value, Spans), (Option<Position>, Problem)> {
-    match serde_saphyr::from_str_with_options::<Node>(text, options()) {
-        Ok(Node { value, spans }) => Ok((value, spans)),
-        Err(error) => Err(explain(text, &error)),
-    }
-}
+/// What is wrong with a document, and where in its text.
+pub(super) type Failure = (Option<Position>, Problem);
 
-fn options() -> Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            // A whole cluster as one `kubectl get -o yaml` list is one document, so only what costs
-            // more than its own text is limited.
-            max_events: usize::MAX,
-            max_nodes: usize::MAX,
-            max_total_scalar_bytes: usize::MAX,
-            max_depth: MAX_DEPTH,
-            flow_nesting_limit: MAX_DEPTH + 1,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MAX_REPLAYED,
-        },
-        // As in the YAML that the API server and kubectl read.
-        legacy_octal_numbers: true,
-        emit_comments: false,
-        with_snippet: false,
-    }
-}
-
-fn explain(text: &str, error: &Error) -> (Option<Position>, Problem) {
-    let position = error
-        .location()
-        .filter(|at| at.line() > 0)
-        .map(|at| Position {
-            line: u32::try_from(at.line()).unwrap_or(u32::MAX),
-            column: u32::try_from(at.column()).unwrap_or(u32::MAX),
-        });
-    if let Some(position) = first_template_action(text) {
-        return (Some(position), Problem::HelmTemplate);
-    }
-    (position, problem(error))
-}
-
-fn problem(error: &Error) -> Problem {
-    match error {
-        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => problem(error),
-        Error::DuplicateMappingKey { key: Some(key), .. } => Problem::DuplicateKey(key.clone()),
-        Error::Budget {
-            breach: BudgetBreach::Depth { .. },
-            ..
-        } => Problem::TooDeep(MAX_DEPTH),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => Problem::AliasBomb(sentence(error)),
-        _ => {
-            let message = sentence(error);
-            if message.contains("recursion limit") || message.contains("nesting") {
-                Problem::TooDeep(MAX_DEPTH)
-            } else {
-                Problem::Yaml(message)
-            }
-        }
-    }
-}
-
-/// The message without the place, which is shown in front of it.
-fn sentence(error: &Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or(&text);
-    text.trim_start_matches("error: ").trim().to_owned()
+/// Reads one document.
+pub(super) fn parse(text: &str) -> Result<(Value, Spans), Failure> {
+    Builder::default()
+        .run(text)
+        .map_err(|failure| match first_template_action(text) {
+            Some(position) => (Some(position), Problem::HelmTemplate),
+            None => failure,
+        })
 }
 
 /// Where a Go template action stands in the place of a YAML node. Inside a string (an alert's
@@ -154,95 +93,303 @@ fn first_template_action(text: &str) -> Option<Position> {
     })
 }
 
-/// A value together with the positions of its nodes.
+/// A finished node.
+#[derive(Clone)]
 struct Node {
     value: Value,
     spans: Spans,
+    /// What copying it costs.
+    weight: usize,
+    /// Levels of collections in it.
+    depth: usize,
 }
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned {
-            value: Bare(value, children),
-            referenced,
-            ..
-        } = Spanned::deserialize(deserializer)?;
-        let position = Position {
-            line: u32::try_from(referenced.line()).unwrap_or(u32::MAX),
-            column: u32::try_from(referenced.column()).unwrap_or(u32::MAX),
-        };
-        Ok(Self {
-            value,
-            spans: Spans::new(position, children),
-        })
-    }
+/// A collection whose end has not been seen yet.
+struct Open {
+    start: Position,
+    anchor: usize,
+    weight: usize,
+    depth: usize,
+    content: Content,
 }
 
-/// A value and what stands below it, before its own position is known.
-struct Bare(Value, Children);
-
-impl<'de> Deserialize<'de> for Bare {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(BareVisitor)
-    }
+enum Content {
+    Items(Vec<Value>, Vec<Spans>),
+    Fields(Fields),
 }
 
-struct BareVisitor;
+#[derive(Default)]
+struct Fields {
+    values: Map<String, Value>,
+    spans: Vec<(Box<str>, Spans)>,
+    /// The key whose value comes next.
+    key: Option<Key>,
+    /// The value of the merge key; boxed because it is rare and collections are moved often.
+    merge: Option<Box<(Position, Node)>>,
+}
 
-impl<'de> Visitor<'de> for BareVisitor {
-    type Value = Bare;
+enum Key {
+    Name(String),
+    Merge,
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON can hold")
-    }
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: BTreeMap<usize, Node>,
+    copied: usize,
+    root: Option<Node>,
+}
 
-    fn visit_unit<E>(self) -> Result<Bare, E> {
-        Ok(Bare(Value::Null, Children::None))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Bare, E> {
-        Ok(Bare(Value::Bool(value), Children::None))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Bare, E> {
-        Ok(Bare(Value::Number(value.into()), Children::None))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Bare, E> {
-        Ok(Bare(Value::Number(value.into()), Children::None))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Bare, E> {
-        let number = Number::from_f64(value)
-            .ok_or_else(|| E::custom("found a number that JSON cannot hold"))?;
-        Ok(Bare(Value::Number(number), Children::None))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Bare, E> {
-        self.visit_string(value.to_owned())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Bare, E> {
-        Ok(Bare(Value::String(value), Children::None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bare, A::Error> {
-        let (mut values, mut spans) = (Vec::new(), Vec::new());
-        while let Some(node) = seq.next_element::<Node>()? {
-            values.push(node.value);
-            spans.push(node.spans);
+impl Builder {
+    fn run(mut self, text: &str) -> Result<(Value, Spans), Failure> {
+        let mut options = Options::default();
+        options.set_emit_comments(false);
+        let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str_with_options(text, options);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| scan_failure(&error))?;
+            self.event(event, &span)?;
         }
-        Ok(Bare(Value::Array(values), Children::Items(spans)))
+        let node = self
+            .root
+            .unwrap_or_else(|| leaf(Value::Null, Position::START));
+        Ok((node.value, node.spans))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Bare, A::Error> {
-        let (mut values, mut spans) = (Map::new(), Vec::new());
-        while let Some((key, node)) = map.next_entry::<String, Node>()? {
-            spans.push((key.as_str().into(), node.spans));
-            if values.insert(key, node.value).is_some() {
-                return Err(A::Error::custom("found the same key twice in one mapping"));
+    fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Failure> {
+        let at = Position {
+            line: saturate(span.start.line()),
+            column: saturate(span.start.col() + 1),
+        };
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain;
+                if plain && tag.is_none() && text == "<<" && self.expects_key() {
+                    return self.merge_key(at);
+                }
+                let value = scalar::resolve(text, plain, tag.as_deref())
+                    .map_err(|message| (Some(at), Problem::Yaml(message)))?;
+                self.finish(leaf(value, at), anchor, at)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                self.begin(at, anchor, Content::Items(Vec::new(), Vec::new()))
+            }
+            Event::MappingStart(_, anchor, _) => {
+                self.begin(at, anchor, Content::Fields(Fields::default()))
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(Open {
+                    start,
+                    anchor,
+                    weight,
+                    depth,
+                    content,
+                }) = self.open.pop()
+                else {
+                    return Ok(());
+                };
+                let (value, children) = match content {
+                    Content::Items(values, spans) => (Value::Array(values), Children::Items(spans)),
+                    Content::Fields(fields) => fields.close()?,
+                };
+                self.finish(
+                    Node {
+                        value,
+                        spans: Spans::new(start, children),
+                        weight,
+                        depth,
+                    },
+                    anchor,
+                    start,
+                )
+            }
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor) else {
+                    return Err((
+                        Some(at),
+                        Problem::Yaml("an alias to something that contains it".to_owned()),
+                    ));
+                };
+                if self.open.len() + node.depth > MAX_DEPTH {
+                    return Err((Some(at), Problem::TooDeep(MAX_DEPTH)));
+                }
+                let weight = node.weight;
+                let node = node.clone();
+                self.copy(weight, at)?;
+                self.finish(
+                    Node {
+                        spans: node.spans.moved_to(at),
+                        ..node
+                    },
+                    0,
+                    at,
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, start: Position, anchor: usize, content: Content) -> Result<(), Failure> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err((Some(start), Problem::TooDeep(MAX_DEPTH)));
+        }
+        if self.expects_key() {
+            return Err((
+                Some(start),
+                Problem::Yaml("a list or mapping as a key; keys are strings".to_owned()),
+            ));
+        }
+        self.open.push(Open {
+            start,
+            anchor,
+            weight: NODE_WEIGHT,
+            depth: 1,
+            content,
+        });
+        Ok(())
+    }
+
+    /// Counts a copy before it is made into something larger, so that a bomb is found while it is small.
+    fn copy(&mut self, weight: usize, at: Position) -> Result<(), Failure> {
+        self.copied = self.copied.saturating_add(weight);
+        if self.copied > MAX_COPIED {
+            let found = format!("more than {} MiB in copies", MAX_COPIED >> 20);
+            return Err((Some(at), Problem::AliasBomb(found)));
+        }
+        Ok(())
+    }
+
+    fn expects_key(&self) -> bool {
+        matches!(
+            self.open.last(),
+            Some(Open {
+                content: Content::Fields(Fields { key: None, .. }),
+                ..
+            })
+        )
+    }
+
+    fn merge_key(&mut self, at: Position) -> Result<(), Failure> {
+        if let Some(Open {
+            content: Content::Fields(fields),
+            ..
+        }) = self.open.last_mut()
+        {
+            if fields.merge.is_some() {
+                return Err((Some(at), Problem::DuplicateKey("<<".to_owned())));
+            }
+            fields.key = Some(Key::Merge);
+        }
+        Ok(())
+    }
+
+    /// Puts a finished node where it belongs: into the innermost open collection, or at the root.
+    fn finish(&mut self, node: Node, anchor: usize, at: Position) -> Result<(), Failure> {
+        if anchor != 0 {
+            self.copy(node.weight, at)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        parent.weight = parent.weight.saturating_add(node.weight);
+        parent.depth = parent.depth.max(node.depth + 1);
+        match &mut parent.content {
+            Content::Items(values, spans) => {
+                values.push(node.value);
+                spans.push(node.spans);
+                Ok(())
+            }
+            Content::Fields(fields) => fields.take(node, at),
+        }
+    }
+}
+
+/// What a node costs beside its text.
+const NODE_WEIGHT: usize = 16;
+
+fn leaf(value: Value, at: Position) -> Node {
+    let weight = NODE_WEIGHT + value.as_str().map_or(0, str::len);
+    Node {
+        value,
+        spans: Spans::new(at, Children::None),
+        weight,
+        depth: 0,
+    }
+}
+
+fn scan_failure(error: &ScanError) -> Failure {
+    let marker = error.marker();
+    let position = Position {
+        line: saturate(marker.line().max(1)),
+        column: saturate(marker.col() + 1),
+    };
+    let problem = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => Problem::TooDeep(MAX_DEPTH),
+        _ => Problem::Yaml(error.info()),
+    };
+    (Some(position), problem)
+}
+
+impl Fields {
+    /// Takes the next node: a key, the value of the key before it, or what to merge.
+    fn take(&mut self, node: Node, at: Position) -> Result<(), Failure> {
+        match self.key.take() {
+            None => {
+                let name = match node.value {
+                    Value::String(text) => text,
+                    Value::Bool(flag) => flag.to_string(),
+                    Value::Number(number) => number.to_string(),
+                    _ => {
+                        return Err((
+                            Some(at),
+                            Problem::Yaml("a key that is not a string".to_owned()),
+                        ));
+                    }
+                };
+                if self.values.contains_key(&name) {
+                    return Err((Some(at), Problem::DuplicateKey(name)));
+                }
+                self.key = Some(Key::Name(name));
+            }
+            Some(Key::Name(name)) => {
+                self.spans.push((name.as_str().into(), node.spans));
+                self.values.insert(name, node.value);
+            }
+            Some(Key::Merge) => self.merge = Some(Box::new((at, node))),
+        }
+        Ok(())
+    }
+
+    /// Ends the mapping. What is merged in gives way to what is written, and of several mappings the
+    /// first one counts.
+    fn close(mut self) -> Result<(Value, Children), Failure> {
+        if let Some(merge) = self.merge.take() {
+            let (at, node) = *merge;
+            let sources = match node.value {
+                value @ Value::Object(_) => vec![(value, node.spans)],
+                Value::Array(items) => items.into_iter().zip(node.spans.into_items()).collect(),
+                _ => Vec::new(),
+            };
+            if sources.is_empty() || sources.iter().any(|(value, _)| !value.is_object()) {
+                let found = "a merge key (`<<`) whose value is not a mapping or a list of mappings";
+                return Err((Some(at), Problem::Yaml(found.to_owned())));
+            }
+            for (value, spans) in sources {
+                let Value::Object(mut values) = value else {
+                    continue;
+                };
+                for (name, spans) in spans.into_fields() {
+                    if let Some(value) = values.remove(&*name)
+                        && !self.values.contains_key(&*name)
+                    {
+                        self.values.insert(name.to_string(), value);
+                        self.spans.push((name, spans));
+                    }
+                }
             }
         }
-        Ok(Bare(Value::Object(values), Children::Fields(spans)))
+        Ok((Value::Object(self.values), Children::Fields(self.spans)))
     }
 }
