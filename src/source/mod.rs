@@ -1,0 +1,3 @@
+//! Where the state that is judged comes from.
+
+pub mod manifests;
