@@ -1,3 +1,4 @@
 //! Portcullis judges what a change to a Kubernetes cluster does to its network, and says why it refuses.
 
 pub mod model;
+pub mod translate;
