@@ -1,0 +1,1 @@
+//! Model → NetworkPolicy, for the cures that denials carry.
