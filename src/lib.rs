@@ -1,1 +1,3 @@
 //! Portcullis judges what a change to a Kubernetes cluster does to its network, and says why it refuses.
+
+pub mod serve;
