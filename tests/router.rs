@@ -98,7 +98,7 @@ async fn a_review_is_answered_as_json_and_keeps_its_connection() {
     assert_eq!(header(&head, "connection"), None);
     assert!(
         f.metrics()
-            .contains("portcullis_requests_total{outcome=\"Reviewed\"} 1"),
+            .contains("portcullis_requests_total{outcome=\"reviewed\"} 1"),
         "{}",
         f.metrics()
     );
@@ -284,7 +284,7 @@ async fn small_reviews_pass_while_large_ones_fill_the_budget() {
     assert_eq!(f.metrics.in_flight.get(), 0);
     assert!(
         f.metrics()
-            .contains("portcullis_shed_total{reason=\"Bytes\"} 2"),
+            .contains("portcullis_shed_total{reason=\"bytes\"} 2"),
         "{}",
         f.metrics()
     );

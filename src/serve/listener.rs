@@ -157,8 +157,9 @@ impl Open {
         while let Ok(id) = self.done_rx.try_recv() {
             self.known.remove(&id);
         }
-        if self.known.len() >= self.port.limits.connections {
-            self.evict();
+        if self.known.len() >= self.port.limits.connections && !self.evict() {
+            // All are being answered; one more would be one too many. Dropping it is all that is left.
+            return;
         }
         // Small answers must not wait for the acknowledgement of what went before.
         if let Err(error) = stream.set_nodelay(true) {
@@ -192,22 +193,19 @@ impl Open {
     }
 
     /// Closes the connection that has waited longest for its next request, preferring those that never brought a
-    /// review: ten thousand idle strangers must not lock out the API server.
-    fn evict(&mut self) {
+    /// review: ten thousand idle strangers must not lock out the API server. False when every one is being answered.
+    fn evict(&mut self) -> bool {
         let victim = self
             .known
             .iter()
             .filter(|(_, known)| !known.close.is_cancelled())
             .filter_map(|(id, known)| known.activity.idle_rank().map(|rank| (rank, *id)))
             .min();
-        if let Some((_, id)) = victim
-            && let Some(known) = self.known.remove(&id)
-        {
-            known.close.cancel();
-            if let Some(metrics) = &self.port.metrics {
-                metrics.count_shed(Shed::Connections);
-            }
+        if let Some(metrics) = &self.port.metrics {
+            metrics.count_shed(Shed::Connections);
         }
+        let closed = victim.and_then(|(_, id)| self.known.remove(&id));
+        closed.inspect(|known| known.close.cancel()).is_some()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The metric families of the server itself; other modules put theirs on the same registry.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use std::fmt::{self, Write as _};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -9,7 +11,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// How one request to the webhook port ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// An AdmissionReview was written.
     Reviewed,
@@ -32,7 +34,7 @@ pub enum Outcome {
 }
 
 /// Why something was turned away that could have been served at another time or place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shed {
     /// The reviewer has no state to judge on yet.
     NotReady,
@@ -44,8 +46,38 @@ pub enum Shed {
     Deadline,
     /// The reviewer itself declined.
     Reviewer,
-    /// An idle connection was closed to make room for a new one.
+    /// The connections are at their limit: an idle one, or the new one, was closed.
     Connections,
+}
+
+// Written out because the derive would use the names of the variants, and label values are in snake case everywhere else.
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(match self {
+            Self::Reviewed => "reviewed",
+            Self::BadRequest => "bad_request",
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::TooLarge => "too_large",
+            Self::SlowBody => "slow_body",
+            Self::Shed => "shed",
+            Self::Panicked => "panicked",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+        })
+    }
+}
+
+impl EncodeLabelValue for Shed {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(match self {
+            Self::NotReady => "not_ready",
+            Self::Bytes => "bytes",
+            Self::Concurrency => "concurrency",
+            Self::Deadline => "deadline",
+            Self::Reviewer => "reviewer",
+            Self::Connections => "connections",
+        })
+    }
 }
 
 /// Label set of the requests family.

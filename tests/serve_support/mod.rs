@@ -100,10 +100,15 @@ impl Ca {
         (leaf.pem(), key.serialize_pem())
     }
 
+    /// A client that trusts this CA alone.
     pub fn client(&self) -> ClientConfig {
+        client_trusting(self.roots())
+    }
+
+    pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
-        client_trusting(roots)
+        roots
     }
 }
 
