@@ -54,7 +54,7 @@ fn take(seen: &Seen, served: &Served) -> Result<(), String> {
         Seen::Pair(pair) => {
             let identity =
                 Identity::from_pem(&pair.chain, &pair.key).map_err(|error| in_words(&error))?;
-            served.swap(identity);
+            served.swap(Arc::new(identity));
             Ok(())
         }
     }

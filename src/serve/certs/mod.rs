@@ -1,12 +1,21 @@
 //! The serving certificate: which one is served now, and the two ways it gets here (a directory, or made here).
 
+mod bundle;
 mod dir;
+mod holding;
 mod identity;
+mod issue;
 mod keeper;
+mod kube_store;
+mod plan;
+mod settings;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use identity::{CertError, Identity};
-pub use keeper::SelfManaged;
+pub use kube_store::KubeStore;
+pub use settings::SelfManaged;
 pub use store::{Published, SecretState, Store, StoreError};
 
 use std::sync::Arc;
@@ -42,7 +51,7 @@ impl Served {
     }
 
     /// Serves this one from the next handshake on.
-    pub(super) fn swap(&self, identity: Identity) {
+    pub(super) fn swap(&self, identity: Arc<Identity>) {
         tracing::info!(
             not_before = %identity.not_before, not_after = %identity.not_after, subject = %identity.names.join(","),
             "serving certificate loaded"
@@ -50,7 +59,7 @@ impl Served {
         self.metrics
             .certificate_not_after
             .set(identity.not_after.as_second());
-        self.identity.store(Some(Arc::new(identity)));
+        self.identity.store(Some(identity));
     }
 
     /// What is served now.

@@ -20,9 +20,9 @@ pub struct SecretState {
 pub struct Published {
     /// For the write that must not overwrite another replica's.
     pub version: String,
-    /// `caBundle` of every webhook in it, in order.
-    pub bundles: Vec<Vec<u8>>,
-    /// Another controller that says it fills in the bundles, by the annotation that says so.
+    /// Name and `caBundle` of every webhook in it.
+    pub webhooks: Vec<(String, Vec<u8>)>,
+    /// The annotation by which another controller says that it fills in the bundles.
     pub other_injector: Option<String>,
 }
 
@@ -51,6 +51,6 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<(), StoreError>>;
     /// The webhook configuration, or `None` when there is none.
     fn read_published(&self) -> BoxFuture<'_, Result<Option<Published>, StoreError>>;
-    /// Sets `caBundle` of every webhook, and nothing else, if the configuration still has that version.
-    fn publish(&self, read: Published, bundle: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Sets `caBundle` of every webhook that was read, and nothing else, if the configuration still has that version.
+    fn publish(&self, read: Published, bundle: String) -> BoxFuture<'_, Result<(), StoreError>>;
 }
