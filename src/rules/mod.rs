@@ -1,9 +1,11 @@
 //! The house rules: one file, one page and one literate spec each, and the list of all of them.
 
+mod baseline;
 mod missing_default_deny;
 mod rule;
 mod suggest;
 
+pub use baseline::baseline;
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 
 use crate::model::house::RuleId;

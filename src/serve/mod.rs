@@ -6,6 +6,7 @@ mod budget;
 pub mod certs;
 mod conn;
 mod deadline;
+mod decisions;
 mod drain;
 mod listener;
 mod metrics;
@@ -15,6 +16,7 @@ mod router;
 mod tls;
 
 pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
+pub use decisions::{DecisionMetrics, GateReviewer, NotReady};
 pub use drain::Shutdown;
 pub use metrics::{Metrics, new_registry};
 pub use options::{Certificates, DrainOptions, Limits, Options, TlsVersions};

@@ -7,6 +7,7 @@ mod lenient;
 mod namespace;
 mod networkpolicy;
 mod policy_wire;
+pub mod houserules;
 pub mod render;
 pub mod selector;
 mod wire;

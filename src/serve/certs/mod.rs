@@ -7,6 +7,7 @@ mod identity;
 mod issue;
 mod keeper;
 mod kube_store;
+mod memory_store;
 mod plan;
 mod settings;
 mod store;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use identity::{CertError, Identity};
 pub use kube_store::KubeStore;
+pub use memory_store::MemoryStore;
 pub use settings::SelfManaged;
 pub use store::{Published, SecretState, Store, StoreError};
 
