@@ -264,6 +264,24 @@ EOF
   )
 }
 
+# ---- images -------------------------------------------------------------------------------------
+
+# scratch_image FILE NAME TAG BINARY COMMAND…: an archive (docker format) of the image
+# localhost/NAME:TAG, which holds nothing but one static binary, at the root.
+scratch_image() {
+  local file=$1 name=$2 tag=$3 binary=$4 work arch=amd64 command
+  shift 4
+  [[ $(uname -m) != aarch64 ]] || arch=arm64
+  command=$(printf '"%s",' "$@")
+  work=$(mktemp -d "$file.XXXXXX")
+  tar --create --file "$work/layer.tar" --directory "${binary%/*}" --owner=0 --group=0 --mtime=@0 --mode=755 "${binary##*/}"
+  printf '{"architecture":"%s","os":"linux","config":{"Entrypoint":[%s]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$arch" "${command%,}" "$(sha256sum <"$work/layer.tar" | cut -d' ' -f1)" >"$work/config.json"
+  printf '[{"Config":"config.json","RepoTags":["localhost/%s:%s"],"Layers":["layer.tar"]}]' "$name" "$tag" >"$work/manifest.json"
+  tar --create --file "$file" --directory "$work" manifest.json config.json layer.tar
+  rm -rf "$work"
+}
+
 # ---- run ----------------------------------------------------------------------------------------
 
 # run_in DIR SCRIPT COMMAND…: runs the command with KUBECONFIG set against a cluster that is up, and
