@@ -65,6 +65,8 @@ start_daemon() {
   shift 2
   become_daemon "$@" >>"$dir/log/$name.log" 2>&1 </dev/null &
   pid=$!
+  # Else bash would report how it ended, among the messages meant for people.
+  disown "$pid"
   printf '%s %s %s\n' "$name" "$pid" "$(start_time "$pid")" >"$dir/run/$name.pid" || {
     kill -KILL "$pid"
     die "$dir was taken down meanwhile"
@@ -236,6 +238,7 @@ make_cert() {
       printf 'keyUsage=critical,digitalSignature\nextendedKeyUsage=%s\n' "$usage"
       [[ -z $san ]] || printf 'subjectAltName=%s\n' "$san"
     ) 2>/dev/null
+  rm -f "$dir/$name.csr"
 }
 
 # make_kubeconfig PKI SERVER CERT FILE: certificates are embedded, so the file can be copied about.
@@ -290,8 +293,8 @@ run_in() {
   local dir=$1 script=$2 child status=0
   shift 2
   # In the background, because bash runs traps only between foreground commands. A background command
-  # would ignore Ctrl-C, hence --default-signal.
-  KUBECONFIG=$dir/kubeconfig env --default-signal=INT,QUIT -- "$@" <&0 9>&- &
+  # would ignore Ctrl-C, hence --default-signal; and should this script be killed, so is the command.
+  KUBECONFIG=$dir/kubeconfig setpriv --pdeathsig KILL env --default-signal=INT,QUIT -- "$@" <&0 &
   child=$!
   trap 'stop_tree "$child"; "$script" down "$dir"; exit 130' INT
   trap 'stop_tree "$child"; "$script" down "$dir"; exit 143' TERM HUP
