@@ -78,13 +78,21 @@ lifecycle() {
 
     close
     wait_until refusing
-    # The Service of a release goes first. Were the configuration still there by then, this many requests would meet it.
-    ( for _ in $(seq 40); do kubectl -n elsewhere create deployment during --image=x --dry-run=server 2>&1 | grep -o 'failed calling webhook' || true
-        kubectl -n portcullis get service portcullis >/dev/null 2>&1 || echo "service gone"; done ) >"$scratch/during" &
-    local watcher=$!
+    # Deletions carry the revision of the whole store, so they can be put in order afterwards.
+    local watchers=() what
+    for what in service validatingwebhookconfiguration; do
+        kubectl -n portcullis get "$what" portcullis --watch --output-watch-events \
+            -o 'jsonpath={.type} {.object.metadata.resourceVersion}{"\n"}' >"$scratch/$what" 2>/dev/null &
+        watchers+=($!)
+        wait_until grep -q ADDED "$scratch/$what"
+    done
     "$helm" uninstall portcullis -n portcullis >/dev/null
-    wait "$watcher"
-    equal "$label: no request fails once the Service is gone" 0 "$(sed -n '/service gone/,$p' "$scratch/during" | grep -c 'failed calling' || true)"
+    for what in service validatingwebhookconfiguration; do wait_until grep -q DELETED "$scratch/$what"; done
+    kill "${watchers[@]}"
+    wait "${watchers[@]}" 2>/dev/null || true
+    deleted() { sed -n 's/^DELETED //p' "$scratch/$1" | head -1; }
+    if [ "$(deleted validatingwebhookconfiguration)" -lt "$(deleted service)" ]; then ok "$label: the configuration goes before the Service"
+    else bad "$label: the configuration goes before the Service"; fi
     equal "$label: the configuration is gone" "" "$(kubectl get validatingwebhookconfiguration -o name | grep portcullis || true)"
     equal "$label: definitions and HouseRules are kept" "default" "$(kubectl get houserules -o 'jsonpath={.items[*].metadata.name}')"
     kubectl delete houserules default >/dev/null
