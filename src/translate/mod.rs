@@ -9,6 +9,8 @@ mod networkpolicy;
 mod policy_wire;
 pub mod render;
 pub mod selector;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod workload;
 
