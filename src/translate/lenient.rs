@@ -239,7 +239,7 @@ impl Walk<'_> {
     fn integer(&mut self, value: &Value, at: &At<'_>, expected: &str) -> Piece<i64> {
         match value {
             Value::Number(number) if number.is_f64() => {
-                self.note(at, format!("{number} is not a whole number; {NO_PORT}"));
+                self.note(at, format!("a port is a whole number; {NO_PORT}"));
                 Err(Broken)
             }
             // Beyond the range of ports either way; the range is checked where the number is used.

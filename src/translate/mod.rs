@@ -10,6 +10,8 @@ mod policy_wire;
 pub mod houserules;
 pub mod render;
 pub mod selector;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod workload;
 
