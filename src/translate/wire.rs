@@ -106,10 +106,27 @@ pub(super) struct Pod<'a> {
     #[serde(borrow)]
     pub(super) spec: Option<PodSpec<'a>>,
     #[serde(borrow)]
-    pub(super) status: Option<Status<'a>>,
+    pub(super) status: Option<PodStatus<'a>>,
 }
 
-/// What is read of a status: whether a namespace goes away, whether a pod or a job is done.
+/// What is read of a Pod's status: whether it is done, and its addresses.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodStatus<'a> {
+    #[serde(borrow)]
+    pub(super) phase: Option<Text<'a>>,
+    #[serde(borrow, rename = "podIPs")]
+    pub(super) pod_ips: Option<Vec<PodIp<'a>>>,
+}
+
+/// One address of a Pod.
+#[derive(Debug, Deserialize)]
+pub(super) struct PodIp<'a> {
+    #[serde(borrow)]
+    pub(super) ip: Option<Text<'a>>,
+}
+
+/// What is read of a Namespace's status: whether it goes away.
 #[derive(Debug, Deserialize)]
 pub(super) struct Status<'a> {
     #[serde(borrow)]

@@ -19,6 +19,8 @@ pub(super) fn pod(wire: wire::Pod<'_>, defaults: &Defaults<'_>) -> Object {
     let phase = wire.status.as_ref().map_or("", |status| text(status.phase.as_ref()));
     // semantics 2.1.20: a finished pod has no endpoint. One that is being deleted still has.
     let finished = matches!(phase, "Succeeded" | "Failed");
+    let addresses = wire.status.iter().filter_map(|status| status.pod_ips.as_ref()).flatten();
+    let addresses = addresses.filter_map(|address| text(address.ip.as_ref()).parse().ok()).collect();
     let labels = labels(meta.labels.as_ref());
     let spec = pod_spec(&labels, &wire.spec.unwrap_or_default());
     Object::Workload(Workload {
@@ -26,6 +28,7 @@ pub(super) fn pod(wire: wire::Pod<'_>, defaults: &Defaults<'_>) -> Object {
         controller: controller(&meta, &labels),
         labels,
         pod: Arc::new(spec),
+        addresses,
         finished,
         template_at: "",
     })
@@ -76,6 +79,7 @@ fn workload(
         id,
         labels: own,
         pod: Arc::new(pod),
+        addresses: Vec::new(),
         finished,
         template_at,
     })

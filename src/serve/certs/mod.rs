@@ -115,3 +115,8 @@ impl ResolvesServerCert for Served {
             .map(|identity| Arc::clone(&identity.key))
     }
 }
+
+/// The certificates of a CA bundle as DER, for clients that verify with it.
+pub fn ca_certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, CertError> {
+    Ok(identity::certificates(pem)?.iter().map(|certificate| certificate.to_vec()).collect())
+}
