@@ -1,0 +1,3 @@
+//! Kubernetes objects into model terms, one file per kind.
+
+pub mod houserules;
