@@ -2,7 +2,7 @@
 //!
 //! The tests against a real API server are ignored without one. With one in `KUBECONFIG`:
 //! `cargo test --test objects -- --ignored`
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::needless_pass_by_value, missing_docs)]
 
 use std::collections::BTreeSet;
 
@@ -178,10 +178,13 @@ fn unreadable_selectors_are_taken_on_the_safe_side() {
             "spec.namespaceSelector.matchExpressions[0].operator"
         ]
     );
-    // Every label set matches this one, although it is not empty.
-    let either = json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["no such value"]}]});
-    let (rules, unread) =
-        house_rules(&json!({"metadata": {"name": "a"}, "spec": {"exempt": {"workloadSelector": either}}}));
+    let exempting = |selector: Value| {
+        house_rules(&json!({"metadata": {"name": "a"}, "spec": {"exempt": {"workloadSelector": selector}}}))
+    };
+    let (rules, unread) = exempting(json!({"matchLabels": {}, "matchExpressions": []}));
+    assert_eq!(rules.exempt.workloads, None);
+    assert_eq!(unread[0].at.as_str(), "spec.exempt.workloadSelector");
+    let (rules, unread) = exempting(json!({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}));
     assert!(rules.exempt.workloads.is_some() && unread.is_empty(), "a label can escape it");
 }
 

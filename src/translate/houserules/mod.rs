@@ -13,6 +13,7 @@ pub use status::{Judged, conditions, conflicts, exception_conditions};
 use self::reader::Reader;
 use crate::model::house::{Dialect, Dns, Exempt, HouseRules, Level, OpenCidr, PartialSettings, RuleId, private_ranges};
 use crate::model::ports::Protocol;
+use crate::model::selector::{Escape, escaping};
 use crate::model::{Direction, FieldPath, IpSet, Labels, Selector, Str, Unread};
 
 /// Reads a HouseRules object. Every path in the second part belongs to something that was *not* taken as written.
@@ -250,8 +251,8 @@ fn read_exempt(read: &mut Reader, value: &Value, at: &FieldPath) -> Exempt {
     if let Some(selector) = fields.get("workloadSelector") {
         let at = at.field("workloadSelector");
         exempt.workloads = read.selector(selector, &at, NOBODY);
-        // Asked of the meaning and not of the text: `a` or `not a` exempts as much as an empty selector.
-        if exempt.workloads.as_ref().is_some_and(Selector::matches_everything) {
+        // Asked of the meaning and not of the text, and where that cannot be decided the exemption does not count.
+        if exempt.workloads.as_ref().is_some_and(|s| !matches!(escaping(&[s]), Escape::By(_))) {
             read.unread(&at, format!("matches every workload, which would switch the rules off; {NOBODY}"));
             exempt.workloads = None;
         }
