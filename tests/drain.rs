@@ -186,3 +186,25 @@ async fn a_drain_under_load_loses_no_review() {
         caller.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn the_first_signal_drains_and_the_second_aborts() {
+    let shutdown = portcullis::serve::Shutdown::on_signals().unwrap();
+    // To this process alone, whose handler is in place.
+    let signal = || {
+        let kill = std::process::Command::new("kill")
+            .arg("-TERM")
+            .arg(std::process::id().to_string())
+            .status();
+        assert!(kill.unwrap().success());
+    };
+    assert!(!shutdown.is_draining());
+    signal();
+    shutdown.draining().await;
+    let aborted = tokio::time::timeout(Duration::from_millis(50), shutdown.aborted()).await;
+    assert!(aborted.is_err(), "one signal does not abort");
+    signal();
+    tokio::time::timeout(Duration::from_secs(10), shutdown.aborted())
+        .await
+        .expect("the second one does");
+}

@@ -54,7 +54,13 @@ pub(in crate::serve) async fn keep(
         let pause = match step {
             Ok(next) => {
                 last_failure = None;
-                if next == Next::Again {
+                in_a_row = if next == Next::Again {
+                    in_a_row.saturating_add(1)
+                } else {
+                    0
+                };
+                // Someone who undoes every write must not turn this into a busy loop.
+                if (1..MOST_IN_A_ROW).contains(&in_a_row) {
                     Duration::ZERO
                 } else {
                     poll
