@@ -1,4 +1,10 @@
 //! The end of a server, step by step: unready, still answering, closing what it answers, gone when nothing is open.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod serve_support;
 
@@ -147,18 +153,17 @@ async fn a_drain_under_load_loses_no_review() {
             tokio::spawn(async move {
                 let mut kept = None;
                 while !stop.load(Ordering::Relaxed) {
-                    let mut stream = match kept.take() {
-                        Some(stream) => stream,
-                        None => {
-                            let (to, client) = if moved.load(Ordering::Relaxed) {
-                                &new
-                            } else {
-                                &old
-                            };
-                            connect(*to, client)
-                                .await
-                                .expect("a connection was refused")
-                        }
+                    let mut stream = if let Some(stream) = kept.take() {
+                        stream
+                    } else {
+                        let (to, client) = if moved.load(Ordering::Relaxed) {
+                            &new
+                        } else {
+                            &old
+                        };
+                        connect(*to, client)
+                            .await
+                            .expect("a connection was refused")
                     };
                     let answer = review(&mut stream, "{}").await.expect("a review was lost");
                     assert_eq!(answer.status, 200);

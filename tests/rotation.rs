@@ -2,6 +2,12 @@
 //!
 //! Time is the test's own: the replicas take it from the store and the callers from their verifier, so that years pass in
 //! seconds, and each day only begins when everybody has finished a round in the one before.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod serve_support;
 
@@ -21,7 +27,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore};
 use serve_support::{connect, options, review, start};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Default)]
 struct Cluster {
@@ -132,7 +138,7 @@ async fn no_review_is_lost_through_generations_of_certificates() {
         let mut settings =
             SelfManaged::for_service("portcullis", "portcullis", "portcullis-tls", "portcullis");
         settings.poll = Duration::from_millis(2);
-        settings.ca_lifetime = DAY * 120;
+        settings.ca_lifetime = DAY * 60;
         start(options(Certificates::SelfManaged {
             settings,
             store: Arc::new(cluster.clone()),
@@ -180,7 +186,7 @@ async fn no_review_is_lost_through_generations_of_certificates() {
         .collect();
 
     let mut cas = BTreeSet::new();
-    for _day in 0..260 {
+    for _day in 0..100 {
         cluster.0.now.fetch_add(DAY.as_secs(), Ordering::SeqCst);
         // Two rounds of each caller and four looks of the replicas: at least one of each began in this day.
         let before: Vec<_> = rounds
@@ -209,9 +215,9 @@ async fn no_review_is_lost_through_generations_of_certificates() {
     for caller in callers {
         caller.await.unwrap();
     }
-    assert!(cas.len() >= 4, "{} CAs in 260 days", cas.len());
+    assert!(cas.len() >= 3, "{} CAs in 100 days", cas.len());
     assert!(
-        leaves.lock().unwrap().len() >= 13,
+        leaves.lock().unwrap().len() >= 6,
         "{} leaves",
         leaves.lock().unwrap().len()
     );

@@ -131,7 +131,7 @@ impl Keeper {
                 why,
             } => {
                 tracing::info!(secret = %self.settings.secret, with_leaf, "making a new CA: {why}");
-                let ca = issue::ca(&self.settings, now).map_err(cannot_make)?;
+                let ca = issue::ca(&self.settings, now).map_err(|error| cannot_make(&error))?;
                 self.write(secret, now, Some((ca, keep)), with_leaf).await?;
             }
             Action::IssueLeaf { why } => {
@@ -201,7 +201,8 @@ impl Keeper {
                     holding.faults.join("; ")
                 )));
             };
-            let leaf = issue::leaf(&self.settings, ca, key, now).map_err(cannot_make)?;
+            let leaf =
+                issue::leaf(&self.settings, ca, key, now).map_err(|error| cannot_make(&error))?;
             data.insert(LEAF.to_owned(), leaf.certificate.into_bytes());
             data.insert(LEAF_KEY.to_owned(), leaf.key.into_bytes());
         }
@@ -209,6 +210,6 @@ impl Keeper {
     }
 }
 
-fn cannot_make(error: rcgen::Error) -> StoreError {
+fn cannot_make(error: &rcgen::Error) -> StoreError {
     StoreError::Failed(format!("a certificate could not be made: {error}"))
 }
