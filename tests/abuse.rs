@@ -215,3 +215,16 @@ async fn two_requests_in_one_write_are_answered_in_order() {
     assert_eq!(read_answer(&mut stream).await.unwrap().body, r#"{"len":2}"#);
     assert_eq!(read_answer(&mut stream).await.unwrap().body, r#"{"len":4}"#);
 }
+
+#[tokio::test]
+async fn headers_larger_than_the_buffer_are_refused() {
+    let f = fixture().await;
+    let mut stream = f.server.connect(&f.ca.client()).await.unwrap();
+    let head = format!(
+        "POST /v1/review HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n",
+        "a".repeat(17 << 10)
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = String::from_utf8(until_closed(&mut stream).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
