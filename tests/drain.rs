@@ -1,4 +1,10 @@
 //! The end of a server, step by step: unready, still answering, closing what it answers, gone when nothing is open.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod serve_support;
 
@@ -147,18 +153,17 @@ async fn a_drain_under_load_loses_no_review() {
             tokio::spawn(async move {
                 let mut kept = None;
                 while !stop.load(Ordering::Relaxed) {
-                    let mut stream = match kept.take() {
-                        Some(stream) => stream,
-                        None => {
-                            let (to, client) = if moved.load(Ordering::Relaxed) {
-                                &new
-                            } else {
-                                &old
-                            };
-                            connect(*to, client)
-                                .await
-                                .expect("a connection was refused")
-                        }
+                    let mut stream = if let Some(stream) = kept.take() {
+                        stream
+                    } else {
+                        let (to, client) = if moved.load(Ordering::Relaxed) {
+                            &new
+                        } else {
+                            &old
+                        };
+                        connect(*to, client)
+                            .await
+                            .expect("a connection was refused")
                     };
                     let answer = review(&mut stream, "{}").await.expect("a review was lost");
                     assert_eq!(answer.status, 200);
@@ -185,4 +190,26 @@ async fn a_drain_under_load_loses_no_review() {
     for caller in callers {
         caller.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_first_signal_drains_and_the_second_aborts() {
+    let shutdown = portcullis::serve::Shutdown::on_signals().unwrap();
+    // To this process alone, whose handler is in place.
+    let signal = || {
+        let kill = std::process::Command::new("kill")
+            .arg("-TERM")
+            .arg(std::process::id().to_string())
+            .status();
+        assert!(kill.unwrap().success());
+    };
+    assert!(!shutdown.is_draining());
+    signal();
+    shutdown.draining().await;
+    let aborted = tokio::time::timeout(Duration::from_millis(50), shutdown.aborted()).await;
+    assert!(aborted.is_err(), "one signal does not abort");
+    signal();
+    tokio::time::timeout(Duration::from_secs(10), shutdown.aborted())
+        .await
+        .expect("the second one does");
 }

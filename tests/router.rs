@@ -1,4 +1,10 @@
 //! Every limit and status of the review route, on the real router without a socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod serve_support;
 

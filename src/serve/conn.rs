@@ -30,6 +30,10 @@ use super::router::{Arrived, REVIEW_PATH, closes};
 /// began before the handshake. A connection opened in reserve waits longer.
 const OPENED_FOR_IT: Duration = Duration::from_millis(100);
 
+/// What one connection can make us hold before its request is known; hyper's default is 25 times that, and it is not
+/// part of the byte budget. Headers of an API server take less than 1 KiB.
+const READ_BUFFER: usize = 16 << 10;
+
 /// How long, and how much, unread input of a finished connection is thrown away.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 20;
@@ -153,6 +157,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout)
+        .max_buf_size(READ_BUFFER)
         .serve_connection(io, service);
 
     let ended = {

@@ -42,8 +42,8 @@ impl DeadlinePolicy {
             .min(LONGEST);
         let margin = self.margin.min(timeout / 4);
         Deadline {
-            answer_by: arrived + (timeout - margin),
-            give_up: arrived + (timeout - margin / 2),
+            answer_by: arrived + timeout.saturating_sub(margin),
+            give_up: arrived + timeout.saturating_sub(margin / 2),
         }
     }
 }

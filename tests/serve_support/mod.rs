@@ -13,6 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -202,12 +203,12 @@ impl Running {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
-        if seen.await.is_err() {
-            panic!(
-                "still {:?}, wanted {status} {containing:?}",
-                self.admin("/readyz").await
-            );
-        }
+        let in_time = seen.await.is_ok();
+        assert!(
+            in_time,
+            "still {:?}, wanted {status} {containing:?}",
+            self.admin("/readyz").await
+        );
     }
 
     /// The value of a metric line that starts with this.
@@ -281,4 +282,29 @@ pub async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Resul
         head,
         body: String::from_utf8(body).unwrap(),
     })
+}
+
+pub const DAY: i64 = 86_400;
+
+/// A server with a certificate from a mounted directory, and the CA of it.
+pub struct Fixture {
+    pub ca: Ca,
+    pub dir: TempDir,
+    pub server: Running,
+}
+
+pub async fn fixture() -> Fixture {
+    fixture_with(|_| {}).await
+}
+
+pub async fn fixture_with(change: impl FnOnce(&mut Options)) -> Fixture {
+    let ca = Ca::new("test");
+    let dir = TempDir::new().unwrap();
+    let (chain, key) = ca.leaf(-DAY, DAY);
+    mount(dir.path(), "1", &chain, &key);
+    let mut options = options(directory(dir.path()));
+    change(&mut options);
+    let server = start(options).await;
+    server.until_ready(200, "ok").await;
+    Fixture { ca, dir, server }
 }

@@ -54,7 +54,13 @@ pub(in crate::serve) async fn keep(
         let pause = match step {
             Ok(next) => {
                 last_failure = None;
-                if next == Next::Again {
+                in_a_row = if next == Next::Again {
+                    in_a_row.saturating_add(1)
+                } else {
+                    0
+                };
+                // Someone who undoes every write must not turn this into a busy loop.
+                if (1..MOST_IN_A_ROW).contains(&in_a_row) {
                     Duration::ZERO
                 } else {
                     poll
@@ -125,7 +131,7 @@ impl Keeper {
                 why,
             } => {
                 tracing::info!(secret = %self.settings.secret, with_leaf, "making a new CA: {why}");
-                let ca = issue::ca(&self.settings, now).map_err(cannot_make)?;
+                let ca = issue::ca(&self.settings, now).map_err(|error| cannot_make(&error))?;
                 self.write(secret, now, Some((ca, keep)), with_leaf).await?;
             }
             Action::IssueLeaf { why } => {
@@ -195,7 +201,8 @@ impl Keeper {
                     holding.faults.join("; ")
                 )));
             };
-            let leaf = issue::leaf(&self.settings, ca, key, now).map_err(cannot_make)?;
+            let leaf =
+                issue::leaf(&self.settings, ca, key, now).map_err(|error| cannot_make(&error))?;
             data.insert(LEAF.to_owned(), leaf.certificate.into_bytes());
             data.insert(LEAF_KEY.to_owned(), leaf.key.into_bytes());
         }
@@ -203,6 +210,6 @@ impl Keeper {
     }
 }
 
-fn cannot_make(error: rcgen::Error) -> StoreError {
+fn cannot_make(error: &rcgen::Error) -> StoreError {
     StoreError::Failed(format!("a certificate could not be made: {error}"))
 }

@@ -180,7 +180,13 @@ fn to_publish(valid: &[Ca], published: Option<&Published>) -> Option<String> {
 /// One PEM text of all of them.
 pub(super) fn bundle_of(cas: &[Ca]) -> String {
     cas.iter()
-        .map(|ca| format!("{}\n", ca.pem.trim_end()))
+        .flat_map(|ca| {
+            [
+                ca.pem.trim_end(),
+                "
+",
+            ]
+        })
         .collect()
 }
 

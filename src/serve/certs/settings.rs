@@ -34,7 +34,7 @@ impl SelfManaged {
         secret: &str,
         webhook_configuration: &str,
     ) -> Self {
-        const DAY: Duration = Duration::from_secs(86_400);
+        const DAY: Duration = Duration::from_hours(24);
         Self {
             namespace: namespace.to_owned(),
             secret: secret.to_owned(),
@@ -47,7 +47,7 @@ impl SelfManaged {
             ca_lifetime: DAY * 365,
             wanted_leaf_lifetime: DAY * 30,
             backdate: DAY,
-            settle: Duration::from_secs(60),
+            settle: Duration::from_mins(1),
             poll: Duration::from_secs(10),
         }
     }

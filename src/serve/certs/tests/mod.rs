@@ -1,6 +1,7 @@
 //! A world for the tests of self-made certificates: a clock, a Secret and a webhook configuration in memory.
 
 mod keeper;
+mod kube_store;
 mod plan;
 
 use std::collections::BTreeMap;

@@ -272,7 +272,7 @@ fn the_leaf_of_a_new_ca_waits_until_the_ca_has_been_published_for_long_enough() 
 #[test]
 fn an_expired_older_ca_leaves_the_bundle() {
     let mut short = settings();
-    short.ca_lifetime = std::time::Duration::from_secs(3600);
+    short.ca_lifetime = std::time::Duration::from_hours(1);
     let mut data = made_at(&settings(), start());
     let older = issue::ca(&short, start()).unwrap();
     let both = format!(
