@@ -127,6 +127,10 @@ scope() {
     sent   "delete a policy" "${in[@]}" delete networkpolicy np
     sent   "delete all policies" "${in[@]}" delete networkpolicy --all
     sent   "a mirror annotation by an ordinary user" "${in[@]}" create -f - <<<"$mirror"
+    # Not by a node's name: NodeRestriction would ask for a Node object first.
+    local node=(--dry-run=server --as=somebody --as-group=system:nodes --as-group=system:masters)
+    sent   "a member of system:nodes creates an ordinary pod" "${in[@]}" create "${node[@]}" -f - <<<"${pod/\"p\"/\"by-node\"}"
+    passes "a member of system:nodes creates a mirror pod" "${in[@]}" create "${node[@]}" -f - <<<"$mirror"
     passes "annotate a pod" "${in[@]}" annotate pod p note=x
     passes "scale a deployment by its subresource" "${in[@]}" scale deployment d --replicas=3
     passes "scale a deployment by its object" "${in[@]}" patch deployment d --type=merge -p '{"spec":{"replicas":2}}'
