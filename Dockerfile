@@ -10,8 +10,8 @@ ARG CARGO_FLAGS=""
 ARG CARGO_HOME=/cache/cargo
 ARG CARGO_TARGET_DIR=/cache/target
 WORKDIR /src
-COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
-COPY src src
+# Everything that .dockerignore lets through: Cargo wants the files of every target that Cargo.toml names, built or not.
+COPY . .
 # --target is given even for the machine's own: without it crt-static would apply to build scripts and proc macros as well,
 # which cannot be loaded then.
 RUN --mount=type=cache,target=/cache/cargo/registry \

@@ -13,6 +13,7 @@ case "$(kubectl config view --minify -o 'jsonpath={.clusters[0].cluster.server}'
     https://127.0.0.1:* | https://localhost:* | https://172.30.*) ;;
     *) [ "${ANY_CLUSTER:-}" = yes ] || { echo "the API server is not a local one; ANY_CLUSTER=yes if it is meant" >&2; exit 2; } ;;
 esac
+: "${HELM:?set it to helm 3}"
 failures=0
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
@@ -40,7 +41,7 @@ print(json.dumps([{"op": "replace", "path": "/metadata/managedFields", "value": 
     kubectl patch validatingwebhookconfiguration portcullis --field-manager=portcullis --type=json --patch-file "$scratch/patch" >/dev/null
 }
 
-wait_until() { local i; for i in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; bad "wait for: $*"; }
+wait_until() { local _; for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; bad "wait for: $*"; }
 # A webhook configuration reaches the request path through a watch; a request that is sent says that it has.
 refusing() { [[ $(kubectl -n elsewhere create deployment seen --image=x --dry-run=server 2>&1) == *"failed calling webhook"* ]]; }
 open() { kubectl -n elsewhere create deployment seen --image=x --dry-run=server; }
@@ -104,38 +105,42 @@ scope() {
     local pod='{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"x"}]}}'
     local mirror='{"apiVersion":"v1","kind":"Pod","metadata":{"name":"m","annotations":{"kubernetes.io/config.mirror":"x"}},"spec":{"nodeName":"n","containers":[{"name":"c","image":"x"}]}}'
     local policy='{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"np"},"spec":{"podSelector":{},"policyTypes":["Egress"]}}'
-    local in="kubectl -n elsewhere"
+    local in=(kubectl -n elsewhere)
     # Things that exist before anything is reviewed.
-    $in apply -f - <<<"$pod" >/dev/null
-    $in apply -f - <<<"$policy" >/dev/null
-    $in create deployment d --image=x >/dev/null
-    $in create job j --image=x >/dev/null
-    $in create cronjob cj --image=x --schedule='0 0 * * *' >/dev/null
+    "${in[@]}" apply -f - <<<"$pod" >/dev/null
+    "${in[@]}" apply -f - <<<"$policy" >/dev/null
+    "${in[@]}" create deployment d --image=x >/dev/null
+    "${in[@]}" create job j --image=x >/dev/null
+    "${in[@]}" create cronjob cj --image=x --schedule='0 0 * * *' >/dev/null
     "$HELM" install portcullis charts/portcullis -n portcullis >/dev/null
     close
     wait_until refusing
 
-    sent   "create a pod" $in run q --image=x
-    sent   "create a deployment" $in create deployment e --image=x
-    sent   "change a pod's labels" $in label pod p a=c --overwrite
-    sent   "change a pod's image" $in set image pod/p c=y
-    sent   "change a deployment's template" $in set image deployment/d x=y
-    sent   "change a deployment's own labels" $in label deployment d tier=web
-    sent   "change a cronjob's template" $in set image cronjob/cj cj=y
-    sent   "change a policy" $in patch networkpolicy np --type=merge -p '{"spec":{"policyTypes":["Ingress"]}}'
-    sent   "delete a policy" $in delete networkpolicy np
-    sent   "delete all policies" $in delete networkpolicy --all
-    sent   "a mirror annotation by an ordinary user" $in create -f - <<<"$mirror"
-    passes "annotate a pod" $in annotate pod p note=x
-    passes "scale a deployment by its subresource" $in scale deployment d --replicas=3
-    passes "scale a deployment by its object" $in patch deployment d --type=merge -p '{"spec":{"replicas":2}}'
-    passes "suspend a job" $in patch job j --type=merge -p '{"spec":{"suspend":true}}'
-    passes "delete a deployment" $in delete deployment d
-    passes "a ConfigMap" $in create configmap c
+    sent   "create a pod" "${in[@]}" run q --image=x
+    sent   "create a deployment" "${in[@]}" create deployment e --image=x
+    sent   "change a pod's labels" "${in[@]}" label pod p a=c --overwrite
+    sent   "change a pod's image" "${in[@]}" set image pod/p c=y
+    sent   "change a deployment's template" "${in[@]}" set image deployment/d x=y
+    sent   "change a deployment's own labels" "${in[@]}" label deployment d tier=web
+    sent   "change a cronjob's template" "${in[@]}" set image cronjob/cj cj=y
+    sent   "change a policy" "${in[@]}" patch networkpolicy np --type=merge -p '{"spec":{"policyTypes":["Ingress"]}}'
+    sent   "delete a policy" "${in[@]}" delete networkpolicy np
+    sent   "delete all policies" "${in[@]}" delete networkpolicy --all
+    sent   "a mirror annotation by an ordinary user" "${in[@]}" create -f - <<<"$mirror"
+    # Not by a node's name: NodeRestriction would ask for a Node object first.
+    local node=(--dry-run=server --as=somebody --as-group=system:nodes --as-group=system:masters)
+    sent   "a member of system:nodes creates an ordinary pod" "${in[@]}" create "${node[@]}" -f - <<<"${pod/\"p\"/\"by-node\"}"
+    passes "a member of system:nodes creates a mirror pod" "${in[@]}" create "${node[@]}" -f - <<<"$mirror"
+    passes "annotate a pod" "${in[@]}" annotate pod p note=x
+    passes "scale a deployment by its subresource" "${in[@]}" scale deployment d --replicas=3
+    passes "scale a deployment by its object" "${in[@]}" patch deployment d --type=merge -p '{"spec":{"replicas":2}}'
+    passes "suspend a job" "${in[@]}" patch job j --type=merge -p '{"spec":{"suspend":true}}'
+    passes "delete a deployment" "${in[@]}" delete deployment d
+    passes "a ConfigMap" "${in[@]}" create configmap c
     passes "the namespace controller empties a namespace" \
-        $in delete networkpolicy np --dry-run=server --as=system:serviceaccount:kube-system:namespace-controller --as-group=system:masters
+        "${in[@]}" delete networkpolicy np --dry-run=server --as=system:serviceaccount:kube-system:namespace-controller --as-group=system:masters
     sent   "the garbage collector deletes a policy" \
-        $in delete networkpolicy np --dry-run=server --as=system:serviceaccount:kube-system:generic-garbage-collector --as-group=system:masters
+        "${in[@]}" delete networkpolicy np --dry-run=server --as=system:serviceaccount:kube-system:generic-garbage-collector --as-group=system:masters
     passes "create in kube-system" kubectl -n kube-system create deployment e --image=x --dry-run=server
     passes "create in the release namespace" kubectl -n portcullis create deployment e --image=x --dry-run=server
     sent   "label a namespace" kubectl label namespace elsewhere portcullis.dev/enforce=none
@@ -154,7 +159,7 @@ scope() {
     kubectl delete namespace elsewhere elsewhere-2 --wait=false >/dev/null
 }
 
-lifecycle "${HELM:?set it to helm 3}" "helm 3"
+lifecycle "$HELM" "helm 3"
 if [ -n "${HELM4:-}" ]; then lifecycle "$HELM4" "helm 4"; fi
 scope
 echo "$failures failed"
