@@ -1,10 +1,5 @@
 //! The end of a server, step by step: unready, still answering, closing what it answers, gone when nothing is open.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod serve_support;
 
@@ -13,9 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use serve_support::{
-    Ca, Running, connect, directory, mount, options, post, read_answer, review, start,
-};
+use serve_support::{Ca, Running, connect, directory, mount, options, post, read_answer, review, start};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
@@ -34,19 +27,11 @@ async fn fixture(change: impl FnOnce(&mut portcullis::serve::Options)) -> Fixtur
     change(&mut options);
     let server = start(options).await;
     server.until_ready(200, "ok").await;
-    Fixture {
-        client: ca.client(),
-        server,
-        _dir: dir,
-    }
+    Fixture { client: ca.client(), server, _dir: dir }
 }
 
 async fn ended(server: Running) {
-    tokio::time::timeout(Duration::from_secs(20), server.task)
-        .await
-        .expect("still running")
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), server.task).await.expect("still running").unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -60,36 +45,20 @@ async fn the_steps_of_a_drain_come_in_order() {
 
     f.server.shutdown.drain();
     let (status, text) = f.server.admin("/readyz").await;
-    assert!(
-        status == 503 && text.contains("draining"),
-        "unready at once: {status} {text}"
-    );
-    assert_eq!(
-        f.server.admin("/healthz").await.0,
-        200,
-        "but alive, so that nobody kills it"
-    );
+    assert!(status == 503 && text.contains("draining"), "unready at once: {status} {text}");
+    assert_eq!(f.server.admin("/healthz").await.0, 200, "but alive, so that nobody kills it");
 
-    let mut late = f
-        .server
-        .connect(&f.client)
-        .await
-        .expect("new connections are still accepted");
+    let mut late = f.server.connect(&f.client).await.expect("new connections are still accepted");
     let answer = review(&mut late, "{}").await.unwrap();
     assert!(answer.status == 200 && answer.closes(), "{answer:?}");
 
-    let answer = review(&mut idle, "{}")
-        .await
-        .expect("an idle connection was not closed under its owner");
+    let answer = review(&mut idle, "{}").await.expect("an idle connection was not closed under its owner");
     assert!(answer.status == 200 && answer.closes(), "{answer:?}");
 
     assert!(!f.server.task.is_finished(), "a review is still open");
     f.server.script.open();
     let answer = read_answer(&mut working).await.unwrap();
-    assert!(
-        answer.status == 200 && answer.closes() && answer.body.contains("gate"),
-        "{answer:?}"
-    );
+    assert!(answer.status == 200 && answer.closes() && answer.body.contains("gate"), "{answer:?}");
     drop((idle, working, late));
     let webhook = f.server.webhook;
     ended(f.server).await;
@@ -103,11 +72,7 @@ async fn it_waits_for_idle_owners_and_at_least_the_linger() {
     let begun = std::time::Instant::now();
     f.server.shutdown.drain();
     drop(idle);
-    let mut late = f
-        .server
-        .connect(&f.client)
-        .await
-        .expect("accepting for as long as others may not know");
+    let mut late = f.server.connect(&f.client).await.expect("accepting for as long as others may not know");
     assert_eq!(review(&mut late, "{}").await.unwrap().status, 200);
     drop(late);
     ended(f.server).await;
@@ -146,8 +111,7 @@ async fn a_drain_under_load_loses_no_review() {
     let answered = Arc::new(AtomicUsize::new(0));
     let callers: Vec<_> = (0..16)
         .map(|_| {
-            let (moved, stop, answered) =
-                (Arc::clone(&moved), Arc::clone(&stop), Arc::clone(&answered));
+            let (moved, stop, answered) = (Arc::clone(&moved), Arc::clone(&stop), Arc::clone(&answered));
             let old = (f.server.webhook, f.client.clone());
             let new = (next.server.webhook, next.client.clone());
             tokio::spawn(async move {
@@ -156,14 +120,8 @@ async fn a_drain_under_load_loses_no_review() {
                     let mut stream = if let Some(stream) = kept.take() {
                         stream
                     } else {
-                        let (to, client) = if moved.load(Ordering::Relaxed) {
-                            &new
-                        } else {
-                            &old
-                        };
-                        connect(*to, client)
-                            .await
-                            .expect("a connection was refused")
+                        let (to, client) = if moved.load(Ordering::Relaxed) { &new } else { &old };
+                        connect(*to, client).await.expect("a connection was refused")
                     };
                     let answer = review(&mut stream, "{}").await.expect("a review was lost");
                     assert_eq!(answer.status, 200);
@@ -197,10 +155,7 @@ async fn the_first_signal_drains_and_the_second_aborts() {
     let shutdown = portcullis::serve::Shutdown::on_signals().unwrap();
     // To this process alone, whose handler is in place.
     let signal = || {
-        let kill = std::process::Command::new("kill")
-            .arg("-TERM")
-            .arg(std::process::id().to_string())
-            .status();
+        let kill = std::process::Command::new("kill").arg("-TERM").arg(std::process::id().to_string()).status();
         assert!(kill.unwrap().success());
     };
     assert!(!shutdown.is_draining());
@@ -209,7 +164,5 @@ async fn the_first_signal_drains_and_the_second_aborts() {
     let aborted = tokio::time::timeout(Duration::from_millis(50), shutdown.aborted()).await;
     assert!(aborted.is_err(), "one signal does not abort");
     signal();
-    tokio::time::timeout(Duration::from_secs(10), shutdown.aborted())
-        .await
-        .expect("the second one does");
+    tokio::time::timeout(Duration::from_secs(10), shutdown.aborted()).await.expect("the second one does");
 }

@@ -2,12 +2,7 @@
 //!
 //! Time is the test's own: the replicas take it from the store and the callers from their verifier, so that years pass in
 //! seconds, and each day only begins when everybody has finished a round in the one before.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod serve_support;
 
@@ -47,10 +42,7 @@ struct Objects {
 struct Shared(Arc<Cluster>);
 
 impl Shared {
-    fn with<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut Objects) -> T,
-    ) -> BoxFuture<'static, T> {
+    fn with<T: Send + 'static>(&self, act: impl FnOnce(&mut Objects) -> T) -> BoxFuture<'static, T> {
         let result = act(&mut self.0.objects.lock().unwrap());
         async { result }.boxed()
     }
@@ -58,9 +50,7 @@ impl Shared {
 
 impl TimeProvider for Shared {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(
-            self.0.now.load(Ordering::SeqCst),
-        )))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.now.load(Ordering::SeqCst))))
     }
 }
 
@@ -85,10 +75,7 @@ impl Store for Shared {
                 return Err(StoreError::Conflict);
             }
             objects.version += 1;
-            objects.secret = Some(SecretState {
-                version: objects.version.to_string(),
-                data,
-            });
+            objects.secret = Some(SecretState { version: objects.version.to_string(), data });
             Ok(())
         })
     }
@@ -112,9 +99,7 @@ impl Store for Shared {
 
 /// A caller that trusts what is published now, as of the test's clock.
 fn caller(cluster: &Shared) -> ClientConfig {
-    let bundle = cluster.0.objects.lock().unwrap().published.webhooks[0]
-        .1
-        .clone();
+    let bundle = cluster.0.objects.lock().unwrap().published.webhooks[0].1.clone();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bundle).map(Result::unwrap));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -128,21 +113,13 @@ fn caller(cluster: &Shared) -> ClientConfig {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_review_is_lost_through_generations_of_certificates() {
     let cluster = Shared(Arc::default());
-    cluster.0.now.store(
-        Timestamp::now().as_second().try_into().unwrap(),
-        Ordering::SeqCst,
-    );
-    cluster.0.objects.lock().unwrap().published.webhooks =
-        vec![("houserules.portcullis.dev".to_owned(), Vec::new())];
+    cluster.0.now.store(Timestamp::now().as_second().try_into().unwrap(), Ordering::SeqCst);
+    cluster.0.objects.lock().unwrap().published.webhooks = vec![("houserules.portcullis.dev".to_owned(), Vec::new())];
     let replica = || {
-        let mut settings =
-            SelfManaged::for_service("portcullis", "portcullis", "portcullis-tls", "portcullis");
+        let mut settings = SelfManaged::for_service("portcullis", "portcullis", "portcullis-tls", "portcullis");
         settings.poll = Duration::from_millis(2);
         settings.ca_lifetime = DAY * 60;
-        start(options(Certificates::SelfManaged {
-            settings,
-            store: Arc::new(cluster.clone()),
-        }))
+        start(options(Certificates::SelfManaged { settings, store: Arc::new(cluster.clone()) }))
     };
     let replicas = [replica().await, replica().await];
     for replica in &replicas {
@@ -157,28 +134,13 @@ async fn no_review_is_lost_through_generations_of_certificates() {
         .enumerate()
         .map(|(index, rounds)| {
             let to = replicas[index % replicas.len()].webhook;
-            let (cluster, stop, leaves, rounds) = (
-                cluster.clone(),
-                Arc::clone(&stop),
-                Arc::clone(&leaves),
-                Arc::clone(rounds),
-            );
+            let (cluster, stop, leaves, rounds) =
+                (cluster.clone(), Arc::clone(&stop), Arc::clone(&leaves), Arc::clone(rounds));
             tokio::spawn(async move {
                 while !stop.load(Ordering::SeqCst) {
-                    let mut stream = connect(to, &caller(&cluster))
-                        .await
-                        .expect("a handshake failed");
-                    leaves
-                        .lock()
-                        .unwrap()
-                        .insert(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec());
-                    assert_eq!(
-                        review(&mut stream, "{}")
-                            .await
-                            .expect("a review was lost")
-                            .status,
-                        200
-                    );
+                    let mut stream = connect(to, &caller(&cluster)).await.expect("a handshake failed");
+                    leaves.lock().unwrap().insert(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec());
+                    assert_eq!(review(&mut stream, "{}").await.expect("a review was lost").status, 200);
                     rounds.fetch_add(1, Ordering::SeqCst);
                 }
             })
@@ -189,23 +151,14 @@ async fn no_review_is_lost_through_generations_of_certificates() {
     for _day in 0..100 {
         cluster.0.now.fetch_add(DAY.as_secs(), Ordering::SeqCst);
         // Two rounds of each caller and four looks of the replicas: at least one of each began in this day.
-        let before: Vec<_> = rounds
-            .iter()
-            .map(|rounds| rounds.load(Ordering::SeqCst))
-            .collect();
+        let before: Vec<_> = rounds.iter().map(|rounds| rounds.load(Ordering::SeqCst)).collect();
         let looks = cluster.0.looks.load(Ordering::SeqCst);
         let behind = || {
             cluster.0.looks.load(Ordering::SeqCst) < looks + 8
-                || rounds
-                    .iter()
-                    .zip(&before)
-                    .any(|(now, before)| now.load(Ordering::SeqCst) < before + 2)
+                || rounds.iter().zip(&before).any(|(now, before)| now.load(Ordering::SeqCst) < before + 2)
         };
         while behind() {
-            assert!(
-                !callers.iter().any(tokio::task::JoinHandle::is_finished),
-                "a caller gave up"
-            );
+            assert!(!callers.iter().any(tokio::task::JoinHandle::is_finished), "a caller gave up");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let objects = cluster.0.objects.lock().unwrap();
@@ -216,11 +169,7 @@ async fn no_review_is_lost_through_generations_of_certificates() {
         caller.await.unwrap();
     }
     assert!(cas.len() >= 3, "{} CAs in 100 days", cas.len());
-    assert!(
-        leaves.lock().unwrap().len() >= 6,
-        "{} leaves",
-        leaves.lock().unwrap().len()
-    );
+    assert!(leaves.lock().unwrap().len() >= 6, "{} leaves", leaves.lock().unwrap().len());
     for replica in replicas {
         assert_eq!(replica.admin("/readyz").await.0, 200);
         replica.shutdown.abort();

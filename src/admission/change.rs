@@ -75,8 +75,10 @@ fn unknown_policy(request: &Incoming<'_>, operation: Operation) -> Change {
         namespace: (!request.namespace.is_empty()).then(|| request.namespace.as_ref().into()),
         name: request.name.as_ref().into(),
     };
-    let unread =
-        Unread { at: Default::default(), what: format!("{} of {api_version} is a policy kind that is not read", request.kind) };
+    let unread = Unread {
+        at: Default::default(),
+        what: format!("{} of {api_version} is a policy kind that is not read", request.kind),
+    };
     let object = Object::Unreadable(id, vec![unread]);
     match operation {
         Operation::Create => Change::create(object),

@@ -108,8 +108,9 @@ struct UserInfo<'a> {
 /// Opens the envelope.
 pub fn open(body: &[u8]) -> Result<Incoming<'_>, EnvelopeError> {
     let refuse = |message: String| EnvelopeError { uid: salvage_uid(body), message };
-    let text = std::str::from_utf8(body)
-        .map_err(|e| refuse(format!("the body is not UTF-8 (byte {}); expected an AdmissionReview in JSON", e.valid_up_to())))?;
+    let text = std::str::from_utf8(body).map_err(|e| {
+        refuse(format!("the body is not UTF-8 (byte {}); expected an AdmissionReview in JSON", e.valid_up_to()))
+    })?;
     let review: Review<'_> = serde_json::from_str(text)
         .map_err(|e| refuse(format!("the body is not an AdmissionReview of {API_VERSION}: {e}")))?;
     if review.api_version != API_VERSION || review.kind != "AdmissionReview" {
@@ -120,7 +121,9 @@ pub fn open(body: &[u8]) -> Result<Incoming<'_>, EnvelopeError> {
     }
     let request = review.request.ok_or_else(|| refuse("the AdmissionReview has no request".to_owned()))?;
     if request.uid.is_empty() {
-        return Err(refuse("request.uid is missing; every AdmissionReview has one and the answer must repeat it".to_owned()));
+        return Err(refuse(
+            "request.uid is missing; every AdmissionReview has one and the answer must repeat it".to_owned(),
+        ));
     }
     let operation = match &*request.operation {
         "CREATE" => Some(Operation::Create),
@@ -223,7 +226,11 @@ mod tests {
             (GOOD.replace("/v1\"", "/v1beta1\"").into(), Some("u-1"), "v1beta1"),
             (GOOD.replace("\"uid\":\"u-1\",", "").into(), None, "request.uid is missing"),
             (GOOD.replace("CREATE", "EXPLODE").into(), Some("u-1"), "EXPLODE"),
-            (GOOD.replace("\"uid\":\"u-1\",", "\"uid\":\"u-1\",\"uid\":\"u-2\",").into(), Some("u-2"), "duplicate field"),
+            (
+                GOOD.replace("\"uid\":\"u-1\",", "\"uid\":\"u-1\",\"uid\":\"u-2\",").into(),
+                Some("u-2"),
+                "duplicate field",
+            ),
             (br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#.to_vec(), None, "no request"),
         ];
         for (body, uid, says) in cases {

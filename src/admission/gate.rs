@@ -163,7 +163,8 @@ impl<C: Cluster> Gate<C> {
     ) -> Result<(Verdict, bool), ConfirmError> {
         let world = self.cluster.current();
         let verdict = review(&world.snapshot, &world.house, change, &request.user);
-        let home: &str = if matches!(change.object(), Some(Object::Namespace(_))) { &request.name } else { &request.namespace };
+        let home: &str =
+            if matches!(change.object(), Some(Object::Namespace(_))) { &request.name } else { &request.namespace };
         let stale = if verdict.is_allowed() { self.cluster.may_be_behind(home) } else { verdict.rests_on_absence() };
         if !stale || home.is_empty() {
             return Ok((verdict, false));

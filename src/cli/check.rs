@@ -114,8 +114,7 @@ fn last(world: &World, change: &Change) -> Verdict {
 fn collect(verdict: &Verdict, located: &Located, findings: &mut Vec<FileFinding>) {
     for judged in verdict.findings.iter().filter(|j| j.level != Level::Off) {
         let position = located.locate(&judged.finding.path);
-        let place =
-            Place { file: located.file().to_owned(), line: position.line, column: position.column };
+        let place = Place { file: located.file().to_owned(), line: position.line, column: position.column };
         findings.push(FileFinding::new(verdict, judged, place));
     }
 }

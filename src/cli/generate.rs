@@ -35,7 +35,8 @@ pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exi
 /// A namespace name is a DNS label (RFC 1123).
 fn check_name(name: &str) -> anyhow::Result<()> {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let fits = (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-');
+    let fits =
+        (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-');
     anyhow::ensure!(fits, "`{name}` is no namespace name: lower-case letters, digits and `-`, at most 63 characters");
     Ok(())
 }

@@ -38,7 +38,10 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         let asked = tokio::time::timeout(Duration::from_secs(args.timeout), ask(args)).await;
         asked.with_context(|| format!("{} did not answer within {} s", args.url, args.timeout))?
     })?;
-    ensure!(answer.contains("\"uid\":\"portcullis-probe\"") && answer.contains("\"allowed\":true"), "unexpected answer: {answer}");
+    ensure!(
+        answer.contains("\"uid\":\"portcullis-probe\"") && answer.contains("\"allowed\":true"),
+        "unexpected answer: {answer}"
+    );
     writeln!(out, "{} answers", args.url)?;
     Ok(Exit::Clean)
 }

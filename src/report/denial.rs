@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{docs_url, yaml};
 use crate::model::Operation;
-use crate::model::house::Level;
+use crate::model::house::{Level, RuleId};
 use crate::review::{Cure, Judged, Verdict};
 use crate::rules::Affected;
 
@@ -19,7 +19,9 @@ pub fn denial(verdict: &Verdict) -> Option<String> {
     let first = denied.first()?;
     let mut out = String::new();
     let doing = if verdict.operation == Operation::Delete { "deleting " } else { "" };
-    let rules = if denied.len() == 1 { "a house rule".to_owned() } else { format!("{} house rules", denied.len()) };
+    let mut broken: Vec<RuleId> = denied.iter().map(|j| j.finding.rule).collect();
+    broken.dedup();
+    let rules = if broken.len() == 1 { "a house rule".to_owned() } else { format!("{} house rules", broken.len()) };
     let breaks = if verdict.operation == Operation::Delete { "would break" } else { "breaks" };
     let _ = writeln!(out, "{doing}{} {breaks} {rules}\n", verdict.object);
     for (i, judged) in denied.iter().enumerate() {
@@ -40,10 +42,8 @@ pub fn denial(verdict: &Verdict) -> Option<String> {
     }
     out.push('\n');
     out.push_str(&cure(verdict));
-    let mut pages: Vec<_> = denied.iter().map(|j| j.finding.rule).collect();
-    pages.dedup();
     let _ = write!(out, "Level: {} ({}).", first.level, first.source);
-    for rule in pages {
+    for rule in broken {
         let _ = write!(out, " Docs: {}", docs_url(rule));
     }
     Some(out)

@@ -23,18 +23,8 @@ pub(super) struct Admin<R> {
 }
 
 impl<R: Reviewer> Admin<R> {
-    pub(super) fn new(
-        reviewer: Arc<R>,
-        certificate: Arc<Served>,
-        shutdown: Shutdown,
-        registry: Registry,
-    ) -> Self {
-        Self {
-            reviewer,
-            certificate,
-            shutdown,
-            registry,
-        }
+    pub(super) fn new(reviewer: Arc<R>, certificate: Arc<Served>, shutdown: Shutdown, registry: Registry) -> Self {
+        Self { reviewer, certificate, shutdown, registry }
     }
 
     pub(super) fn router(self) -> Router {
@@ -50,20 +40,14 @@ impl<R: Reviewer> Admin<R> {
         if self.shutdown.is_draining() {
             return Some("draining: this replica is going away".to_owned());
         }
-        self.certificate
-            .not_ready()
-            .or_else(|| self.reviewer.not_ready())
+        self.certificate.not_ready().or_else(|| self.reviewer.not_ready())
     }
 }
 
 async fn readyz<R: Reviewer>(State(admin): State<Arc<Admin<R>>>) -> Response {
     match admin.not_ready() {
         None => "ok\n".into_response(),
-        Some(why) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {why}\n"),
-        )
-            .into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
     }
 }
 
@@ -74,10 +58,8 @@ async fn metrics<R: Reviewer>(State(admin): State<Arc<Admin<R>>>) -> Response {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(CONTENT_TYPE, kind)], text).into_response()
         }
-        Err(error) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the metrics could not be written: {error}\n"),
-        )
-            .into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics could not be written: {error}\n")).into_response()
+        }
     }
 }

@@ -40,10 +40,7 @@ pub(super) async fn read(
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     let mut total = 0_usize;
-    while let Some(frame) = timeout_at(read_by, body.frame())
-        .await
-        .map_err(|_| BodyError::Slow)?
-    {
+    while let Some(frame) = timeout_at(read_by, body.frame()).await.map_err(|_| BodyError::Slow)? {
         let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
         // Trailers are dropped: nothing in a review is said in them.
         let Ok(data) = frame.into_data() else {
@@ -65,11 +62,7 @@ pub(super) async fn read(
             joined.extend_from_slice(&data);
         }
     }
-    Ok(if joined.is_empty() {
-        first
-    } else {
-        joined.freeze()
-    })
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
 fn announced(headers: &HeaderMap) -> Option<usize> {

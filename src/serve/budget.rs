@@ -32,20 +32,12 @@ impl ByteBudget {
     /// A budget of `limit` bytes that always admits one body of `largest`; a body up to `small` may use all of it.
     pub fn new(limit: usize, largest: usize, small: usize, used: Gauge) -> Arc<Self> {
         let kept_for_small = (limit / 4).min(limit.saturating_sub(largest));
-        Arc::new(Self {
-            limit: clamp(limit),
-            kept_for_small: clamp(kept_for_small),
-            small: clamp(small),
-            used,
-        })
+        Arc::new(Self { limit: clamp(limit), kept_for_small: clamp(kept_for_small), small: clamp(small), used })
     }
 
     /// An empty charge, to grow as the body comes in.
     pub fn open(self: &Arc<Self>) -> Charge {
-        Charge {
-            budget: Arc::clone(self),
-            bytes: 0,
-        }
+        Charge { budget: Arc::clone(self), bytes: 0 }
     }
 
     /// Bytes charged now.
@@ -54,11 +46,7 @@ impl ByteBudget {
     }
 
     fn ceiling_for(&self, size: i64) -> i64 {
-        if size <= self.small {
-            self.limit
-        } else {
-            self.limit - self.kept_for_small
-        }
+        if size <= self.small { self.limit } else { self.limit - self.kept_for_small }
     }
 }
 
@@ -112,11 +100,7 @@ mod tests {
         let mut second = budget.open();
         assert_eq!(second.would_fit(60), Err(Exhausted));
         assert_eq!(second.grow(15), Ok(()));
-        assert_eq!(
-            second.grow(1),
-            Err(Exhausted),
-            "the last quarter is for small bodies"
-        );
+        assert_eq!(second.grow(1), Err(Exhausted), "the last quarter is for small bodies");
         let mut small = budget.open();
         assert_eq!(small.grow(10), Ok(()));
         assert_eq!(budget.used(), 85);

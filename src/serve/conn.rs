@@ -62,14 +62,7 @@ enum Phase {
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
         let now = Instant::now();
-        let state = State {
-            accepted: now,
-            ready: now,
-            since: now,
-            phase: Phase::Waiting,
-            requests: 0,
-            reviews: 0,
-        };
+        let state = State { accepted: now, ready: now, since: now, phase: Phase::Waiting, requests: 0, reviews: 0 };
         Arc::new(Self(Mutex::new(state)))
     }
 
@@ -99,22 +92,13 @@ impl Activity {
         let mut state = self.lock();
         let now = Instant::now();
         // A pipelined request was read together with the one before, so no bytes came for it.
-        let first_byte = if state.phase == Phase::Headers {
-            state.since
-        } else {
-            now
-        };
-        let opened_for_it = state.requests == 0
-            && first_byte.saturating_duration_since(state.ready) < OPENED_FOR_IT;
+        let first_byte = if state.phase == Phase::Headers { state.since } else { now };
+        let opened_for_it = state.requests == 0 && first_byte.saturating_duration_since(state.ready) < OPENED_FOR_IT;
         state.phase = Phase::Busy;
         state.since = now;
         state.requests += 1;
         state.reviews += u64::from(is_review);
-        if opened_for_it {
-            state.accepted
-        } else {
-            first_byte
-        }
+        if opened_for_it { state.accepted } else { first_byte }
     }
 
     fn request_answered(&self) {
@@ -146,14 +130,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     limits: &Limits,
     close: &CancellationToken,
 ) {
-    let io = TokioIo::new(Watched {
-        stream,
-        activity: Arc::clone(activity),
-    });
-    let service = Service {
-        routes,
-        activity: Arc::clone(activity),
-    };
+    let io = TokioIo::new(Watched { stream, activity: Arc::clone(activity) });
+    let service = Service { routes, activity: Arc::clone(activity) };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout)
@@ -172,11 +150,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
                     }
                     sleep.as_mut().poll(cx)
                 }
-                None => clock
-                    .insert((at, Box::pin(tokio::time::sleep_until(at))))
-                    .1
-                    .as_mut()
-                    .poll(cx),
+                None => clock.insert((at, Box::pin(tokio::time::sleep_until(at)))).1.as_mut().poll(cx),
             }
         };
         let mut closing = pin!(close.cancelled());
@@ -232,9 +206,7 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Service {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
-        let began = self
-            .activity
-            .request_began(request.uri().path() == REVIEW_PATH);
+        let began = self.activity.request_began(request.uri().path() == REVIEW_PATH);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Arrived(began));
         let routes = self.routes.clone();
@@ -257,11 +229,7 @@ struct Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
@@ -272,11 +240,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

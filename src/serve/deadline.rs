@@ -18,10 +18,7 @@ pub struct DeadlinePolicy {
 
 impl Default for DeadlinePolicy {
     fn default() -> Self {
-        Self {
-            default_timeout: Duration::from_secs(10),
-            margin: Duration::from_millis(200),
-        }
+        Self { default_timeout: Duration::from_secs(10), margin: Duration::from_millis(200) }
     }
 }
 
@@ -37,9 +34,7 @@ pub struct Deadline {
 impl DeadlinePolicy {
     /// The deadline of a call that arrived at `arrived` with this query string.
     pub fn of(&self, query: Option<&str>, arrived: Instant) -> Deadline {
-        let timeout = timeout_in(query)
-            .unwrap_or(self.default_timeout)
-            .min(LONGEST);
+        let timeout = timeout_in(query).unwrap_or(self.default_timeout).min(LONGEST);
         let margin = self.margin.min(timeout / 4);
         Deadline {
             answer_by: arrived + timeout.saturating_sub(margin),
@@ -67,9 +62,7 @@ pub fn parse_go_duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let number_len = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(number_len);
-        let unit_len = after
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(after.len());
+        let unit_len = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, tail) = after.split_at(unit_len);
         let scale = match unit {
             "ns" => 1e-9,
@@ -113,11 +106,7 @@ mod tests {
             ("1d", None),
             ("99999999999999999999999999999h", None),
         ] {
-            assert_eq!(
-                parse_go_duration(text),
-                wanted.map(Duration::from_millis),
-                "{text:?}"
-            );
+            assert_eq!(parse_go_duration(text), wanted.map(Duration::from_millis), "{text:?}");
         }
     }
 
@@ -125,18 +114,9 @@ mod tests {
     fn the_deadline_lies_before_the_callers_own() {
         let now = Instant::now();
         let policy = DeadlinePolicy::default();
-        let ms = |deadline: Deadline| {
-            (
-                (deadline.answer_by - now).as_millis(),
-                (deadline.give_up - now).as_millis(),
-            )
-        };
+        let ms = |deadline: Deadline| ((deadline.answer_by - now).as_millis(), (deadline.give_up - now).as_millis());
         assert_eq!(ms(policy.of(Some("timeout=5s"), now)), (4800, 4900));
-        assert_eq!(
-            ms(policy.of(Some("a=b&timeout=400ms"), now)),
-            (300, 350),
-            "a short one keeps three quarters"
-        );
+        assert_eq!(ms(policy.of(Some("a=b&timeout=400ms"), now)), (300, 350), "a short one keeps three quarters");
         assert_eq!(ms(policy.of(None, now)), (9800, 9900));
         assert_eq!(ms(policy.of(Some("timeout=0s"), now)), (9800, 9900));
         assert_eq!(ms(policy.of(Some("timeout=soon"), now)), (9800, 9900));

@@ -33,27 +33,12 @@ pub(super) struct Port {
 impl Port {
     /// A port in plain HTTP, not counted in the metrics.
     pub(super) fn plain(routes: Router, limits: Limits) -> Self {
-        Self {
-            routes,
-            limits,
-            tls: None,
-            metrics: None,
-        }
+        Self { routes, limits, tls: None, metrics: None }
     }
 
     /// A port over TLS.
-    pub(super) fn tls(
-        routes: Router,
-        limits: Limits,
-        config: Arc<ServerConfig>,
-        metrics: Metrics,
-    ) -> Self {
-        Self {
-            routes,
-            limits,
-            tls: Some(TlsAcceptor::from(config)),
-            metrics: Some(metrics),
-        }
+    pub(super) fn tls(routes: Router, limits: Limits, config: Arc<ServerConfig>, metrics: Metrics) -> Self {
+        Self { routes, limits, tls: Some(TlsAcceptor::from(config)), metrics: Some(metrics) }
     }
 
     /// Serves until dropped.
@@ -69,12 +54,7 @@ impl Port {
     /// New connections are accepted during the whole drain: other processes learn at their own pace that this endpoint
     /// is gone, and a refused connection is an error that a user sees. What is answered closes its connection, so that
     /// the open ones become fewer; idle ones are left to their owners, who close them within 90 s.
-    pub(super) async fn serve_until_drained(
-        self,
-        listener: TcpListener,
-        shutdown: &Shutdown,
-        drain: DrainOptions,
-    ) {
+    pub(super) async fn serve_until_drained(self, listener: TcpListener, shutdown: &Shutdown, drain: DrainOptions) {
         let mut open = Open::new(self);
         let tasks = open.tasks.clone();
         let drained = async {
@@ -86,18 +66,12 @@ impl Port {
                 tokio::time::sleep(drain.linger).await;
                 tasks.wait().await;
             };
-            let in_time = tokio::time::timeout(drain.timeout.max(drain.linger), idle)
-                .await
-                .is_ok();
+            let in_time = tokio::time::timeout(drain.timeout.max(drain.linger), idle).await.is_ok();
             let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             if in_time {
                 tracing::info!(took_ms, "drained: no connection is open");
             } else {
-                tracing::warn!(
-                    took_ms,
-                    connections = tasks.len(),
-                    "drain timeout: closing what is still open"
-                );
+                tracing::warn!(took_ms, connections = tasks.len(), "drain timeout: closing what is still open");
             }
         };
         tokio::pin!(drained);
@@ -170,18 +144,8 @@ impl Open {
         self.next_id += 1;
         let activity = Activity::new();
         let close = self.all.child_token();
-        self.known.insert(
-            id,
-            Known {
-                activity: Arc::clone(&activity),
-                close: close.clone(),
-            },
-        );
-        let done = Done {
-            id,
-            tx: self.done_tx.clone(),
-            metrics: self.port.metrics.clone(),
-        };
+        self.known.insert(id, Known { activity: Arc::clone(&activity), close: close.clone() });
+        let done = Done { id, tx: self.done_tx.clone(), metrics: self.port.metrics.clone() };
         if let Some(metrics) = &self.port.metrics {
             metrics.connections.inc();
         }
@@ -262,13 +226,8 @@ impl Port {
 /// could close connections. An error of one connection (gone before it was accepted) needs no pause.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if !matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    ) {
-        tracing::warn!(
-            "cannot accept connections: {error}; check the limit of open files. Trying again"
-        );
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        tracing::warn!("cannot accept connections: {error}; check the limit of open files. Trying again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

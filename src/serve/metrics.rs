@@ -94,9 +94,8 @@ struct ShedLabel {
 
 /// Upper bounds in seconds: below a millisecond for our own eyes, then those of the API server's
 /// `webhook_admission_duration_seconds`, so that both histograms can be laid over each other.
-const DURATION_BUCKETS: [f64; 13] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 25.0,
-];
+const DURATION_BUCKETS: [f64; 13] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 25.0];
 
 /// Handles to the families of the server; clones share them.
 #[derive(Debug, Clone)]
@@ -142,41 +141,13 @@ impl Metrics {
             certificate_failures: Counter::default(),
         };
         let m = &metrics;
-        registry.register(
-            "requests",
-            "Requests to the webhook port by outcome",
-            m.requests.clone(),
-        );
-        registry.register(
-            "shed",
-            "Requests and connections turned away by reason",
-            m.shed.clone(),
-        );
-        registry.register(
-            "requests_in_flight",
-            "Requests between head and answer",
-            m.in_flight.clone(),
-        );
-        registry.register(
-            "in_flight_bytes",
-            "Bytes of request bodies held in memory",
-            m.in_flight_bytes.clone(),
-        );
-        registry.register(
-            "request_duration_seconds",
-            "Time from arrival to answer",
-            m.duration.clone(),
-        );
-        registry.register(
-            "panics",
-            "Panics caught while answering; each one is a defect",
-            m.panics.clone(),
-        );
-        registry.register(
-            "connections",
-            "Open connections on the webhook port",
-            m.connections.clone(),
-        );
+        registry.register("requests", "Requests to the webhook port by outcome", m.requests.clone());
+        registry.register("shed", "Requests and connections turned away by reason", m.shed.clone());
+        registry.register("requests_in_flight", "Requests between head and answer", m.in_flight.clone());
+        registry.register("in_flight_bytes", "Bytes of request bodies held in memory", m.in_flight_bytes.clone());
+        registry.register("request_duration_seconds", "Time from arrival to answer", m.duration.clone());
+        registry.register("panics", "Panics caught while answering; each one is a defect", m.panics.clone());
+        registry.register("connections", "Open connections on the webhook port", m.connections.clone());
         registry.register(
             "tls_handshake_failures",
             "TLS handshakes that failed or timed out",
@@ -195,10 +166,7 @@ impl Metrics {
         registry.register(
             "build",
             "Version of this binary",
-            Info::new(vec![(
-                "version".to_owned(),
-                env!("CARGO_PKG_VERSION").to_owned(),
-            )]),
+            Info::new(vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
         );
         metrics
     }

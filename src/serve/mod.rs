@@ -93,11 +93,7 @@ impl Server {
         options.validate()?;
         let webhook = listen("--listen", options.listen).await?;
         let admin = listen("--admin-listen", options.admin_listen).await?;
-        Ok(Self {
-            options,
-            webhook,
-            admin,
-        })
+        Ok(Self { options, webhook, admin })
     }
 
     /// Address of the webhook port, with the real port where 0 was asked for.
@@ -119,25 +115,15 @@ impl Server {
         shutdown: Shutdown,
         mut registry: Registry,
     ) -> Result<(), ServeError> {
-        let Self {
-            options,
-            webhook,
-            admin,
-        } = self;
+        let Self { options, webhook, admin } = self;
         let metrics = Metrics::register(&mut registry);
         let served = Served::new(metrics.clone());
         let tls = tls::server_config(options.tls, Arc::clone(&served) as _)?;
-        let routes = webhook_router(
-            Arc::clone(&reviewer),
-            options.limits,
-            metrics.clone(),
-            shutdown.clone(),
-        );
+        let routes = webhook_router(Arc::clone(&reviewer), options.limits, metrics.clone(), shutdown.clone());
 
         // Dropped on return, which ends what is in it.
         let mut parts = JoinSet::new();
-        let admin_routes =
-            Admin::new(reviewer, Arc::clone(&served), shutdown.clone(), registry).router();
+        let admin_routes = Admin::new(reviewer, Arc::clone(&served), shutdown.clone(), registry).router();
         let admin_port = Port::plain(admin_routes, options.limits);
         parts.spawn(async move {
             admin_port.serve_forever(admin).await;
@@ -172,18 +158,9 @@ pub async fn run<R: Reviewer>(
     shutdown: Shutdown,
     registry: Registry,
 ) -> Result<(), ServeError> {
-    Server::bind(options)
-        .await?
-        .run(reviewer, shutdown, registry)
-        .await
+    Server::bind(options).await?.run(reviewer, shutdown, registry).await
 }
 
 async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ServeError::Bind {
-            flag,
-            address,
-            source,
-        })
+    TcpListener::bind(address).await.map_err(|source| ServeError::Bind { flag, address, source })
 }

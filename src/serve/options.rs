@@ -44,10 +44,7 @@ impl Options {
         let limits = &self.limits;
         let refuse = |why: String| Err(ServeError::Options(why));
         if limits.body == 0 {
-            return refuse(
-                "--body-limit is 0, so that no review could be read; the default is 32 MiB"
-                    .to_owned(),
-            );
+            return refuse("--body-limit is 0, so that no review could be read; the default is 32 MiB".to_owned());
         }
         if limits.inflight_bytes < limits.body {
             return refuse(format!(
@@ -56,9 +53,7 @@ impl Options {
             ));
         }
         if limits.concurrency == 0 || limits.connections == 0 {
-            return refuse(
-                "the limits on reviews and connections must both be at least 1".to_owned(),
-            );
+            return refuse("the limits on reviews and connections must both be at least 1".to_owned());
         }
         Ok(())
     }
@@ -86,10 +81,7 @@ pub enum Certificates {
 impl Certificates {
     /// A directory, read every 10 s: a kubelet renews a mounted Secret within about a minute, so this adds little.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
-        Self::Directory {
-            path: path.into(),
-            poll: Duration::from_secs(10),
-        }
+        Self::Directory { path: path.into(), poll: Duration::from_secs(10) }
     }
 }
 
@@ -157,9 +149,6 @@ pub struct DrainOptions {
 
 impl Default for DrainOptions {
     fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(95),
-            linger: Duration::from_secs(5),
-        }
+        Self { timeout: Duration::from_secs(95), linger: Duration::from_secs(5) }
     }
 }

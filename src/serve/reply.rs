@@ -22,30 +22,17 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn reviewed(json: Vec<u8>) -> Self {
-        Self {
-            status: StatusCode::OK,
-            body: json,
-            json: true,
-            close: false,
-            outcome: Outcome::Reviewed,
-            shed: None,
-        }
+        Self { status: StatusCode::OK, body: json, json: true, close: false, outcome: Outcome::Reviewed, shed: None }
     }
 
     /// 503 that the API server repeats, on a new connection and so perhaps on another replica.
     pub(super) fn shed(reason: Shed, why: &str) -> Self {
         let text = format!("portcullis cannot answer this review now: {why}; try again\n");
-        Self {
-            shed: Some(reason),
-            ..Self::refused(StatusCode::SERVICE_UNAVAILABLE, Outcome::Shed, text)
-        }
+        Self { shed: Some(reason), ..Self::refused(StatusCode::SERVICE_UNAVAILABLE, Outcome::Shed, text) }
     }
 
     pub(super) fn bad_request(why: String) -> Self {
-        Self {
-            close: false,
-            ..Self::refused(StatusCode::BAD_REQUEST, Outcome::BadRequest, why)
-        }
+        Self { close: false, ..Self::refused(StatusCode::BAD_REQUEST, Outcome::BadRequest, why) }
     }
 
     pub(super) fn broken_body(why: &str) -> Self {
@@ -67,80 +54,44 @@ impl Reply {
     }
 
     pub(super) fn wrong_content_type(said: Option<&str>) -> Self {
-        let said = said.map_or_else(
-            || "no content type".to_owned(),
-            |said| format!("content type {said:?}"),
-        );
+        let said = said.map_or_else(|| "no content type".to_owned(), |said| format!("content type {said:?}"));
         let text = format!("expected an AdmissionReview as application/json, got {said}\n");
-        Self::refused(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Outcome::UnsupportedMedia,
-            text,
-        )
+        Self::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::UnsupportedMedia, text)
     }
 
     pub(super) fn encoded(encoding: &str) -> Self {
-        let text =
-            format!("expected an AdmissionReview without content encoding, got {encoding:?}\n");
-        Self::refused(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Outcome::UnsupportedMedia,
-            text,
-        )
+        let text = format!("expected an AdmissionReview without content encoding, got {encoding:?}\n");
+        Self::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::UnsupportedMedia, text)
     }
 
     /// No `Retry-After`: the same review would most likely end the same way.
     pub(super) fn panicked() -> Self {
         let text = "portcullis failed inside while answering this review, which is a defect; nothing was allowed. \
                     Its log has the panic message and the place\n";
-        let reply = Self::refused(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            Outcome::Panicked,
-            text.to_owned(),
-        );
-        Self {
-            close: false,
-            ..reply
-        }
+        let reply = Self::refused(StatusCode::INTERNAL_SERVER_ERROR, Outcome::Panicked, text.to_owned());
+        Self { close: false, ..reply }
     }
 
     pub(super) fn wrong_path() -> Self {
-        let text = format!(
-            "nothing here: reviews go to POST {REVIEW_PATH}, health and metrics to the admin port\n"
-        );
+        let text = format!("nothing here: reviews go to POST {REVIEW_PATH}, health and metrics to the admin port\n");
         Self::refused(StatusCode::NOT_FOUND, Outcome::NotFound, text)
     }
 
     pub(super) fn wrong_method() -> Self {
         let text = format!("reviews go to POST {REVIEW_PATH}\n");
-        Self::refused(
-            StatusCode::METHOD_NOT_ALLOWED,
-            Outcome::MethodNotAllowed,
-            text,
-        )
+        Self::refused(StatusCode::METHOD_NOT_ALLOWED, Outcome::MethodNotAllowed, text)
     }
 
     /// A refusal closes its connection unless it says otherwise: the body may be unread, and what follows it is unknown.
     fn refused(status: StatusCode, outcome: Outcome, text: String) -> Self {
-        Self {
-            status,
-            body: text.into_bytes(),
-            json: false,
-            close: true,
-            outcome,
-            shed: None,
-        }
+        Self { status, body: text.into_bytes(), json: false, close: true, outcome, shed: None }
     }
 
     pub(super) fn into_response(self, draining: bool) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        let kind = if self.json {
-            "application/json"
-        } else {
-            "text/plain; charset=utf-8"
-        };
+        let kind = if self.json { "application/json" } else { "text/plain; charset=utf-8" };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         if self.shed.is_some() {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -41,27 +41,10 @@ struct App<R> {
 }
 
 /// The routes of the webhook port, without a port: tests call them directly.
-pub fn webhook_router<R: Reviewer>(
-    reviewer: Arc<R>,
-    limits: Limits,
-    metrics: Metrics,
-    shutdown: Shutdown,
-) -> Router {
-    let bytes = ByteBudget::new(
-        limits.inflight_bytes,
-        limits.body,
-        limits.small_body,
-        metrics.in_flight_bytes.clone(),
-    );
+pub fn webhook_router<R: Reviewer>(reviewer: Arc<R>, limits: Limits, metrics: Metrics, shutdown: Shutdown) -> Router {
+    let bytes = ByteBudget::new(limits.inflight_bytes, limits.body, limits.small_body, metrics.in_flight_bytes.clone());
     let reviews = Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS));
-    let app = Arc::new(App {
-        reviewer,
-        limits,
-        bytes,
-        reviews,
-        metrics,
-        shutdown,
-    });
+    let app = Arc::new(App { reviewer, limits, bytes, reviews, metrics, shutdown });
     Router::new()
         .route(REVIEW_PATH, post(review::<R>).fallback(wrong_method::<R>))
         .fallback(wrong_path::<R>)
@@ -69,23 +52,15 @@ pub fn webhook_router<R: Reviewer>(
 }
 
 async fn review<R: Reviewer>(State(app): State<Arc<App<R>>>, request: Request) -> Response {
-    let arrived = request
-        .extensions()
-        .get()
-        .map_or_else(Instant::now, |Arrived(at)| *at);
+    let arrived = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
     let in_flight = InFlight::enter(&app.metrics.in_flight);
     // The whole answer is inside, so that not even a panic in a look at the readiness escapes.
-    let reply = AssertUnwindSafe(answer(&app, request, arrived))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            app.metrics.panics.inc();
-            Reply::panicked()
-        });
+    let reply = AssertUnwindSafe(answer(&app, request, arrived)).catch_unwind().await.unwrap_or_else(|_| {
+        app.metrics.panics.inc();
+        Reply::panicked()
+    });
     drop(in_flight);
-    app.metrics
-        .duration
-        .observe(arrived.elapsed().as_secs_f64());
+    app.metrics.duration.observe(arrived.elapsed().as_secs_f64());
     app.finish(reply)
 }
 
@@ -131,44 +106,27 @@ async fn answer<R: Reviewer>(app: &App<R>, request: Request, arrived: Instant) -
 }
 
 async fn judge<R: Reviewer>(app: &App<R>, body: bytes::Bytes, deadline: Deadline) -> Reply {
-    match timeout_at(
-        deadline.give_up,
-        app.reviewer.review(body, deadline.answer_by),
-    )
-    .await
-    {
+    match timeout_at(deadline.give_up, app.reviewer.review(body, deadline.answer_by)).await {
         Ok(Answer::Review(json)) => Reply::reviewed(json),
         Ok(Answer::BadRequest(why)) => Reply::bad_request(why),
         Ok(Answer::Unavailable(why)) => Reply::shed(Shed::Reviewer, &why),
-        Err(_) => Reply::shed(
-            Shed::Deadline,
-            "the review was not finished before the caller's timeout",
-        ),
+        Err(_) => Reply::shed(Shed::Deadline, "the review was not finished before the caller's timeout"),
     }
 }
 
 fn unread(error: &BodyError, limit: usize) -> Reply {
     match error {
         BodyError::TooLarge => Reply::too_large(limit),
-        BodyError::NoRoom => {
-            Reply::shed(Shed::Bytes, "too many bytes of reviews in memory at once")
-        }
+        BodyError::NoRoom => Reply::shed(Shed::Bytes, "too many bytes of reviews in memory at once"),
         BodyError::Slow => Reply::slow_body(),
         BodyError::Broken(why) => Reply::broken_body(why),
     }
 }
 
 fn wrong_media(headers: &axum::http::HeaderMap) -> Option<Reply> {
-    let said = |name| {
-        headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
+    let said = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let content_type = said(CONTENT_TYPE);
-    let essence = content_type
-        .as_deref()
-        .and_then(|all| all.split(';').next())
-        .map_or("", str::trim);
+    let essence = content_type.as_deref().and_then(|all| all.split(';').next()).map_or("", str::trim);
     if !essence.eq_ignore_ascii_case("application/json") {
         return Some(Reply::wrong_content_type(content_type.as_deref()));
     }
@@ -196,8 +154,5 @@ impl Drop for InFlight {
 
 /// Whether a response asks for its connection to be closed.
 pub(super) fn closes(response: &Response<Body>) -> bool {
-    response
-        .headers()
-        .get(CONNECTION)
-        .is_some_and(|value| value == "close")
+    response.headers().get(CONNECTION).is_some_and(|value| value == "close")
 }

@@ -79,7 +79,9 @@ impl Files {
             return;
         }
         if POLICY_GROUPS.contains(&group) {
-            let what = format!("{kind} of {api_version} is a policy kind that is not read: what it allows or denies is not counted");
+            let what = format!(
+                "{kind} of {api_version} is a policy kind that is not read: what it allows or denies is not counted"
+            );
             let id = ObjectRef {
                 api_version: api_version.to_owned().into(),
                 kind: kind.to_owned().into(),

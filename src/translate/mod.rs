@@ -3,11 +3,11 @@
 //! that cannot be read allows nothing, and a subject that cannot be read selects nothing.
 
 mod at;
+pub mod houserules;
 mod lenient;
 mod namespace;
 mod networkpolicy;
 mod policy_wire;
-pub mod houserules;
 pub mod render;
 pub mod selector;
 #[cfg(test)]

@@ -8,22 +8,14 @@ use crate::{HEAD, error_of, errors_of, names, read_one};
 
 #[test]
 fn errors_of_one_document_do_not_hide_the_others() {
-    let text = format!(
-        "{HEAD}metadata: {{name: a}}\n---\na: b: c\n---\n{HEAD}metadata: {{name: b}}\n---\n- x: [\n"
-    );
+    let text = format!("{HEAD}metadata: {{name: a}}\n---\na: b: c\n---\n{HEAD}metadata: {{name: b}}\n---\n- x: [\n");
     let (documents, errors) = read_str("a.yaml", &text);
     assert_eq!(names(&documents), ["a", "b"]);
-    let lines: Vec<_> = errors
-        .iter()
-        .map(|e| e.position.expect("position").line)
-        .collect();
+    let lines: Vec<_> = errors.iter().map(|e| e.position.expect("position").line).collect();
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert_eq!(lines[0], 5);
     assert!(lines[1] >= 10, "{lines:?}");
-    assert!(
-        errors.iter().all(|e| matches!(e.problem, Problem::Yaml(_))),
-        "{errors:?}"
-    );
+    assert!(errors.iter().all(|e| matches!(e.problem, Problem::Yaml(_))), "{errors:?}");
 }
 
 #[test]
@@ -42,10 +34,7 @@ fn bad_yaml_is_an_error_with_its_place() {
     let key = error_of(&format!("{HEAD}? [a, b]\n: c\n"));
     assert!(key.starts_with("a.yaml:3:"), "{key}");
     for text in [&tab, &alias, &infinite, &key] {
-        assert!(
-            !text.contains(" at line ") && !text.contains('\n'),
-            "the place is shown once, in front: {text}"
-        );
+        assert!(!text.contains(" at line ") && !text.contains('\n'), "the place is shown once, in front: {text}");
     }
 }
 
@@ -55,23 +44,11 @@ fn what_is_no_object_is_an_error_when_it_was_named() {
         ("- a\n", "a.yaml:1:1: found a list, expected"),
         ("hello\n", "a.yaml:1:1: found a string, expected"),
         ("kind: Pod\n", "a.yaml:1:1: found no `apiVersion`, expected"),
-        (
-            "---\napiVersion: v1\n",
-            "a.yaml:2:1: found no `kind`, expected",
-        ),
-        (
-            "apiVersion: 1\nkind: Pod\n",
-            "a.yaml:1:13: found `apiVersion` that is a number and not a string, expected",
-        ),
-        (
-            "apiVersion: v1\nkind: ''\n",
-            "a.yaml:2:7: found `kind` that is empty and not a string, expected",
-        ),
+        ("---\napiVersion: v1\n", "a.yaml:2:1: found no `kind`, expected"),
+        ("apiVersion: 1\nkind: Pod\n", "a.yaml:1:13: found `apiVersion` that is a number and not a string, expected"),
+        ("apiVersion: v1\nkind: ''\n", "a.yaml:2:7: found `kind` that is empty and not a string, expected"),
         ("", "a.yaml: found no document, expected"),
-        (
-            "# only a comment\n---\n",
-            "a.yaml: found no document, expected",
-        ),
+        ("# only a comment\n---\n", "a.yaml: found no document, expected"),
     ] {
         let error = error_of(text);
         assert!(error.starts_with(shown), "{text}: {error}");
@@ -87,15 +64,9 @@ fn a_helm_template_is_named_as_such() {
         "apiVersion: v1\nkind: Pod\nmetadata:\n  labels:\n    {{- include \"x.labels\" . | nindent 4 }}\n---\n{{ if }}\nkind: {{ x }}\n",
     ] {
         let error = error_of(text);
-        assert!(
-            error.contains("helm template RELEASE CHART | portcullis check -"),
-            "{error}"
-        );
+        assert!(error.contains("helm template RELEASE CHART | portcullis check -"), "{error}");
     }
-    let (_, errors) = read_str(
-        "t.yaml",
-        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n",
-    );
+    let (_, errors) = read_str("t.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}\n");
     assert_eq!(errors[0].position, Some(Position { line: 4, column: 9 }));
 
     // The braces of other languages, inside strings, are ordinary text.
@@ -139,13 +110,6 @@ fn an_alias_bomb_is_refused() {
     }
     let errors = errors_of(&text);
     assert_eq!(errors.len(), 1);
-    assert!(
-        matches!(errors[0].problem, Problem::AliasBomb(_)),
-        "{}",
-        errors[0]
-    );
-    assert!(
-        errors_of(&format!("{HEAD}v: &a [*a]\n")).len() == 1,
-        "an alias to itself"
-    );
+    assert!(matches!(errors[0].problem, Problem::AliasBomb(_)), "{}", errors[0]);
+    assert!(errors_of(&format!("{HEAD}v: &a [*a]\n")).len() == 1, "an alias to itself");
 }

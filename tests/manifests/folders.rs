@@ -28,9 +28,7 @@ impl Folder {
     }
 
     fn relative(&self, file: &str) -> String {
-        file.replace(&*self.0.path().to_string_lossy(), "")
-            .trim_start_matches('/')
-            .to_owned()
+        file.replace(&*self.0.path().to_string_lossy(), "").trim_start_matches('/').to_owned()
     }
 }
 
@@ -47,43 +45,20 @@ fn a_folder_is_read_in_order_and_other_yaml_is_counted() {
         ("readme.md", b"]["),
         ("values.yaml", b"replicas: 1\n"),
         ("kustomization.yaml", b"resources: [b.yml]\n"),
-        (
-            "overlay/kustomization.yaml",
-            b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
-        ),
+        ("overlay/kustomization.yaml", b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"),
         ("list.yaml", b"- 1\n"),
         ("empty.yaml", b"# nothing\n"),
     ]);
     let read = folder.read("");
     assert!(read.errors.is_empty(), "{:?}", read.errors);
-    let files: Vec<_> = read
-        .documents
-        .iter()
-        .map(|d| folder.relative(&d.file))
-        .collect();
+    let files: Vec<_> = read.documents.iter().map(|d| folder.relative(&d.file)).collect();
     assert_eq!(files, ["a/deep/er.JSON", "a/z.yaml", "b.yml"]);
-    let skipped: Vec<_> = read
-        .skipped
-        .iter()
-        .map(|s| (folder.relative(&s.file), s.reason))
-        .collect();
+    let skipped: Vec<_> = read.skipped.iter().map(|s| (folder.relative(&s.file), s.reason)).collect();
     assert_eq!(skipped.len(), 4, "{skipped:?}");
-    assert_eq!(
-        skipped[0],
-        ("kustomization.yaml".to_owned(), SkipReason::Kustomization)
-    );
+    assert_eq!(skipped[0], ("kustomization.yaml".to_owned(), SkipReason::Kustomization));
     assert_eq!(skipped[1].0, "list.yaml");
-    assert_eq!(
-        skipped[2],
-        (
-            "overlay/kustomization.yaml".to_owned(),
-            SkipReason::Kustomization
-        )
-    );
-    assert_eq!(
-        read.skipped[3].reason.to_string(),
-        "not a Kubernetes object: found no `apiVersion`"
-    );
+    assert_eq!(skipped[2], ("overlay/kustomization.yaml".to_owned(), SkipReason::Kustomization));
+    assert_eq!(read.skipped[3].reason.to_string(), "not a Kubernetes object: found no `apiVersion`");
 
     // The same files, named: the user meant them to be manifests.
     for (name, shown) in [
@@ -95,11 +70,7 @@ fn a_folder_is_read_in_order_and_other_yaml_is_counted() {
     ] {
         let read = folder.read(name);
         assert_eq!(read.errors.len(), 1, "{name}");
-        assert!(
-            read.errors[0].to_string().contains(shown),
-            "{}",
-            read.errors[0]
-        );
+        assert!(read.errors[0].to_string().contains(shown), "{}", read.errors[0]);
     }
 }
 
@@ -117,10 +88,7 @@ fn a_chart_is_one_error_and_not_one_for_each_template() {
     assert_eq!(read.skipped.len(), 2);
     assert_eq!(read.errors.len(), 1, "{:?}", read.errors);
     let shown = read.errors[0].to_string();
-    assert!(
-        shown.contains("found a Helm chart") && shown.contains("chart | portcullis check -"),
-        "{shown}"
-    );
+    assert!(shown.contains("found a Helm chart") && shown.contains("chart | portcullis check -"), "{shown}");
 }
 
 #[test]
@@ -142,27 +110,15 @@ fn files_that_cannot_be_read_say_what_to_do() {
         "{}",
         shown("latin1.yaml")
     );
-    assert!(
-        shown("utf16.yaml").contains("iconv -f UTF-16"),
-        "{}",
-        shown("utf16.yaml")
-    );
+    assert!(shown("utf16.yaml").contains("iconv -f UTF-16"), "{}", shown("utf16.yaml"));
     assert!(
         shown("missing.yaml").starts_with("missing.yaml: found no such file or folder"),
         "{}",
         shown("missing.yaml")
     );
-    assert!(
-        shown("nothing").starts_with("nothing: found no Kubernetes object (0 skipped)"),
-        "{}",
-        shown("nothing")
-    );
+    assert!(shown("nothing").starts_with("nothing: found no Kubernetes object (0 skipped)"), "{}", shown("nothing"));
     assert!(shown("only").contains("(1 skipped)"), "{}", shown("only"));
-    assert!(
-        shown("nul.yaml").starts_with("nul.yaml:2:"),
-        "{}",
-        shown("nul.yaml")
-    );
+    assert!(shown("nul.yaml").starts_with("nul.yaml:2:"), "{}", shown("nul.yaml"));
 }
 
 #[cfg(unix)]
@@ -178,8 +134,5 @@ fn links_are_followed_and_loops_end() {
     assert_eq!(read.documents.len(), 1, "{:?}", read.errors);
     assert!(read.errors.is_empty(), "{:?}", read.errors);
     symlink("gone", folder.path("broken.yaml")).expect("link");
-    assert!(matches!(
-        folder.read("").errors[0].problem,
-        Problem::Missing
-    ));
+    assert!(matches!(folder.read("").errors[0].problem, Problem::Missing));
 }

@@ -7,9 +7,7 @@ mod roundtrip;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::source::manifests::{
-    Document, ManifestError, Manifests, Position, read_paths, read_str,
-};
+use portcullis::source::manifests::{Document, ManifestError, Manifests, Position, read_paths, read_str};
 use serde_json::{Value, json};
 
 fn guides() -> PathBuf {
@@ -53,23 +51,12 @@ fn every_file_of_the_guides_is_read() {
         assert!(read.skipped.is_empty(), "{:?}", read.skipped);
         let mut seen: Vec<_> = read.documents.iter().map(|d| d.file.clone()).collect();
         seen.dedup();
-        assert_eq!(
-            (seen.len(), read.documents.len()),
-            (files, objects),
-            "{folder}"
-        );
+        assert_eq!((seen.len(), read.documents.len()), (files, objects), "{folder}");
         assert!(seen.is_sorted());
         for document in &read.documents {
             let kind = document.kind().expect("kind");
-            assert!(
-                document.api_version().is_some() && document.name().is_some(),
-                "{document:?}"
-            );
-            assert_eq!(
-                document.namespace().is_none(),
-                kind == "Namespace",
-                "{document:?}"
-            );
+            assert!(document.api_version().is_some() && document.name().is_some(), "{document:?}");
+            assert_eq!(document.namespace().is_none(), kind == "Namespace", "{document:?}");
         }
     }
 }
@@ -83,14 +70,8 @@ fn fields_of_a_guide_are_where_an_editor_shows_them() {
     for (path, starts_with) in [
         ("", "apiVersion: networking"),
         ("kind", "NetworkPolicy"),
-        (
-            "spec.podSelector.matchLabels",
-            "app.kubernetes.io/name: myapp",
-        ),
-        (
-            r#"spec.podSelector.matchLabels["app.kubernetes.io/name"]"#,
-            "myapp-workers",
-        ),
+        ("spec.podSelector.matchLabels", "app.kubernetes.io/name: myapp"),
+        (r#"spec.podSelector.matchLabels["app.kubernetes.io/name"]"#, "myapp-workers"),
         ("spec.policyTypes[0]", "Egress"),
         ("spec.egress", "- to:"),
         ("spec.egress[0].to[0]", "ipBlock:"),
@@ -103,25 +84,11 @@ fn fields_of_a_guide_are_where_an_editor_shows_them() {
         ("spec.ingress[0]", "podSelector:"),
     ] {
         let Position { line, column } = spans.locate(path);
-        let there: String = text
-            .lines()
-            .nth(line as usize - 1)
-            .expect("line")
-            .chars()
-            .skip(column as usize - 1)
-            .collect();
-        assert!(
-            there.starts_with(starts_with),
-            "{path} is at {line}:{column}, which reads {there:?}"
-        );
+        let there: String =
+            text.lines().nth(line as usize - 1).expect("line").chars().skip(column as usize - 1).collect();
+        assert!(there.starts_with(starts_with), "{path} is at {line}:{column}, which reads {there:?}");
     }
-    assert_eq!(
-        spans.locate("spec.egress[0].to[0].ipBlock.cidr"),
-        Position {
-            line: 17,
-            column: 19
-        }
-    );
+    assert_eq!(spans.locate("spec.egress[0].to[0].ipBlock.cidr"), Position { line: 17, column: 19 });
 }
 
 #[test]
@@ -143,13 +110,8 @@ fn a_stream_keeps_its_lines() {
 
 #[test]
 fn three_dashes_inside_a_text_are_no_separator() {
-    let document = read_one(&format!(
-        "{HEAD}data:\n  a: |\n    ---\n    b\n  c: --- d\n"
-    ));
-    assert_eq!(
-        document.value["data"],
-        json!({"a": "---\nb\n", "c": "--- d"})
-    );
+    let document = read_one(&format!("{HEAD}data:\n  a: |\n    ---\n    b\n  c: --- d\n"));
+    assert_eq!(document.value["data"], json!({"a": "---\nb\n", "c": "--- d"}));
 }
 
 #[test]
@@ -191,19 +153,11 @@ fn scalars_mean_what_they_mean_to_kubernetes() {
 
 #[test]
 fn anchors_and_merge_keys_are_followed_and_shown_where_they_are_used() {
-    let document = read_one(&format!(
-        "{HEAD}base: &base\n  a: 1\n  b: [x]\nuse: *base\nmore:\n  <<: *base\n  a: 2\n"
-    ));
+    let document = read_one(&format!("{HEAD}base: &base\n  a: 1\n  b: [x]\nuse: *base\nmore:\n  <<: *base\n  a: 2\n"));
     assert_eq!(document.value["use"], json!({"a": 1, "b": ["x"]}));
     assert_eq!(document.value["more"], json!({"a": 2, "b": ["x"]}));
-    assert_eq!(
-        document.spans.locate("use"),
-        Position { line: 6, column: 6 }
-    );
-    assert_eq!(
-        document.spans.locate("more.a"),
-        Position { line: 9, column: 6 }
-    );
+    assert_eq!(document.spans.locate("use"), Position { line: 6, column: 6 });
+    assert_eq!(document.spans.locate("more.a"), Position { line: 9, column: 6 });
 }
 
 #[test]
@@ -215,31 +169,15 @@ fn lists_are_flattened_with_their_lines() {
     assert_eq!(documents[1].kind(), Some("NetworkPolicy"));
     assert_eq!(documents[1].api_version(), Some("networking.k8s.io/v1"));
     assert_eq!(documents[0].start(), Position { line: 4, column: 3 });
-    assert_eq!(
-        documents[1].spans.locate("metadata.name"),
-        Position {
-            line: 11,
-            column: 13
-        }
-    );
+    assert_eq!(documents[1].spans.locate("metadata.name"), Position { line: 11, column: 13 });
 
-    assert!(
-        read_str("a.yaml", "apiVersion: v1\nkind: List\nitems: []\n")
-            .1
-            .is_empty()
-    );
-    assert_eq!(
-        read_one("apiVersion: a/v1\nkind: AllowList\nmetadata: {name: x}\n").kind(),
-        Some("AllowList")
-    );
+    assert!(read_str("a.yaml", "apiVersion: v1\nkind: List\nitems: []\n").1.is_empty());
+    assert_eq!(read_one("apiVersion: a/v1\nkind: AllowList\nmetadata: {name: x}\n").kind(), Some("AllowList"));
     assert_eq!(
         error_of("apiVersion: v1\nkind: List\nitems:\n- a: 1\n"),
         "a.yaml:4:3: found no `apiVersion`, expected a Kubernetes object with apiVersion and kind"
     );
-    assert!(
-        error_of("apiVersion: v1\nkind: List\nitems: 7\n")
-            .starts_with("a.yaml:3:8: found a list object")
-    );
+    assert!(error_of("apiVersion: v1\nkind: List\nitems: 7\n").starts_with("a.yaml:3:8: found a list object"));
 }
 
 #[test]
@@ -259,16 +197,9 @@ fn json_is_read_with_positions() {
     }
     let lenient = "{apiVersion: v1, # YAML, not JSON\n kind: Pod,}\n";
     assert_eq!(read_one(lenient).kind(), Some("Pod"));
-    let shown = |text: &str| {
-        read_str("a.json", text)
-            .1
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
+    let shown = |text: &str| read_str("a.json", text).1.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert!(
-        shown(lenient)[0]
-            .starts_with("a.json:1:2: found text that is not JSON: key must be a string"),
+        shown(lenient)[0].starts_with("a.json:1:2: found text that is not JSON: key must be a string"),
         "{:?}",
         shown(lenient)
     );

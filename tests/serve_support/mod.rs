@@ -63,13 +63,8 @@ impl Reviewer for Script {
     }
 
     fn not_ready(&self) -> Option<String> {
-        assert!(
-            !self.unready_panics.load(Ordering::Relaxed),
-            "scripted panic in not_ready"
-        );
-        self.unready
-            .load(Ordering::Relaxed)
-            .then(|| "waiting for the first list of pods".to_owned())
+        assert!(!self.unready_panics.load(Ordering::Relaxed), "scripted panic in not_ready");
+        self.unready.load(Ordering::Relaxed).then(|| "waiting for the first list of pods".to_owned())
     }
 }
 
@@ -89,9 +84,7 @@ impl Ca {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
         let at = |offset: i64| {
-            let now = std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap();
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
             let seconds = now.as_secs().checked_add_signed(offset).unwrap();
             rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
         };
@@ -157,10 +150,7 @@ pub fn options(certificates: Certificates) -> Options {
 }
 
 pub fn directory(path: &Path) -> Certificates {
-    Certificates::Directory {
-        path: path.to_owned(),
-        poll: Duration::from_millis(20),
-    }
+    Certificates::Directory { path: path.to_owned(), poll: Duration::from_millis(20) }
 }
 
 pub async fn start(options: Options) -> Running {
@@ -169,13 +159,7 @@ pub async fn start(options: Options) -> Running {
     let shutdown = Shutdown::new();
     let (webhook, admin) = (server.webhook_addr(), server.admin_addr());
     let task = tokio::spawn(server.run(Arc::clone(&script), shutdown.clone(), new_registry()));
-    Running {
-        webhook,
-        admin,
-        shutdown,
-        script,
-        task,
-    }
+    Running { webhook, admin, shutdown, script, task }
 }
 
 impl Running {
@@ -204,11 +188,7 @@ impl Running {
             }
         });
         let in_time = seen.await.is_ok();
-        assert!(
-            in_time,
-            "still {:?}, wanted {status} {containing:?}",
-            self.admin("/readyz").await
-        );
+        assert!(in_time, "still {:?}, wanted {status} {containing:?}", self.admin("/readyz").await);
     }
 
     /// The value of a metric line that starts with this.
@@ -220,16 +200,11 @@ impl Running {
     }
 }
 
-pub async fn connect(
-    to: SocketAddr,
-    client: &ClientConfig,
-) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(to: SocketAddr, client: &ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(to).await?;
     tcp.set_nodelay(true)?;
     let name = ServerName::try_from(HOST).unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(client.clone()))
-        .connect(name, tcp)
-        .await
+    tokio_rustls::TlsConnector::from(Arc::new(client.clone())).connect(name, tcp).await
 }
 
 /// One HTTP answer.
@@ -254,10 +229,7 @@ pub fn post(body: &str) -> String {
 }
 
 /// Sends one review on an open connection and reads the answer.
-pub async fn review<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    body: &str,
-) -> std::io::Result<HttpAnswer> {
+pub async fn review<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, body: &str) -> std::io::Result<HttpAnswer> {
     stream.write_all(post(body).as_bytes()).await?;
     stream.flush().await?;
     read_answer(stream).await
@@ -271,17 +243,10 @@ pub async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Resul
     }
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .unwrap_or("0");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).await?;
-    Ok(HttpAnswer {
-        status,
-        head,
-        body: String::from_utf8(body).unwrap(),
-    })
+    Ok(HttpAnswer { status, head, body: String::from_utf8(body).unwrap() })
 }
 
 pub const DAY: i64 = 86_400;

@@ -34,9 +34,7 @@ pub(in crate::serve) async fn watch_directory(path: PathBuf, poll: Duration, ser
         if last.as_ref() != Some(&seen) {
             if let Err(why) = take(&seen, &served) {
                 served.count_failure();
-                let kept = served
-                    .identity()
-                    .map(|identity| identity.not_after.to_string());
+                let kept = served.identity().map(|identity| identity.not_after.to_string());
                 tracing::warn!(
                     directory = %path.display(), kept_until = kept.as_deref().unwrap_or("none is loaded"),
                     "certificate not loaded: {why}; the one before is kept. It is tried again when tls.crt or tls.key changes"
@@ -52,8 +50,7 @@ fn take(seen: &Seen, served: &Served) -> Result<(), String> {
     match seen {
         Seen::Unreadable(why) => Err(why.clone()),
         Seen::Pair(pair) => {
-            let identity =
-                Identity::from_pem(&pair.chain, &pair.key).map_err(|error| in_words(&error))?;
+            let identity = Identity::from_pem(&pair.chain, &pair.key).map_err(|error| in_words(&error))?;
             served.swap(Arc::new(identity));
             Ok(())
         }
@@ -70,9 +67,7 @@ fn in_words(error: &CertError) -> String {
 
 async fn look(path: &Path) -> Seen {
     // Both files through one resolved generation of the mount, so that a swap in between cannot mix two pairs.
-    let generation = tokio::fs::canonicalize(path.join("..data"))
-        .await
-        .unwrap_or_else(|_| path.to_owned());
+    let generation = tokio::fs::canonicalize(path.join("..data")).await.unwrap_or_else(|_| path.to_owned());
     let read = async |name: &str| {
         tokio::fs::read(generation.join(name))
             .await

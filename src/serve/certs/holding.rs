@@ -45,15 +45,9 @@ impl Ca {
     }
 
     fn read(pem: &str) -> Result<Self, String> {
-        let der =
-            CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string())?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string())?;
         let (not_before, not_after) = validity(&der).map_err(|error| error.to_string())?;
-        Ok(Self {
-            pem: pem.to_owned(),
-            der,
-            not_before,
-            not_after,
-        })
+        Ok(Self { pem: pem.to_owned(), der, not_before, not_after })
     }
 }
 
@@ -61,11 +55,7 @@ impl Holding {
     /// Reads the data of the Secret; never fails, because whatever is missing can be made anew.
     pub(super) fn read(data: &BTreeMap<String, Vec<u8>>) -> Self {
         let mut holding = Self::default();
-        let text = |key: &str| {
-            data.get(key)
-                .map(Vec::as_slice)
-                .filter(|bytes| !bytes.is_empty())
-        };
+        let text = |key: &str| data.get(key).map(Vec::as_slice).filter(|bytes| !bytes.is_empty());
         if let Some(bundle) = text(BUNDLE) {
             for block in blocks(&String::from_utf8_lossy(bundle)) {
                 match Ca::read(block) {
@@ -84,9 +74,7 @@ impl Holding {
                 Ok(leaf) => holding.leaf = Some(Arc::new(leaf)),
                 Err(why) => holding.faults.push(format!("{LEAF} and {LEAF_KEY}: {why}")),
             },
-            _ => holding
-                .faults
-                .push(format!("{LEAF} or {LEAF_KEY} is missing")),
+            _ => holding.faults.push(format!("{LEAF} or {LEAF_KEY} is missing")),
         }
         holding
     }
@@ -111,8 +99,7 @@ fn usable_ca_key(key: &[u8], newest: Option<&Ca>) -> Result<String, String> {
     let newest = newest.ok_or("there is no CA certificate for it")?;
     let key = std::str::from_utf8(key).map_err(|error| error.to_string())?;
     let pair = KeyPair::from_pem(key).map_err(|error| error.to_string())?;
-    let (_, certificate) =
-        X509Certificate::from_der(&newest.der).map_err(|error| error.to_string())?;
+    let (_, certificate) = X509Certificate::from_der(&newest.der).map_err(|error| error.to_string())?;
     if certificate.public_key().raw == pair.subject_public_key_info() {
         Ok(key.to_owned())
     } else {

@@ -35,9 +35,7 @@ pub enum CertError {
     #[error("the private key is unreadable: {0}")]
     Key(String),
     /// Both are fine, but not of each other.
-    #[error(
-        "the private key does not belong to the certificate (a half-written pair, or two files of different age)"
-    )]
+    #[error("the private key does not belong to the certificate (a half-written pair, or two files of different age)")]
     Mismatch,
 }
 
@@ -48,21 +46,15 @@ impl Identity {
         let leaf = chain.first().ok_or(CertError::NoCertificate)?;
         let (not_before, not_after) = validity(leaf)?;
         let names = dns_names(leaf)?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| CertError::Key(error.to_string()))?;
-        let key = rustls::crypto::ring::sign::any_supported_type(&key)
-            .map_err(|error| CertError::Key(error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| CertError::Key(error.to_string()))?;
+        let key =
+            rustls::crypto::ring::sign::any_supported_type(&key).map_err(|error| CertError::Key(error.to_string()))?;
         let key = CertifiedKey::new(chain, key);
         key.keys_match().map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => CertError::Mismatch,
             other => CertError::Certificate(other.to_string()),
         })?;
-        Ok(Self {
-            key: Arc::new(key),
-            not_before,
-            not_after,
-            names,
-        })
+        Ok(Self { key: Arc::new(key), not_before, not_after, names })
     }
 
     /// The leaf.
@@ -73,15 +65,9 @@ impl Identity {
     /// Why the leaf is not valid at this time, if so.
     pub fn why_not_valid_at(&self, now: Timestamp) -> Option<String> {
         if now > self.not_after {
-            Some(format!(
-                "the serving certificate expired at {}",
-                self.not_after
-            ))
+            Some(format!("the serving certificate expired at {}", self.not_after))
         } else if now < self.not_before {
-            Some(format!(
-                "the serving certificate is valid from {} only, and the clock says {now}",
-                self.not_before
-            ))
+            Some(format!("the serving certificate is valid from {} only, and the clock says {now}", self.not_before))
         } else {
             None
         }
@@ -93,31 +79,20 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertErro
     let chain = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CertError::Certificate(error.to_string()))?;
-    if chain.is_empty() {
-        Err(CertError::NoCertificate)
-    } else {
-        Ok(chain)
-    }
+    if chain.is_empty() { Err(CertError::NoCertificate) } else { Ok(chain) }
 }
 
 /// Start and end of a certificate's validity.
 pub fn validity(certificate: &CertificateDer<'_>) -> Result<(Timestamp, Timestamp), CertError> {
     let parsed = parse(certificate)?;
-    let at = |seconds| {
-        Timestamp::from_second(seconds).map_err(|error| CertError::Certificate(error.to_string()))
-    };
+    let at = |seconds| Timestamp::from_second(seconds).map_err(|error| CertError::Certificate(error.to_string()));
     let validity = parsed.validity();
-    Ok((
-        at(validity.not_before.timestamp())?,
-        at(validity.not_after.timestamp())?,
-    ))
+    Ok((at(validity.not_before.timestamp())?, at(validity.not_after.timestamp())?))
 }
 
 fn dns_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError> {
     let parsed = parse(certificate)?;
-    let names = parsed
-        .subject_alternative_name()
-        .map_err(|error| CertError::Certificate(error.to_string()))?;
+    let names = parsed.subject_alternative_name().map_err(|error| CertError::Certificate(error.to_string()))?;
     Ok(names
         .iter()
         .flat_map(|extension| &extension.value.general_names)

@@ -34,11 +34,7 @@ pub(super) struct Keeper {
 }
 
 /// Runs a keeper; ends only when dropped.
-pub(in crate::serve) async fn keep(
-    settings: SelfManaged,
-    store: Arc<dyn Store>,
-    served: Arc<Served>,
-) {
+pub(in crate::serve) async fn keep(settings: SelfManaged, store: Arc<dyn Store>, served: Arc<Served>) {
     let poll = settings.poll;
     let mut keeper = Keeper::new(settings, store, served);
     let mut last_failure = None;
@@ -46,25 +42,13 @@ pub(in crate::serve) async fn keep(
     loop {
         let step = tokio::time::timeout(STEP_TIMEOUT, keeper.step())
             .await
-            .unwrap_or_else(|_| {
-                Err(StoreError::Failed(
-                    "the API server does not answer".to_owned(),
-                ))
-            });
+            .unwrap_or_else(|_| Err(StoreError::Failed("the API server does not answer".to_owned())));
         let pause = match step {
             Ok(next) => {
                 last_failure = None;
-                in_a_row = if next == Next::Again {
-                    in_a_row.saturating_add(1)
-                } else {
-                    0
-                };
+                in_a_row = if next == Next::Again { in_a_row.saturating_add(1) } else { 0 };
                 // Someone who undoes every write must not turn this into a busy loop.
-                if (1..MOST_IN_A_ROW).contains(&in_a_row) {
-                    Duration::ZERO
-                } else {
-                    poll
-                }
+                if (1..MOST_IN_A_ROW).contains(&in_a_row) { Duration::ZERO } else { poll }
             }
             Err(StoreError::Conflict) => RETRY.min(poll) / 10,
             Err(StoreError::Failed(why)) => {
@@ -83,53 +67,31 @@ pub(in crate::serve) async fn keep(
 
 impl Keeper {
     pub(super) fn new(settings: SelfManaged, store: Arc<dyn Store>, served: Arc<Served>) -> Self {
-        Self {
-            settings,
-            store,
-            served,
-            seen: None,
-        }
+        Self { settings, store, served, seen: None }
     }
 
     /// One look and at most one write.
     pub(super) async fn step(&mut self) -> Result<Next, StoreError> {
         let now = self.store.now().await?;
-        self.served
-            .set_skew(now.as_second() - Timestamp::now().as_second());
+        self.served.set_skew(now.as_second() - Timestamp::now().as_second());
         // In this order: a bundle is written under the version read before the Secret, so that an older Secret's bundle
         // can never replace a newer one's.
         let published = self.store.read_published().await?;
         let secret = self.store.read_secret().await?;
-        let holding = secret
-            .as_ref()
-            .map(|secret| Holding::read(&secret.data))
-            .unwrap_or_default();
+        let holding = secret.as_ref().map(|secret| Holding::read(&secret.data)).unwrap_or_default();
         if let Some(leaf) = &holding.leaf {
             self.serve(leaf);
         }
-        self.served
-            .set_problem(self.problem(now, published.as_ref()));
+        self.served.set_problem(self.problem(now, published.as_ref()));
         self.seen = observe(self.seen.take(), now, &holding, published.as_ref());
 
-        match plan(
-            &self.settings,
-            now,
-            &holding,
-            published.as_ref(),
-            self.seen.as_ref(),
-        ) {
+        match plan(&self.settings, now, &holding, published.as_ref(), self.seen.as_ref()) {
             Action::Rest => return Ok(Next::Rest),
             Action::Publish { bundle } => {
                 tracing::info!(configuration = %self.settings.webhook_configuration, "publishing the CA bundle");
-                self.store
-                    .publish(published.unwrap_or_default(), bundle)
-                    .await?;
+                self.store.publish(published.unwrap_or_default(), bundle).await?;
             }
-            Action::Mint {
-                keep,
-                with_leaf,
-                why,
-            } => {
+            Action::Mint { keep, with_leaf, why } => {
                 tracing::info!(secret = %self.settings.secret, with_leaf, "making a new CA: {why}");
                 let ca = issue::ca(&self.settings, now).map_err(|error| cannot_make(&error))?;
                 self.write(secret, now, Some((ca, keep)), with_leaf).await?;
@@ -143,10 +105,7 @@ impl Keeper {
     }
 
     fn serve(&self, leaf: &Arc<Identity>) {
-        let same = self
-            .served
-            .identity()
-            .is_some_and(|served| served.leaf() == leaf.leaf());
+        let same = self.served.identity().is_some_and(|served| served.leaf() == leaf.leaf());
         if !same {
             self.served.swap(Arc::clone(leaf));
         }
@@ -162,11 +121,12 @@ impl Keeper {
         };
         let identity = self.served.identity()?;
         let (webhook, why) = published.webhooks.iter().find_map(|(webhook, bundle)| {
-            bundle::why_refused(&identity, bundle, self.settings.server_name(), now)
-                .map(|why| (webhook, why))
+            bundle::why_refused(&identity, bundle, self.settings.server_name(), now).map(|why| (webhook, why))
         })?;
         let claim = published.other_injector.as_ref().map_or_else(String::new, |annotation| {
-            format!("; its annotation {annotation} gives the caBundle to another controller: remove it, or use --cert-dir")
+            format!(
+                "; its annotation {annotation} gives the caBundle to another controller: remove it, or use --cert-dir"
+            )
         });
         Some(format!(
             "the caBundle of webhook {webhook} in ValidatingWebhookConfiguration {name} does not verify the serving \
@@ -182,27 +142,18 @@ impl Keeper {
         new_ca: Option<(Issued, Vec<Ca>)>,
         with_leaf: bool,
     ) -> Result<(), StoreError> {
-        let (version, mut data) = secret
-            .map_or((None, std::collections::BTreeMap::new()), |secret| {
-                (Some(secret.version), secret.data)
-            });
+        let (version, mut data) =
+            secret.map_or((None, std::collections::BTreeMap::new()), |secret| (Some(secret.version), secret.data));
         if let Some((ca, keep)) = new_ca {
-            data.insert(
-                BUNDLE.to_owned(),
-                format!("{}{}", ca.certificate, bundle_of(&keep)).into_bytes(),
-            );
+            data.insert(BUNDLE.to_owned(), format!("{}{}", ca.certificate, bundle_of(&keep)).into_bytes());
             data.insert(CA_KEY.to_owned(), ca.key.into_bytes());
         }
         if with_leaf {
             let holding = Holding::read(&data);
             let (Some(ca), Some(key)) = (holding.cas.first(), &holding.ca_key) else {
-                return Err(StoreError::Failed(format!(
-                    "no CA to sign with: {}",
-                    holding.faults.join("; ")
-                )));
+                return Err(StoreError::Failed(format!("no CA to sign with: {}", holding.faults.join("; "))));
             };
-            let leaf =
-                issue::leaf(&self.settings, ca, key, now).map_err(|error| cannot_make(&error))?;
+            let leaf = issue::leaf(&self.settings, ca, key, now).map_err(|error| cannot_make(&error))?;
             data.insert(LEAF.to_owned(), leaf.certificate.into_bytes());
             data.insert(LEAF_KEY.to_owned(), leaf.key.into_bytes());
         }

@@ -60,24 +60,13 @@ impl KubeStore {
     async fn server_time(&self) -> Result<Timestamp, Error> {
         let request = http_get("/version")?;
         let response = self.client.send(request).await?;
-        let date = response
-            .headers()
-            .get(axum::http::header::DATE)
-            .and_then(|value| value.to_str().ok());
+        let date = response.headers().get(axum::http::header::DATE).and_then(|value| value.to_str().ok());
         Ok(date.and_then(read_http_date).unwrap_or_else(Timestamp::now))
     }
 
-    async fn replace_secret(
-        &self,
-        version: &str,
-        data: BTreeMap<String, Vec<u8>>,
-    ) -> Result<(), StoreError> {
+    async fn replace_secret(&self, version: &str, data: BTreeMap<String, Vec<u8>>) -> Result<(), StoreError> {
         // The whole object is read and written back, since an update would drop labels that others put on it.
-        let mut secret = self
-            .secrets
-            .get(&self.secret)
-            .await
-            .map_err(|error| self.about_secret("get", &error))?;
+        let mut secret = self.secrets.get(&self.secret).await.map_err(|error| self.about_secret("get", &error))?;
         if secret.metadata.resource_version.as_deref() != Some(version) {
             return Err(StoreError::Conflict);
         }
@@ -93,10 +82,7 @@ impl KubeStore {
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(self.secret.clone()),
-                labels: Some(BTreeMap::from([(
-                    "app.kubernetes.io/managed-by".to_owned(),
-                    "portcullis".to_owned(),
-                )])),
+                labels: Some(BTreeMap::from([("app.kubernetes.io/managed-by".to_owned(), "portcullis".to_owned())])),
                 ..ObjectMeta::default()
             },
             type_: Some("Opaque".to_owned()),
@@ -123,10 +109,7 @@ impl KubeStore {
             "metadata": { "resourceVersion": read.version },
             "webhooks": webhooks,
         });
-        let params = PatchParams {
-            field_manager: Some("portcullis".to_owned()),
-            ..PatchParams::default()
-        };
+        let params = PatchParams { field_manager: Some("portcullis".to_owned()), ..PatchParams::default() };
         self.configurations
             .patch(&self.configuration, &params, &Patch::Strategic(patch))
             .await
@@ -136,12 +119,7 @@ impl KubeStore {
 
     fn about_secret(&self, verb: &str, error: &Error) -> StoreError {
         let what = format!("Secret {}/{}", self.namespace, self.secret);
-        explain(
-            verb,
-            &what,
-            &format!("secrets -n {}", self.namespace),
-            error,
-        )
+        explain(verb, &what, &format!("secrets -n {}", self.namespace), error)
     }
 
     fn about_configuration(&self, verb: &str, error: &Error) -> StoreError {
@@ -153,28 +131,19 @@ impl KubeStore {
 impl Store for KubeStore {
     fn now(&self) -> BoxFuture<'_, Result<Timestamp, StoreError>> {
         async {
-            self.server_time().await.map_err(|error| {
-                StoreError::Failed(format!("the API server does not tell the time: {error}"))
-            })
+            self.server_time()
+                .await
+                .map_err(|error| StoreError::Failed(format!("the API server does not tell the time: {error}")))
         }
         .boxed()
     }
 
     fn read_secret(&self) -> BoxFuture<'_, Result<Option<SecretState>, StoreError>> {
         async {
-            let secret = self
-                .secrets
-                .get_opt(&self.secret)
-                .await
-                .map_err(|error| self.about_secret("get", &error))?;
+            let secret = self.secrets.get_opt(&self.secret).await.map_err(|error| self.about_secret("get", &error))?;
             Ok(secret.map(|secret| SecretState {
                 version: secret.metadata.resource_version.unwrap_or_default(),
-                data: secret
-                    .data
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|(key, value)| (key, value.0))
-                    .collect(),
+                data: secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect(),
             }))
         }
         .boxed()
@@ -215,52 +184,32 @@ fn published(configuration: ValidatingWebhookConfiguration) -> Published {
     let annotations = configuration.metadata.annotations.unwrap_or_default();
     Published {
         version: configuration.metadata.resource_version.unwrap_or_default(),
-        other_injector: INJECTORS
-            .iter()
-            .find(|name| annotations.contains_key(**name))
-            .map(|name| (*name).to_owned()),
+        other_injector: INJECTORS.iter().find(|name| annotations.contains_key(**name)).map(|name| (*name).to_owned()),
         webhooks: configuration
             .webhooks
             .unwrap_or_default()
             .into_iter()
-            .map(|webhook| {
-                (
-                    webhook.name,
-                    webhook
-                        .client_config
-                        .ca_bundle
-                        .map(|bundle| bundle.0)
-                        .unwrap_or_default(),
-                )
-            })
+            .map(|webhook| (webhook.name, webhook.client_config.ca_bundle.map(|bundle| bundle.0).unwrap_or_default()))
             .collect(),
     }
 }
 
 fn encode(data: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, ByteString> {
-    data.into_iter()
-        .map(|(key, value)| (key, ByteString(value)))
-        .collect()
+    data.into_iter().map(|(key, value)| (key, ByteString(value))).collect()
 }
 
 fn http_get(path: &str) -> Result<axum::http::Request<Body>, Error> {
-    axum::http::Request::get(path)
-        .body(Body::empty())
-        .map_err(Error::HttpError)
+    axum::http::Request::get(path).body(Body::empty()).map_err(Error::HttpError)
 }
 
 /// `Sat, 21 Nov 2026 14:00:00 GMT`
 fn read_http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 fn explain(verb: &str, what: &str, resource: &str, error: &Error) -> StoreError {
     match error {
-        Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
-            StoreError::Conflict
-        }
+        Error::Api(status) if status.is_conflict() || status.is_already_exists() => StoreError::Conflict,
         // Deleted since it was read; on create it is the namespace that is missing, and that does not pass by itself.
         Error::Api(status) if status.is_not_found() && verb != "create" => StoreError::Conflict,
         Error::Api(status) if status.is_forbidden() => StoreError::Failed(format!(

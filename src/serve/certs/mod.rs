@@ -58,9 +58,7 @@ impl Served {
             not_before = %identity.not_before, not_after = %identity.not_after, subject = %identity.names.join(","),
             "serving certificate loaded"
         );
-        self.metrics
-            .certificate_not_after
-            .set(identity.not_after.as_second());
+        self.metrics.certificate_not_after.set(identity.not_after.as_second());
         self.identity.store(Some(identity));
     }
 
@@ -87,32 +85,22 @@ impl Served {
     /// The time by which certificates are judged: the API server's where it is known, since it is the one that verifies.
     pub(super) fn now(&self) -> Timestamp {
         let local = Timestamp::now();
-        let shifted = local
-            .as_second()
-            .saturating_add(self.skew.load(Ordering::Relaxed));
+        let shifted = local.as_second().saturating_add(self.skew.load(Ordering::Relaxed));
         Timestamp::from_second(shifted).unwrap_or(local)
     }
 
     /// Why a handshake would not succeed at this time, if so.
     pub(super) fn not_ready(&self) -> Option<String> {
         let Some(identity) = self.identity.load_full() else {
-            return Some(
-                "no serving certificate loaded yet; the log says what is being waited for"
-                    .to_owned(),
-            );
+            return Some("no serving certificate loaded yet; the log says what is being waited for".to_owned());
         };
-        identity
-            .why_not_valid_at(self.now())
-            .or_else(|| self.problem.load_full().map(|why| (*why).clone()))
+        identity.why_not_valid_at(self.now()).or_else(|| self.problem.load_full().map(|why| (*why).clone()))
     }
 }
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.identity
-            .load()
-            .as_ref()
-            .map(|identity| Arc::clone(&identity.key))
+        self.identity.load().as_ref().map(|identity| Arc::clone(&identity.key))
     }
 }
 

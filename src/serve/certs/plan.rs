@@ -20,11 +20,7 @@ const OLDER_KEPT: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     /// Make a CA, put it before the kept ones, and with it a leaf if the present one is of no use.
-    Mint {
-        keep: Vec<Ca>,
-        with_leaf: bool,
-        why: String,
-    },
+    Mint { keep: Vec<Ca>, with_leaf: bool, why: String },
     /// Make a leaf by the newest CA.
     IssueLeaf { why: String },
     /// Write this bundle into the webhook configuration.
@@ -50,17 +46,13 @@ pub(super) fn observe(
     let newest = &holding.cas.first()?.der;
     let everywhere = |published: &&Published| {
         let vouches = |bundle: &Vec<u8>| certificates(bundle).is_ok_and(|all| all.contains(newest));
-        !published.webhooks.is_empty()
-            && published.webhooks.iter().all(|(_, bundle)| vouches(bundle))
+        !published.webhooks.is_empty() && published.webhooks.iter().all(|(_, bundle)| vouches(bundle))
     };
     published.filter(everywhere)?;
     Some(
         before
             .filter(|seen| seen.newest == *newest && seen.since <= now)
-            .unwrap_or_else(|| Seen {
-                newest: newest.clone(),
-                since: now,
-            }),
+            .unwrap_or_else(|| Seen { newest: newest.clone(), since: now }),
     )
 }
 
@@ -72,22 +64,13 @@ pub(super) fn plan(
     published: Option<&Published>,
     seen: Option<&Seen>,
 ) -> Action {
-    let valid: Vec<Ca> = holding
-        .cas
-        .iter()
-        .filter(|ca| ca.is_valid_at(now))
-        .cloned()
-        .collect();
+    let valid: Vec<Ca> = holding.cas.iter().filter(|ca| ca.is_valid_at(now)).cloned().collect();
     let leaf_fault = leaf_fault(settings, now, holding.leaf.as_deref(), &valid);
 
     if let Some(why) = ca_fault(settings, now, holding) {
         let mut keep = valid;
         keep.truncate(OLDER_KEPT);
-        return Action::Mint {
-            keep,
-            with_leaf: leaf_fault.is_some(),
-            why,
-        };
+        return Action::Mint { keep, with_leaf: leaf_fault.is_some(), why };
     }
     if let Some(why) = leaf_fault {
         return Action::IssueLeaf { why };
@@ -98,27 +81,17 @@ pub(super) fn plan(
     let (Some(leaf), Some(newest)) = (holding.leaf.as_deref(), holding.cas.first()) else {
         return Action::Rest;
     };
-    let of_newest = why_refused_by(
-        leaf,
-        std::slice::from_ref(&newest.der),
-        settings.server_name(),
-        now,
-    )
-    .is_none();
+    let of_newest = why_refused_by(leaf, std::slice::from_ref(&newest.der), settings.server_name(), now).is_none();
     if !of_newest {
         let settled = seen.is_some_and(|seen| now >= after(seen.since, settings.settle));
         return if settled {
-            Action::IssueLeaf {
-                why: "the new CA has been published for long enough".to_owned(),
-            }
+            Action::IssueLeaf { why: "the new CA has been published for long enough".to_owned() }
         } else {
             Action::Rest
         };
     }
     if due(now, leaf.not_after, settings.leaf_lifetime()) {
-        return Action::IssueLeaf {
-            why: format!("the leaf ends at {}", leaf.not_after),
-        };
+        return Action::IssueLeaf { why: format!("the leaf ends at {}", leaf.not_after) };
     }
     Action::Rest
 }
@@ -129,50 +102,31 @@ fn ca_fault(settings: &SelfManaged, now: Timestamp, holding: &Holding) -> Option
         return Some(format!("there is no CA ({})", holding.faults.join("; ")));
     };
     if holding.ca_key.is_none() {
-        return Some(format!(
-            "the CA's key is of no use ({})",
-            holding.faults.join("; ")
-        ));
+        return Some(format!("the CA's key is of no use ({})", holding.faults.join("; ")));
     }
     if now < newest.not_before {
-        return Some(format!(
-            "the CA is valid from {} only: it was made under a wrong clock",
-            newest.not_before
-        ));
+        return Some(format!("the CA is valid from {} only: it was made under a wrong clock", newest.not_before));
     }
-    due(now, newest.not_after, settings.ca_lifetime)
-        .then(|| format!("the CA ends at {}", newest.not_after))
+    due(now, newest.not_after, settings.ca_lifetime).then(|| format!("the CA ends at {}", newest.not_after))
 }
 
 /// Why the leaf cannot be served at all, so that waiting would keep nobody.
-fn leaf_fault(
-    settings: &SelfManaged,
-    now: Timestamp,
-    leaf: Option<&Identity>,
-    valid: &[Ca],
-) -> Option<String> {
+fn leaf_fault(settings: &SelfManaged, now: Timestamp, leaf: Option<&Identity>, valid: &[Ca]) -> Option<String> {
     let Some(leaf) = leaf else {
         return Some("there is no usable leaf".to_owned());
     };
-    if let Some(name) = settings
-        .names
-        .iter()
-        .find(|name| !leaf.names.contains(name))
-    {
+    if let Some(name) = settings.names.iter().find(|name| !leaf.names.contains(name)) {
         return Some(format!("the leaf is not for {name}"));
     }
     let roots: Vec<_> = valid.iter().map(|ca| ca.der.clone()).collect();
-    leaf.why_not_valid_at(now)
-        .or_else(|| why_refused_by(leaf, &roots, settings.server_name(), now))
+    leaf.why_not_valid_at(now).or_else(|| why_refused_by(leaf, &roots, settings.server_name(), now))
 }
 
 /// The bundle to write, unless every webhook has exactly these CAs or another controller claims the field.
 fn to_publish(valid: &[Ca], published: Option<&Published>) -> Option<String> {
     let published = published.filter(|published| published.other_injector.is_none())?;
     let same = |bundle: &Vec<u8>| {
-        certificates(bundle).is_ok_and(|all| {
-            all.len() == valid.len() && valid.iter().all(|ca| all.contains(&ca.der))
-        })
+        certificates(bundle).is_ok_and(|all| all.len() == valid.len() && valid.iter().all(|ca| all.contains(&ca.der)))
     };
     (!published.webhooks.iter().all(|(_, bundle)| same(bundle))).then(|| bundle_of(valid))
 }

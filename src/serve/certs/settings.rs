@@ -28,12 +28,7 @@ pub struct SelfManaged {
 
 impl SelfManaged {
     /// A CA of one year and leaves of thirty days for a Service.
-    pub fn for_service(
-        service: &str,
-        namespace: &str,
-        secret: &str,
-        webhook_configuration: &str,
-    ) -> Self {
+    pub fn for_service(service: &str, namespace: &str, secret: &str, webhook_configuration: &str) -> Self {
         const DAY: Duration = Duration::from_hours(24);
         Self {
             namespace: namespace.to_owned(),

@@ -32,25 +32,19 @@ impl fmt::Display for ManifestError {
 #[non_exhaustive]
 pub enum Problem {
     /// The path does not exist.
-    #[error(
-        "found no such file or folder, expected a manifest; check the path, or use `-` to read standard input"
-    )]
+    #[error("found no such file or folder, expected a manifest; check the path, or use `-` to read standard input")]
     Missing,
     /// The operating system refused to hand over the file.
     #[error("could not be read: {0}; check its permissions and run again")]
     Unreadable(io::Error),
     /// More bytes than a manifest can sensibly have.
-    #[error(
-        "found more than {limit_mib} MiB, expected a manifest; split the file, or name the files you mean"
-    )]
+    #[error("found more than {limit_mib} MiB, expected a manifest; split the file, or name the files you mean")]
     TooLarge {
         /// The limit, in MiB.
         limit_mib: usize,
     },
     /// Bytes that are not UTF-8.
-    #[error(
-        "found bytes that are not UTF-8, expected UTF-8 text; convert it with `iconv -t UTF-8`"
-    )]
+    #[error("found bytes that are not UTF-8, expected UTF-8 text; convert it with `iconv -t UTF-8`")]
     NotUtf8,
     /// UTF-16, as some Windows editors and `>` in older PowerShell write it.
     #[error("found UTF-16 text, expected UTF-8; convert it with `iconv -f UTF-16 -t UTF-8`")]
@@ -64,9 +58,7 @@ pub enum Problem {
         skipped: usize,
     },
     /// A file or standard input, named by the user, that holds no document.
-    #[error(
-        "found no document, expected a Kubernetes object with apiVersion and kind; check what wrote it"
-    )]
+    #[error("found no document, expected a Kubernetes object with apiVersion and kind; check what wrote it")]
     Empty,
     /// Text that is not YAML.
     #[error("found text that is not YAML: {0}")]
@@ -75,19 +67,13 @@ pub enum Problem {
     #[error("found text that is not JSON: {0}")]
     Json(String),
     /// A key twice in the same mapping: one of the two would be lost without a word.
-    #[error(
-        "found the key `{0}` a second time in the same mapping, expected each key once; remove one of the two"
-    )]
+    #[error("found the key `{0}` a second time in the same mapping, expected each key once; remove one of the two")]
     DuplicateKey(String),
     /// Nested deeper than any Kubernetes object is.
-    #[error(
-        "found more than {0} levels of nesting, expected a Kubernetes object; nothing below was read"
-    )]
+    #[error("found more than {0} levels of nesting, expected a Kubernetes object; nothing below was read")]
     TooDeep(usize),
     /// Aliases that expand to far more than what was written.
-    #[error(
-        "found aliases that expand without bound ({0}), expected a manifest; write the repeated parts out"
-    )]
+    #[error("found aliases that expand without bound ({0}), expected a manifest; write the repeated parts out")]
     AliasBomb(String),
     /// Go template actions where YAML is expected.
     #[error(
@@ -145,11 +131,7 @@ pub struct Skipped {
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}: skipped: {}",
-            self.file, self.position, self.reason
-        )
+        write!(f, "{}:{}: skipped: {}", self.file, self.position, self.reason)
     }
 }
 
@@ -158,9 +140,7 @@ impl fmt::Display for Skipped {
 #[non_exhaustive]
 pub enum SkipReason {
     /// An instruction to kustomize.
-    #[error(
-        "a kustomization; its output can be read with `kustomize build DIR | portcullis check -`"
-    )]
+    #[error("a kustomization; its output can be read with `kustomize build DIR | portcullis check -`")]
     Kustomization,
     /// Anything else that is not a Kubernetes object.
     #[error("not a Kubernetes object: {0}")]

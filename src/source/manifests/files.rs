@@ -25,8 +25,7 @@ pub(super) fn read_path(path: &Path, out: &mut Manifests) {
     }
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {
-            let (documents, errors, skipped) =
-                (out.documents.len(), out.errors.len(), out.skipped.len());
+            let (documents, errors, skipped) = (out.documents.len(), out.errors.len(), out.skipped.len());
             walk(path, &mut BTreeSet::new(), out);
             if out.documents.len() == documents && out.errors.len() == errors {
                 let skipped = out.skipped.len() - skipped;
@@ -43,34 +42,18 @@ pub(super) fn read_path(path: &Path, out: &mut Manifests) {
 /// links are followed. `seen` keeps a link to a parent from being followed for ever.
 fn walk(folder: &Path, seen: &mut BTreeSet<PathBuf>, out: &mut Manifests) {
     let entries = fs::canonicalize(folder).and_then(|real| {
-        if seen.insert(real) {
-            fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()
-        } else {
-            Ok(Vec::new())
-        }
+        if seen.insert(real) { fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>() } else { Ok(Vec::new()) }
     });
     let mut paths: Vec<PathBuf> = match entries {
-        Ok(entries) => entries
-            .iter()
-            .map(fs::DirEntry::path)
-            .filter(|path| !is_hidden(path))
-            .collect(),
+        Ok(entries) => entries.iter().map(fs::DirEntry::path).filter(|path| !is_hidden(path)).collect(),
         Err(error) => return out.fail(&shown(folder), None, unreadable(error)),
     };
     paths.sort();
     let chart = folder.join("Chart.yaml").is_file();
     for path in paths {
         match fs::metadata(&path) {
-            Ok(meta)
-                if meta.is_dir()
-                    && chart
-                    && path.file_name().is_some_and(|name| name == "templates") =>
-            {
-                out.fail(
-                    &shown(&path),
-                    None,
-                    Problem::HelmChart(shown(folder).to_string()),
-                );
+            Ok(meta) if meta.is_dir() && chart && path.file_name().is_some_and(|name| name == "templates") => {
+                out.fail(&shown(&path), None, Problem::HelmChart(shown(folder).to_string()));
             }
             Ok(meta) if meta.is_dir() => walk(&path, seen, out),
             Ok(meta) if meta.is_file() && is_manifest_name(&path) => {
@@ -85,25 +68,14 @@ fn walk(folder: &Path, seen: &mut BTreeSet<PathBuf>, out: &mut Manifests) {
 }
 
 fn read_file(path: &Path, named: Named, out: &mut Manifests) {
-    read_bytes(
-        &shown(path),
-        named,
-        File::open(path).and_then(read_limited),
-        out,
-    );
+    read_bytes(&shown(path), named, File::open(path).and_then(read_limited), out);
 }
 
 fn read_bytes(file: &Arc<str>, named: Named, bytes: io::Result<Vec<u8>>, out: &mut Manifests) {
     match bytes {
         Err(error) => out.fail(file, None, unreadable(error)),
         Ok(bytes) if bytes.len() > MAX_BYTES => {
-            out.fail(
-                file,
-                None,
-                Problem::TooLarge {
-                    limit_mib: MAX_BYTES >> 20,
-                },
-            );
+            out.fail(file, None, Problem::TooLarge { limit_mib: MAX_BYTES >> 20 });
         }
         Ok(bytes) if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) => {
             out.fail(file, Some(Position::START), Problem::Utf16);
@@ -125,29 +97,18 @@ fn read_limited(reader: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn unreadable(error: io::Error) -> Problem {
-    if error.kind() == io::ErrorKind::NotFound {
-        Problem::Missing
-    } else {
-        Problem::Unreadable(error)
-    }
+    if error.kind() == io::ErrorKind::NotFound { Problem::Missing } else { Problem::Unreadable(error) }
 }
 
 fn shown(path: &Path) -> Arc<str> {
-    if path.as_os_str() == "-" {
-        STDIN.into()
-    } else {
-        path.to_string_lossy().into()
-    }
+    if path.as_os_str() == "-" { STDIN.into() } else { path.to_string_lossy().into() }
 }
 
 fn is_hidden(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn is_manifest_name(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
-    ["yaml", "yml", "json"]
-        .iter()
-        .any(|known| extension.eq_ignore_ascii_case(known))
+    ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }

@@ -15,11 +15,7 @@ use super::yaml::MAX_DEPTH;
 pub(super) fn parse_all(text: &str) -> (Nodes, Option<(Position, Problem)>) {
     let mut found = Vec::new();
     let values = Deserializer::from_str(text).into_iter::<Value>();
-    let mut walk = Walk {
-        text: text.as_bytes(),
-        at: 0,
-        here: Position::START,
-    };
+    let mut walk = Walk { text: text.as_bytes(), at: 0, here: Position::START };
     for value in values {
         let value = match value {
             Ok(value) => value,
@@ -36,10 +32,7 @@ pub(super) fn parse_all(text: &str) -> (Nodes, Option<(Position, Problem)>) {
 fn explain(text: &str, error: &serde_json::Error) -> (Position, Problem) {
     let line = error.line().max(1);
     let line_text = text.split('\n').nth(line - 1).unwrap_or_default();
-    let bytes = line_text
-        .as_bytes()
-        .iter()
-        .take(error.column().saturating_sub(1));
+    let bytes = line_text.as_bytes().iter().take(error.column().saturating_sub(1));
     let column = bytes.filter(|b| starts_char(**b)).count() + 1;
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or(&message);
@@ -48,13 +41,7 @@ fn explain(text: &str, error: &serde_json::Error) -> (Position, Problem) {
     } else {
         Problem::Json(message.to_owned())
     };
-    (
-        Position {
-            line: saturate(line),
-            column: saturate(column),
-        },
-        problem,
-    )
+    (Position { line: saturate(line), column: saturate(column) }, problem)
 }
 
 /// A walk over bytes that `serde_json` has accepted: what is not checked here cannot occur.
@@ -74,12 +61,7 @@ impl Walk<'_> {
 
     fn bump(&mut self) {
         match self.peek() {
-            Some(b'\n') => {
-                self.here = Position {
-                    line: self.here.line.saturating_add(1),
-                    column: 1,
-                }
-            }
+            Some(b'\n') => self.here = Position { line: self.here.line.saturating_add(1), column: 1 },
             Some(byte) if starts_char(byte) => {
                 self.here.column = self.here.column.saturating_add(1);
             }
@@ -90,10 +72,7 @@ impl Walk<'_> {
 
     /// Moves on to the next byte that is not white space or one of `separators`.
     fn skip(&mut self, separators: &[u8]) {
-        while self
-            .peek()
-            .is_some_and(|b| b.is_ascii_whitespace() || separators.contains(&b))
-        {
+        while self.peek().is_some_and(|b| b.is_ascii_whitespace() || separators.contains(&b)) {
             self.bump();
         }
     }
@@ -109,10 +88,7 @@ impl Walk<'_> {
                 Children::None
             }
             _ => {
-                while self
-                    .peek()
-                    .is_some_and(|b| !b.is_ascii_whitespace() && !b",]}".contains(&b))
-                {
+                while self.peek().is_some_and(|b| !b.is_ascii_whitespace() && !b",]}".contains(&b)) {
                     self.bump();
                 }
                 Children::None

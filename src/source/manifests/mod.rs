@@ -82,19 +82,13 @@ impl Manifests {
     }
 
     fn fail(&mut self, file: &Arc<str>, position: Option<Position>, problem: Problem) {
-        self.errors.push(ManifestError {
-            file: Arc::clone(file),
-            position,
-            problem,
-        });
+        self.errors.push(ManifestError { file: Arc::clone(file), position, problem });
     }
 }
 
 /// Reads files, folders and, for `-`, standard input, without the list of what was left out.
 pub fn read_paths(paths: &[PathBuf]) -> (Vec<Document>, Vec<ManifestError>) {
-    let Manifests {
-        documents, errors, ..
-    } = Manifests::read(paths);
+    let Manifests { documents, errors, .. } = Manifests::read(paths);
     (documents, errors)
 }
 
@@ -130,11 +124,7 @@ fn read_text(file: &Arc<str>, named: Named, text: &str, out: &mut Manifests) {
         if let Some((position, problem)) = error {
             let is_template = matches!(problem, Problem::HelmTemplate);
             if !(template && is_template) {
-                out.fail(
-                    file,
-                    position.map(|at| at.down(chunk.lines_before)),
-                    problem,
-                );
+                out.fail(file, position.map(|at| at.down(chunk.lines_before)), problem);
             }
             template |= is_template;
         }
@@ -181,11 +171,7 @@ fn accept(file: &Arc<str>, named: Named, value: Value, spans: Spans, out: &mut M
     };
     for path in ["apiVersion", "kind", "metadata.name", "metadata.namespace"] {
         let pointer = format!("/{}", path.replace('.', "/"));
-        if value
-            .pointer(&pointer)
-            .and_then(Value::as_str)
-            .is_some_and(|text| text.contains("{{"))
-        {
+        if value.pointer(&pointer).and_then(Value::as_str).is_some_and(|text| text.contains("{{")) {
             return out.fail(file, Some(spans.locate(path)), Problem::HelmTemplate);
         }
     }
@@ -193,17 +179,12 @@ fn accept(file: &Arc<str>, named: Named, value: Value, spans: Spans, out: &mut M
         return refuse(file, named, &value, &spans, NotAnObject::Lacks("kind"), out);
     }
     let Some(item_kind) = kind.strip_suffix("List") else {
-        out.documents.push(Document {
-            file: Arc::clone(file),
-            value,
-            spans,
-        });
+        out.documents.push(Document { file: Arc::clone(file), value, spans });
         return;
     };
     match value.get("items") {
         Some(Value::Array(_)) => {
-            let inherited =
-                (!item_kind.is_empty()).then(|| (api_version.to_owned(), item_kind.to_owned()));
+            let inherited = (!item_kind.is_empty()).then(|| (api_version.to_owned(), item_kind.to_owned()));
             accept_items(file, named, value, spans, inherited.as_ref(), out);
         }
         None | Some(Value::Null) if item_kind.is_empty() => {}
@@ -212,11 +193,7 @@ fn accept(file: &Arc<str>, named: Named, value: Value, spans: Spans, out: &mut M
             out.fail(file, Some(spans.locate("items")), problem);
         }
         // A kind of someone's own whose name happens to end so.
-        _ => out.documents.push(Document {
-            file: Arc::clone(file),
-            value,
-            spans,
-        }),
+        _ => out.documents.push(Document { file: Arc::clone(file), value, spans }),
     }
 }
 
@@ -232,18 +209,11 @@ fn accept_items(
     let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) else {
         return;
     };
-    let items_spans = spans
-        .into_fields()
-        .into_iter()
-        .find(|(name, _)| &**name == "items");
-    let items_spans = items_spans
-        .map(|(_, node)| node.into_items())
-        .unwrap_or_default();
+    let items_spans = spans.into_fields().into_iter().find(|(name, _)| &**name == "items");
+    let items_spans = items_spans.map(|(_, node)| node.into_items()).unwrap_or_default();
     for (mut item, spans) in items.into_iter().zip(items_spans) {
         if let (Some((api_version, kind)), Value::Object(fields)) = (inherited, &mut item) {
-            fields
-                .entry("apiVersion")
-                .or_insert_with(|| api_version.as_str().into());
+            fields.entry("apiVersion").or_insert_with(|| api_version.as_str().into());
             fields.entry("kind").or_insert_with(|| kind.as_str().into());
         }
         accept(file, named, item, spans, out);
@@ -257,58 +227,28 @@ fn type_of(value: &Value) -> Result<(&str, &str), NotAnObject> {
     };
     let field = |field: &'static str| match fields.get(field) {
         None | Some(Value::Null) => Err(NotAnObject::Lacks(field)),
-        Some(Value::String(text)) if text.is_empty() => Err(NotAnObject::FieldIs {
-            field,
-            found: "empty",
-        }),
+        Some(Value::String(text)) if text.is_empty() => Err(NotAnObject::FieldIs { field, found: "empty" }),
         Some(Value::String(text)) => Ok(text.as_str()),
-        Some(other) => Err(NotAnObject::FieldIs {
-            field,
-            found: with_article(other),
-        }),
+        Some(other) => Err(NotAnObject::FieldIs { field, found: with_article(other) }),
     };
     Ok((field("apiVersion")?, field("kind")?))
 }
 
-fn refuse(
-    file: &Arc<str>,
-    named: Named,
-    value: &Value,
-    spans: &Spans,
-    what: NotAnObject,
-    out: &mut Manifests,
-) {
+fn refuse(file: &Arc<str>, named: Named, value: &Value, spans: &Spans, what: NotAnObject, out: &mut Manifests) {
     let base = file.rsplit('/').next().unwrap_or(file);
-    let kustomization = matches!(
-        base,
-        "kustomization.yaml" | "kustomization.yml" | "Kustomization"
-    ) || value
-        .get("apiVersion")
-        .and_then(Value::as_str)
-        .is_some_and(|v| v.starts_with("kustomize.config.k8s.io/"));
+    let kustomization = matches!(base, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+        || value.get("apiVersion").and_then(Value::as_str).is_some_and(|v| v.starts_with("kustomize.config.k8s.io/"));
     match named {
         Named::ByFolder => {
-            let reason = if kustomization {
-                SkipReason::Kustomization
-            } else {
-                SkipReason::NotAnObject(what)
-            };
-            out.skipped.push(Skipped {
-                file: Arc::clone(file),
-                position: spans.start(),
-                reason,
-            });
+            let reason = if kustomization { SkipReason::Kustomization } else { SkipReason::NotAnObject(what) };
+            out.skipped.push(Skipped { file: Arc::clone(file), position: spans.start(), reason });
         }
         Named::ByUser => {
             let position = match what {
                 NotAnObject::FieldIs { field, .. } => spans.locate(field),
                 _ => spans.start(),
             };
-            let problem = if kustomization {
-                Problem::Kustomization
-            } else {
-                Problem::NotAnObject(what)
-            };
+            let problem = if kustomization { Problem::Kustomization } else { Problem::NotAnObject(what) };
             out.fail(file, Some(position), problem);
         }
     }

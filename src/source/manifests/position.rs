@@ -20,29 +20,15 @@ impl Position {
     /// The position of byte `offset` in `text`.
     pub(super) fn of_byte(text: &[u8], offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
-        let line_start = before
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |n| n + 1);
+        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |n| n + 1);
         let line = before.split(|b| *b == b'\n').count();
-        let column = before
-            .iter()
-            .skip(line_start)
-            .filter(|b| starts_char(**b))
-            .count()
-            + 1;
-        Self {
-            line: saturate(line),
-            column: saturate(column),
-        }
+        let column = before.iter().skip(line_start).filter(|b| starts_char(**b)).count() + 1;
+        Self { line: saturate(line), column: saturate(column) }
     }
 
     /// The same place when the text it was counted in starts `lines` lines into the file.
     pub(super) fn down(self, lines: u32) -> Self {
-        Self {
-            line: self.line.saturating_add(lines),
-            ..self
-        }
+        Self { line: self.line.saturating_add(lines), ..self }
     }
 }
 
@@ -126,28 +112,19 @@ impl Spans {
 
     /// The fields of a mapping.
     pub(super) fn into_fields(self) -> Vec<(Box<str>, Self)> {
-        if let Children::Fields(fields) = self.children {
-            fields
-        } else {
-            Vec::new()
-        }
+        if let Children::Fields(fields) = self.children { fields } else { Vec::new() }
     }
 
     /// The items of a sequence.
     pub(super) fn into_items(self) -> Vec<Self> {
-        if let Children::Items(items) = self.children {
-            items
-        } else {
-            Vec::new()
-        }
+        if let Children::Items(items) = self.children { items } else { Vec::new() }
     }
 
     fn child(&self, segment: &Segment) -> Option<&Self> {
         match (segment, &self.children) {
-            (Segment::Key(key), Children::Fields(fields)) => fields
-                .iter()
-                .find(|(name, _)| **name == **key)
-                .map(|(_, node)| node),
+            (Segment::Key(key), Children::Fields(fields)) => {
+                fields.iter().find(|(name, _)| **name == **key).map(|(_, node)| node)
+            }
             (Segment::Index(index), Children::Items(items)) => items.get(*index),
             _ => None,
         }
@@ -211,15 +188,7 @@ mod tests {
     fn paths_are_split_into_steps() {
         assert_eq!(
             segments("spec.egress[0].to[12].ipBlock.cidr"),
-            [
-                key("spec"),
-                key("egress"),
-                Segment::Index(0),
-                key("to"),
-                Segment::Index(12),
-                key("ipBlock"),
-                key("cidr")
-            ]
+            [key("spec"), key("egress"), Segment::Index(0), key("to"), Segment::Index(12), key("ipBlock"), key("cidr")]
         );
         assert_eq!(
             segments(r#"matchLabels["app.kubernetes.io/name"].x"#),

@@ -39,17 +39,11 @@ fn fits(value: &Value, wanted: &str) -> bool {
 fn implicit(text: &str) -> Result<Option<Value>, String> {
     Ok(Some(match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-            Value::Bool(true)
-        }
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            Value::Bool(false)
-        }
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
-        | "-.inf" | "-.Inf" | "-.INF" => {
-            return Err(format!(
-                "`{text}`, a number that Kubernetes cannot hold; quote it if it is a text"
-            ));
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Value::Bool(true),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Value::Bool(false),
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf"
+        | "-.INF" => {
+            return Err(format!("`{text}`, a number that Kubernetes cannot hold; quote it if it is a text"));
         }
         _ if text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) => {
             return number(text);
@@ -59,11 +53,7 @@ fn implicit(text: &str) -> Result<Option<Value>, String> {
 }
 
 fn number(text: &str) -> Result<Option<Value>, String> {
-    let digits: Cow<'_, str> = if text.contains('_') {
-        text.replace('_', "").into()
-    } else {
-        text.into()
-    };
+    let digits: Cow<'_, str> = if text.contains('_') { text.replace('_', "").into() } else { text.into() };
     if let Some(number) = integer(&digits) {
         return Ok(Some(Value::Number(number)));
     }
@@ -72,9 +62,7 @@ fn number(text: &str) -> Result<Option<Value>, String> {
     }
     match digits.parse().ok().and_then(Number::from_f64) {
         Some(number) => Ok(Some(Value::Number(number))),
-        None => Err(format!(
-            "`{text}`, a number that is too large; quote it if it is a text"
-        )),
+        None => Err(format!("`{text}`, a number that is too large; quote it if it is a text")),
     }
 }
 
@@ -95,29 +83,20 @@ fn integer(text: &str) -> Option<Number> {
         return None;
     }
     let magnitude = u64::from_str_radix(digits, radix).ok()?;
-    if negative {
-        0_i64.checked_sub_unsigned(magnitude).map(Number::from)
-    } else {
-        Some(magnitude.into())
-    }
+    if negative { 0_i64.checked_sub_unsigned(magnitude).map(Number::from) } else { Some(magnitude.into()) }
 }
 
 /// Digits with at most one dot and perhaps an exponent, and not one of the other things Rust reads as a float.
 fn is_decimal(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (mantissa, exponent) = text
-        .split_once(['e', 'E'])
-        .map_or((text, None), |(m, e)| (m, Some(e)));
+    let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(m, e)| (m, Some(e)));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     let exponent_ok = exponent.is_none_or(|e| {
         let e = e.strip_prefix(['+', '-']).unwrap_or(e);
         !e.is_empty() && all_digits(e)
     });
-    !(whole.is_empty() && fraction.is_empty())
-        && all_digits(whole)
-        && all_digits(fraction)
-        && exponent_ok
+    !(whole.is_empty() && fraction.is_empty()) && all_digits(whole) && all_digits(fraction) && exponent_ok
 }
 
 #[cfg(test)]
@@ -144,8 +123,8 @@ mod tests {
             assert_eq!(implicit(text), Ok(Some(value)), "{text}");
         }
         for text in [
-            "-", "+", ".", "...", "1e", "1.2.3", "0x", "--1", "1-2", "0x-1", "-inf", "1,000", "5m",
-            "100Mi", "+.e5", "tRUE",
+            "-", "+", ".", "...", "1e", "1.2.3", "0x", "--1", "1-2", "0x-1", "-inf", "1,000", "5m", "100Mi", "+.e5",
+            "tRUE",
         ] {
             assert_eq!(implicit(text), Ok(None::<Value>), "{text}");
         }

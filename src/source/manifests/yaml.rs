@@ -35,10 +35,7 @@ pub(super) fn documents(text: &str) -> Vec<Chunk<'_>> {
         if let Some(text) = text.get(from..to)
             && text.lines().any(has_content)
         {
-            chunks.push(Chunk {
-                text,
-                lines_before: line,
-            });
+            chunks.push(Chunk { text, lines_before: line });
         }
     };
     for (number, line) in text.split_inclusive('\n').enumerate() {
@@ -57,8 +54,7 @@ pub(super) fn documents(text: &str) -> Vec<Chunk<'_>> {
 }
 
 fn is_marker(line: &str, marker: &str) -> bool {
-    line.strip_prefix(marker)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 fn has_content(line: &str) -> bool {
@@ -71,12 +67,10 @@ pub(super) type Failure = (Option<Position>, Problem);
 
 /// Reads one document.
 pub(super) fn parse(text: &str) -> Result<(Value, Spans), Failure> {
-    Builder::default()
-        .run(text)
-        .map_err(|failure| match first_template_action(text) {
-            Some(position) => (Some(position), Problem::HelmTemplate),
-            None => failure,
-        })
+    Builder::default().run(text).map_err(|failure| match first_template_action(text) {
+        Some(position) => (Some(position), Problem::HelmTemplate),
+        None => failure,
+    })
 }
 
 /// Where a Go template action stands in the place of a YAML node. Inside a string (an alert's
@@ -86,10 +80,8 @@ fn first_template_action(text: &str) -> Option<Position> {
         let at = line.find("{{")?;
         let before = line.get(..at)?;
         let node = before.trim_start_matches([' ', '-', '\t']);
-        (node.is_empty() || node.ends_with(": ")).then(|| Position {
-            line: saturate(number + 1),
-            column: saturate(before.chars().count() + 1),
-        })
+        (node.is_empty() || node.ends_with(": "))
+            .then(|| Position { line: saturate(number + 1), column: saturate(before.chars().count() + 1) })
     })
 }
 
@@ -150,17 +142,12 @@ impl Builder {
             let (event, span) = event.map_err(|error| scan_failure(&error))?;
             self.event(event, &span)?;
         }
-        let node = self
-            .root
-            .unwrap_or_else(|| leaf(Value::Null, Position::START));
+        let node = self.root.unwrap_or_else(|| leaf(Value::Null, Position::START));
         Ok((node.value, node.spans))
     }
 
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Failure> {
-        let at = Position {
-            line: saturate(span.start.line()),
-            column: saturate(span.start.col() + 1),
-        };
+        let at = Position { line: saturate(span.start.line()), column: saturate(span.start.col() + 1) };
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
@@ -171,44 +158,21 @@ impl Builder {
                     .map_err(|message| (Some(at), Problem::Yaml(message)))?;
                 self.finish(leaf(value, at), anchor, at)
             }
-            Event::SequenceStart(_, anchor, _) => {
-                self.begin(at, anchor, Content::Items(Vec::new(), Vec::new()))
-            }
-            Event::MappingStart(_, anchor, _) => {
-                self.begin(at, anchor, Content::Fields(Fields::default()))
-            }
+            Event::SequenceStart(_, anchor, _) => self.begin(at, anchor, Content::Items(Vec::new(), Vec::new())),
+            Event::MappingStart(_, anchor, _) => self.begin(at, anchor, Content::Fields(Fields::default())),
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(Open {
-                    start,
-                    anchor,
-                    weight,
-                    depth,
-                    content,
-                }) = self.open.pop()
-                else {
+                let Some(Open { start, anchor, weight, depth, content }) = self.open.pop() else {
                     return Ok(());
                 };
                 let (value, children) = match content {
                     Content::Items(values, spans) => (Value::Array(values), Children::Items(spans)),
                     Content::Fields(fields) => fields.close()?,
                 };
-                self.finish(
-                    Node {
-                        value,
-                        spans: Spans::new(start, children),
-                        weight,
-                        depth,
-                    },
-                    anchor,
-                    start,
-                )
+                self.finish(Node { value, spans: Spans::new(start, children), weight, depth }, anchor, start)
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor) else {
-                    return Err((
-                        Some(at),
-                        Problem::Yaml("an alias to something that contains it".to_owned()),
-                    ));
+                    return Err((Some(at), Problem::Yaml("an alias to something that contains it".to_owned())));
                 };
                 if self.open.len() + node.depth > MAX_DEPTH {
                     return Err((Some(at), Problem::TooDeep(MAX_DEPTH)));
@@ -216,14 +180,7 @@ impl Builder {
                 let weight = node.weight;
                 let node = node.clone();
                 self.copy(weight, at)?;
-                self.finish(
-                    Node {
-                        spans: node.spans.moved_to(at),
-                        ..node
-                    },
-                    0,
-                    at,
-                )
+                self.finish(Node { spans: node.spans.moved_to(at), ..node }, 0, at)
             }
             _ => Ok(()),
         }
@@ -234,18 +191,9 @@ impl Builder {
             return Err((Some(start), Problem::TooDeep(MAX_DEPTH)));
         }
         if self.expects_key() {
-            return Err((
-                Some(start),
-                Problem::Yaml("a list or mapping as a key; keys are strings".to_owned()),
-            ));
+            return Err((Some(start), Problem::Yaml("a list or mapping as a key; keys are strings".to_owned())));
         }
-        self.open.push(Open {
-            start,
-            anchor,
-            weight: NODE_WEIGHT,
-            depth: 1,
-            content,
-        });
+        self.open.push(Open { start, anchor, weight: NODE_WEIGHT, depth: 1, content });
         Ok(())
     }
 
@@ -260,21 +208,11 @@ impl Builder {
     }
 
     fn expects_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Open {
-                content: Content::Fields(Fields { key: None, .. }),
-                ..
-            })
-        )
+        matches!(self.open.last(), Some(Open { content: Content::Fields(Fields { key: None, .. }), .. }))
     }
 
     fn merge_key(&mut self, at: Position) -> Result<(), Failure> {
-        if let Some(Open {
-            content: Content::Fields(fields),
-            ..
-        }) = self.open.last_mut()
-        {
+        if let Some(Open { content: Content::Fields(fields), .. }) = self.open.last_mut() {
             if fields.merge.is_some() {
                 return Err((Some(at), Problem::DuplicateKey("<<".to_owned())));
             }
@@ -311,20 +249,12 @@ const NODE_WEIGHT: usize = 16;
 
 fn leaf(value: Value, at: Position) -> Node {
     let weight = NODE_WEIGHT + value.as_str().map_or(0, str::len);
-    Node {
-        value,
-        spans: Spans::new(at, Children::None),
-        weight,
-        depth: 0,
-    }
+    Node { value, spans: Spans::new(at, Children::None), weight, depth: 0 }
 }
 
 fn scan_failure(error: &ScanError) -> Failure {
     let marker = error.marker();
-    let position = Position {
-        line: saturate(marker.line().max(1)),
-        column: saturate(marker.col() + 1),
-    };
+    let position = Position { line: saturate(marker.line().max(1)), column: saturate(marker.col() + 1) };
     let problem = match error.kind() {
         ErrorKind::RecursionLimitExceeded => Problem::TooDeep(MAX_DEPTH),
         _ => Problem::Yaml(error.info()),
@@ -342,10 +272,7 @@ impl Fields {
                     Value::Bool(flag) => flag.to_string(),
                     Value::Number(number) => number.to_string(),
                     _ => {
-                        return Err((
-                            Some(at),
-                            Problem::Yaml("a key that is not a string".to_owned()),
-                        ));
+                        return Err((Some(at), Problem::Yaml("a key that is not a string".to_owned())));
                     }
                 };
                 if self.values.contains_key(&name) {

@@ -44,23 +44,11 @@ async fn settle_all(replicas: &mut [Replica]) {
 async fn one_replica_starts_from_nothing_and_is_ready() {
     let world = World::new(0);
     let mut one = replica(&world, settings());
-    assert!(
-        one.served
-            .not_ready()
-            .unwrap()
-            .contains("no serving certificate")
-    );
+    assert!(one.served.not_ready().unwrap().contains("no serving certificate"));
     one.settle().await;
     assert_eq!(one.served.not_ready(), None);
     let names = &one.served.identity().unwrap().names;
-    assert_eq!(
-        *names,
-        [
-            "portcullis.castle.svc",
-            "portcullis.castle.svc.cluster.local",
-            "portcullis.castle"
-        ]
-    );
+    assert_eq!(*names, ["portcullis.castle.svc", "portcullis.castle.svc.cluster.local", "portcullis.castle"]);
 }
 
 #[tokio::test]
@@ -75,11 +63,7 @@ async fn replicas_that_start_at_once_agree_on_one_ca_in_every_interleaving() {
         assert_eq!(world.holding().cas.len(), 1, "seed {seed}");
         let leaf = world.holding().leaf.unwrap();
         for replica in &replicas {
-            assert_eq!(
-                replica.served.identity().unwrap().leaf(),
-                leaf.leaf(),
-                "seed {seed}"
-            );
+            assert_eq!(replica.served.identity().unwrap().leaf(), leaf.leaf(), "seed {seed}");
             assert_eq!(replica.served.not_ready(), None, "seed {seed}");
         }
         collided += world.with(|state| state.conflicts);
@@ -112,8 +96,7 @@ async fn a_rotation_never_serves_what_an_api_server_would_refuse() {
             }
             cas.insert(world.holding().cas[0].pem.clone());
             let (now, bundles) = world.with(|state| {
-                let slow = SignedDuration::try_from(settings.settle.saturating_sub(settings.poll))
-                    .unwrap();
+                let slow = SignedDuration::try_from(settings.settle.saturating_sub(settings.poll)).unwrap();
                 let oldest = state.now - slow;
                 let mut bundles: Vec<_> = state
                     .history
@@ -121,13 +104,7 @@ async fn a_rotation_never_serves_what_an_api_server_would_refuse() {
                     .filter(|(until, _)| *until > oldest && *until > born)
                     .map(|(_, bundle)| bundle.clone())
                     .collect();
-                bundles.extend(
-                    state
-                        .configuration
-                        .iter()
-                        .flat_map(|c| &c.webhooks)
-                        .map(|(_, bundle)| bundle.clone()),
-                );
+                bundles.extend(state.configuration.iter().flat_map(|c| &c.webhooks).map(|(_, bundle)| bundle.clone()));
                 (state.now, bundles)
             });
             for replica in &replicas {
@@ -157,10 +134,7 @@ async fn a_bundle_that_does_not_vouch_for_the_leaf_makes_unready_and_says_why() 
     });
     one.settle().await;
     let why = one.served.not_ready().unwrap();
-    assert!(
-        why.contains("namespaces.portcullis.dev") && why.contains("cert-manager.io/inject-ca-from"),
-        "{why}"
-    );
+    assert!(why.contains("namespaces.portcullis.dev") && why.contains("cert-manager.io/inject-ca-from"), "{why}");
 
     world.with(|state| state.configuration.as_mut().unwrap().other_injector = None);
     one.settle().await;
@@ -168,12 +142,7 @@ async fn a_bundle_that_does_not_vouch_for_the_leaf_makes_unready_and_says_why() 
 
     world.with(|state| state.configuration = None);
     one.settle().await;
-    assert!(
-        one.served
-            .not_ready()
-            .unwrap()
-            .contains("ValidatingWebhookConfiguration portcullis does not exist")
-    );
+    assert!(one.served.not_ready().unwrap().contains("ValidatingWebhookConfiguration portcullis does not exist"));
 }
 
 #[tokio::test]
@@ -183,8 +152,7 @@ async fn a_process_that_slept_through_the_expiry_renews_at_its_first_look() {
     one.settle().await;
     let before = one.served.identity().unwrap();
     world.pass(Duration::from_hours(24 * 40));
-    one.served
-        .set_skew(86_400 * 40 + world.with(|state| start().as_second() - state.now.as_second()));
+    one.served.set_skew(86_400 * 40 + world.with(|state| start().as_second() - state.now.as_second()));
     one.settle().await;
     assert_ne!(one.served.identity().unwrap().leaf(), before.leaf());
     assert_eq!(one.served.not_ready(), None);
@@ -197,10 +165,7 @@ async fn foreign_data_in_the_secret_survives_and_an_unwritten_secret_is_filled()
     let mut one = replica(&world, settings());
     one.settle().await;
     assert_eq!(one.served.not_ready(), None);
-    assert_eq!(
-        world.with(|state| state.secret.clone().unwrap().1["note"].clone()),
-        b"ours"
-    );
+    assert_eq!(world.with(|state| state.secret.clone().unwrap().1["note"].clone()), b"ours");
 }
 
 #[tokio::test]
@@ -216,10 +181,6 @@ async fn a_lost_ca_key_does_not_cut_off_the_leaf_that_is_served() {
     world.pass(Duration::from_secs(61));
     one.settle().await;
     one.settle().await;
-    assert_ne!(
-        one.served.identity().unwrap().leaf(),
-        leaf.leaf(),
-        "switched after the new CA has settled"
-    );
+    assert_ne!(one.served.identity().unwrap().leaf(), leaf.leaf(), "switched after the new CA has settled");
     assert_eq!(one.served.not_ready(), None);
 }

@@ -18,8 +18,7 @@ use super::settings;
 use crate::serve::metrics::{Metrics, new_registry};
 
 const SECRETS: &str = "/api/v1/namespaces/castle/secrets";
-const CONFIGURATION: &str =
-    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/portcullis";
+const CONFIGURATION: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/portcullis";
 
 #[derive(Default)]
 struct Cluster {
@@ -44,21 +43,12 @@ fn cluster() -> (KubeStore, Shared) {
         ],
     }));
     let routes = Router::new()
-        .route(
-            "/version",
-            get(async || ([("date", "Sat, 21 Nov 2026 14:00:00 GMT")], "{}")),
-        )
+        .route("/version", get(async || ([("date", "Sat, 21 Nov 2026 14:00:00 GMT")], "{}")))
         .route(SECRETS, post(create))
-        .route(
-            &format!("{SECRETS}/{{name}}"),
-            get(read_secret).put(replace),
-        )
+        .route(&format!("{SECRETS}/{{name}}"), get(read_secret).put(replace))
         .route(CONFIGURATION, get(read_configuration).patch(patch))
         .with_state(Arc::clone(&shared));
-    (
-        KubeStore::new(kube::Client::new(routes, "castle"), &settings()),
-        shared,
-    )
+    (KubeStore::new(kube::Client::new(routes, "castle"), &settings()), shared)
 }
 
 fn status(code: StatusCode, reason: &str) -> Response {
@@ -68,10 +58,7 @@ fn status(code: StatusCode, reason: &str) -> Response {
 }
 
 fn found(object: Option<&Value>) -> Response {
-    object.map_or_else(
-        || status(StatusCode::NOT_FOUND, "NotFound"),
-        |object| object.to_string().into_response(),
-    )
+    object.map_or_else(|| status(StatusCode::NOT_FOUND, "NotFound"), |object| object.to_string().into_response())
 }
 
 async fn json_of(request: Request<Body>) -> Value {
@@ -102,9 +89,7 @@ fn store_secret(cluster: &Shared, mut secret: Value, new: bool) -> Response {
     }
     match &cluster.secret {
         Some(_) if new => return status(StatusCode::CONFLICT, "AlreadyExists"),
-        Some(old)
-            if old["metadata"]["resourceVersion"] != secret["metadata"]["resourceVersion"] =>
-        {
+        Some(old) if old["metadata"]["resourceVersion"] != secret["metadata"]["resourceVersion"] => {
             return status(StatusCode::CONFLICT, "Conflict");
         }
         _ => {}
@@ -115,20 +100,13 @@ fn store_secret(cluster: &Shared, mut secret: Value, new: bool) -> Response {
     secret.to_string().into_response()
 }
 
-async fn patch(
-    State(cluster): State<Shared>,
-    headers: HeaderMap,
-    request: Request<Body>,
-) -> Response {
+async fn patch(State(cluster): State<Shared>, headers: HeaderMap, request: Request<Body>) -> Response {
     let patch = json_of(request).await;
     let mut cluster = cluster.lock().unwrap();
     if let Some((code, reason)) = cluster.refuse {
         return status(code, reason);
     }
-    cluster.patches.push((
-        headers["content-type"].to_str().unwrap().to_owned(),
-        patch.clone(),
-    ));
+    cluster.patches.push((headers["content-type"].to_str().unwrap().to_owned(), patch.clone()));
     let Some(configuration) = &mut cluster.configuration else {
         return status(StatusCode::NOT_FOUND, "NotFound");
     };
@@ -138,10 +116,7 @@ async fn patch(
     configuration["metadata"]["resourceVersion"] = json!("8");
     for change in patch["webhooks"].as_array().unwrap() {
         let webhooks = configuration["webhooks"].as_array_mut().unwrap();
-        let webhook = webhooks
-            .iter_mut()
-            .find(|webhook| webhook["name"] == change["name"])
-            .unwrap();
+        let webhook = webhooks.iter_mut().find(|webhook| webhook["name"] == change["name"]).unwrap();
         webhook["clientConfig"]["caBundle"] = change["clientConfig"]["caBundle"].clone();
     }
     configuration.to_string().into_response()
@@ -159,16 +134,10 @@ async fn a_keeper_fills_secret_and_bundles_and_touches_nothing_else() {
     let secret = cluster.secret.as_ref().unwrap();
     assert_eq!(secret["type"], "Opaque");
     assert_eq!(
-        secret["data"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .collect::<Vec<_>>(),
+        secret["data"].as_object().unwrap().keys().collect::<Vec<_>>(),
         ["ca.crt", "ca.key", "tls.crt", "tls.key"]
     );
-    let [(kind, patch)] = &cluster.patches[..] else {
-        panic!("{:?}", cluster.patches)
-    };
+    let [(kind, patch)] = &cluster.patches[..] else { panic!("{:?}", cluster.patches) };
     assert_eq!(kind, "application/strategic-merge-patch+json");
     let bundle = &secret["data"]["ca.crt"];
     assert_eq!(
@@ -182,10 +151,7 @@ async fn a_keeper_fills_secret_and_bundles_and_touches_nothing_else() {
         })
     );
     let configuration = cluster.configuration.as_ref().unwrap();
-    assert_eq!(
-        configuration["webhooks"][0]["clientConfig"]["service"]["name"],
-        "portcullis"
-    );
+    assert_eq!(configuration["webhooks"][0]["clientConfig"]["service"]["name"], "portcullis");
 }
 
 #[tokio::test]
@@ -193,34 +159,19 @@ async fn a_write_under_an_old_version_is_a_conflict_and_labels_survive_a_good_on
     let (store, cluster) = cluster();
     let data = BTreeMap::from([("tls.crt".to_owned(), b"x".to_vec())]);
     store.write_secret(None, data.clone()).await.unwrap();
-    assert_eq!(
-        store.write_secret(None, data.clone()).await,
-        Err(StoreError::Conflict)
-    );
-    assert_eq!(
-        store.write_secret(Some("0".to_owned()), data.clone()).await,
-        Err(StoreError::Conflict)
-    );
+    assert_eq!(store.write_secret(None, data.clone()).await, Err(StoreError::Conflict));
+    assert_eq!(store.write_secret(Some("0".to_owned()), data.clone()).await, Err(StoreError::Conflict));
     cluster.lock().unwrap().secret.as_mut().unwrap()["metadata"]["labels"]["team"] = json!("gate");
 
     let read = store.read_secret().await.unwrap().unwrap();
     assert_eq!(read.data, data);
-    store
-        .write_secret(Some(read.version), BTreeMap::new())
-        .await
-        .unwrap();
+    store.write_secret(Some(read.version), BTreeMap::new()).await.unwrap();
     let labels = cluster.lock().unwrap().secret.as_ref().unwrap()["metadata"]["labels"].clone();
     assert_eq!(labels["team"], "gate");
 
     let published = store.read_published().await.unwrap().unwrap();
-    store
-        .publish(published.clone(), "new".to_owned())
-        .await
-        .unwrap();
-    assert_eq!(
-        store.publish(published, "late".to_owned()).await,
-        Err(StoreError::Conflict)
-    );
+    store.publish(published.clone(), "new".to_owned()).await.unwrap();
+    assert_eq!(store.publish(published, "late".to_owned()).await, Err(StoreError::Conflict));
 }
 
 #[tokio::test]
@@ -233,40 +184,24 @@ async fn refusals_name_the_object_and_what_to_run() {
     };
     refuse(StatusCode::FORBIDDEN, "Forbidden");
     let why = words(store.write_secret(None, BTreeMap::new()).await);
-    assert!(
-        why.contains("Secret castle/portcullis-tls")
-            && why.contains("kubectl auth can-i create secrets"),
-        "{why}"
-    );
+    assert!(why.contains("Secret castle/portcullis-tls") && why.contains("kubectl auth can-i create secrets"), "{why}");
     let published = store.read_published().await.unwrap().unwrap();
     let why = words(store.publish(published, String::new()).await);
-    assert!(
-        why.contains("ValidatingWebhookConfiguration portcullis") && why.contains("can-i patch"),
-        "{why}"
-    );
+    assert!(why.contains("ValidatingWebhookConfiguration portcullis") && why.contains("can-i patch"), "{why}");
     refuse(StatusCode::NOT_FOUND, "NotFound");
     let why = words(store.write_secret(None, BTreeMap::new()).await);
-    assert!(
-        why.contains("create Secret castle/portcullis-tls"),
-        "a missing namespace is no race: {why}"
-    );
+    assert!(why.contains("create Secret castle/portcullis-tls"), "a missing namespace is no race: {why}");
 }
 
 #[tokio::test]
 async fn what_is_absent_and_what_others_claim() {
     let (store, cluster) = cluster();
     assert_eq!(store.read_secret().await, Ok(None));
-    assert_eq!(
-        store.now().await.unwrap().to_string(),
-        "2026-11-21T14:00:00Z"
-    );
+    assert_eq!(store.now().await.unwrap().to_string(), "2026-11-21T14:00:00Z");
     cluster.lock().unwrap().configuration.as_mut().unwrap()["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] =
         json!("castle/ca");
     let published = store.read_published().await.unwrap().unwrap();
-    assert_eq!(
-        published.other_injector.as_deref(),
-        Some("cert-manager.io/inject-ca-from")
-    );
+    assert_eq!(published.other_injector.as_deref(), Some("cert-manager.io/inject-ca-from"));
     cluster.lock().unwrap().configuration = None;
     assert_eq!(store.read_published().await, Ok(None));
 }

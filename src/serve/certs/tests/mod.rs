@@ -32,23 +32,15 @@ fn hours(at: Timestamp, hours: i64) -> Timestamp {
 /// The data of a Secret made at this time.
 fn made_at(settings: &SelfManaged, at: Timestamp) -> BTreeMap<String, Vec<u8>> {
     let ca = issue::ca(settings, at).unwrap();
-    let mut data = BTreeMap::from([
-        (BUNDLE.to_owned(), ca.certificate.into_bytes()),
-        (CA_KEY.to_owned(), ca.key.into_bytes()),
-    ]);
+    let mut data =
+        BTreeMap::from([(BUNDLE.to_owned(), ca.certificate.into_bytes()), (CA_KEY.to_owned(), ca.key.into_bytes())]);
     add_leaf(settings, &mut data, at);
     data
 }
 
 fn add_leaf(settings: &SelfManaged, data: &mut BTreeMap<String, Vec<u8>>, at: Timestamp) {
     let holding = Holding::read(data);
-    let leaf = issue::leaf(
-        settings,
-        &holding.cas[0],
-        holding.ca_key.as_ref().unwrap(),
-        at,
-    )
-    .unwrap();
+    let leaf = issue::leaf(settings, &holding.cas[0], holding.ca_key.as_ref().unwrap(), at).unwrap();
     data.insert(LEAF.to_owned(), leaf.certificate.into_bytes());
     data.insert(LEAF_KEY.to_owned(), leaf.key.into_bytes());
 }
@@ -102,22 +94,13 @@ impl World {
     }
 
     fn holding(&self) -> Holding {
-        self.with(|state| {
-            state
-                .secret
-                .as_ref()
-                .map(|(_, data)| Holding::read(data))
-                .unwrap_or_default()
-        })
+        self.with(|state| state.secret.as_ref().map(|(_, data)| Holding::read(data)).unwrap_or_default())
     }
 
     /// Lets the other replicas go on for a while, differently for every seed.
     async fn others_first(&self) {
         let turns = self.with(|state| {
-            state.random = state
-                .random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state.random = state.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             state.random >> 61
         });
         for _ in 0..turns {
@@ -147,10 +130,7 @@ impl Store for World {
         async {
             self.others_first().await;
             Ok(self.with(|state| {
-                state.secret.clone().map(|(version, data)| SecretState {
-                    version: version.to_string(),
-                    data,
-                })
+                state.secret.clone().map(|(version, data)| SecretState { version: version.to_string(), data })
             }))
         }
         .boxed()
@@ -164,12 +144,7 @@ impl Store for World {
         async move {
             self.others_first().await;
             self.with(|state| {
-                if state
-                    .secret
-                    .as_ref()
-                    .map(|(version, _)| version.to_string())
-                    != version
-                {
+                if state.secret.as_ref().map(|(version, _)| version.to_string()) != version {
                     return state.conflict();
                 }
                 state.secret = Some((state.version(), data));
