@@ -13,7 +13,7 @@ use super::Exit;
 use super::fixed::Fixed;
 use crate::admission::Cluster;
 use crate::model::house::Level;
-use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
+use crate::serve::certs::{MemoryStore, SelfManaged, Store};
 use crate::serve::{self, Certificates, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown};
 use crate::source::files::Files;
 

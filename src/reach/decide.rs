@@ -248,12 +248,9 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
             AddressScope::ByDialect if !side.dialect.ip_blocks_match_pods() => Match::No,
             AddressScope::ByDialect | AddressScope::PodsToo => covers_pod(&peer.set, addresses),
         },
-        (Peer::Entity(Entity::World) | Peer::Domains(_), Endpoint::Addresses(_)) => match peer {
-            Peer::Entity(_) => Match::Yes,
-            _ => Match::Maybe,
-        },
-        (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
-        (Peer::Entity(_) | Peer::Nodes(_), Endpoint::Addresses(_)) => Match::Maybe,
+        (Peer::Entity(Entity::World), Endpoint::Addresses(_))
+        | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
+        (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => Match::Maybe,
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Pod { .. })
         | (Peer::Pods(_), Endpoint::Addresses(_))
         | (Peer::Nobody, _) => Match::No,

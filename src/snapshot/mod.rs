@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_scope_by_name_and_by_label_agree() {
-        let prod = Object::Namespace(Namespace::new("prod", Labels::new([("env", "prod")])));
+        let prod = Object::Namespace(Namespace::new("prod", &Labels::new([("env", "prod")])));
         let snapshot = Snapshot::of([&prod, &Object::Namespace(Namespace::named("dev"))]);
         let names = |scope: &NamespaceScope| snapshot.in_scope(scope).map(|n| n.name().to_string()).collect::<Vec<_>>();
         assert_eq!(names(&NamespaceScope::Matching(Selector::equals("env", "prod"))), ["prod"]);
