@@ -222,18 +222,18 @@ impl Walk<'_> {
     fn port<'v>(&mut self, value: &'v Value, at: &At<'_>) -> Piece<Port<'v>> {
         let field = self.fields(value, at, &["protocol", "port", "endPort"], NO_PORT)?;
         let protocol = self.text(field("protocol"), &at.field("protocol"), NO_PORT);
-        let port = match field("port") {
+        let first = match field("port") {
             None => Ok(None),
             Some(Value::String(name)) => Ok(Some(PortValue::Name(Text(name.as_str().into())))),
             Some(value) => {
                 self.integer(value, &at.field("port"), "a number or a name").map(PortValue::Number).map(Some)
             }
         };
-        let end_port = match field("endPort") {
+        let last = match field("endPort") {
             None => Ok(None),
             Some(value) => self.integer(value, &at.field("endPort"), "a number").map(Some),
         };
-        Ok(Port { protocol: protocol?, port: port?, end_port: end_port?, broken: false })
+        Ok(Port { protocol: protocol?, first: first?, last: last?, broken: false })
     }
 
     fn integer(&mut self, value: &Value, at: &At<'_>, expected: &str) -> Piece<i64> {

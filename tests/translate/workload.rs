@@ -136,15 +136,15 @@ fn a_replica_set_stands_for_its_deployment() {
             .controller
             .map(|c| format!("{} {}", c.kind, c.name))
     };
-    let owner = |kind: &str, name: &str| json!({"kind": kind, "name": name, "controller": true, "uid": "1"});
-    let set = owner("ReplicaSet", "web-5d9c");
+    let controller = |kind: &str, name: &str| json!({"kind": kind, "name": name, "controller": true, "uid": "1"});
+    let set = controller("ReplicaSet", "web-5d9c");
     assert_eq!(owned(json!([set]), "5d9c").as_deref(), Some("Deployment web"));
     assert_eq!(owned(json!([set]), "other").as_deref(), Some("ReplicaSet web-5d9c"));
-    assert_eq!(owned(json!([owner("ReplicaSet", "-5d9c")]), "5d9c").as_deref(), Some("ReplicaSet -5d9c"));
+    assert_eq!(owned(json!([controller("ReplicaSet", "-5d9c")]), "5d9c").as_deref(), Some("ReplicaSet -5d9c"));
     assert_eq!(owned(json!([set]), "").as_deref(), Some("ReplicaSet web-5d9c"));
     // Only the controller counts, not whoever else keeps the object from being collected.
     let other = json!({"kind": "Node", "name": "n"});
-    assert_eq!(owned(json!([other, owner("Job", "j")]), "").as_deref(), Some("Job j"));
+    assert_eq!(owned(json!([other, controller("Job", "j")]), "").as_deref(), Some("Job j"));
     assert_eq!(owned(json!([other]), ""), None);
     assert_eq!(owned(Value::Null, ""), None);
 }
