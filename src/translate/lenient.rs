@@ -63,6 +63,9 @@ struct Broken;
 
 type Piece<T> = Result<T, Broken>;
 
+/// Peers, ports, and whether the rule is broken: what both directions have in common.
+type RuleParts<'v> = (Option<Vec<Peer<'v>>>, Option<Vec<Port<'v>>>, bool);
+
 impl Walk<'_> {
     fn note(&mut self, at: &At<'_>, what: String) {
         self.unread.push(Unread { at: at.path(), what });
@@ -184,13 +187,7 @@ impl Walk<'_> {
         }
     }
 
-    #[allow(clippy::type_complexity)]
-    fn rule<'v>(
-        &mut self,
-        value: &'v Value,
-        peers: &str,
-        at: &At<'_>,
-    ) -> (Option<Vec<Peer<'v>>>, Option<Vec<Port<'v>>>, bool) {
+    fn rule<'v>(&mut self, value: &'v Value, peers: &str, at: &At<'_>) -> RuleParts<'v> {
         let Ok(field) = self.fields(value, at, &[peers, "ports"], NO_RULE) else { return (None, None, true) };
         let list = self.list(field(peers), &at.field(peers), NO_RULE, |walk, value, at| {
             Ok(walk.peer(value, at).unwrap_or(Peer { broken: true, ..Peer::default() }))

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use portcullis::model::ipset::parse_cidr;
 use portcullis::model::peer::AddressPeer;
 use portcullis::model::{
     Action, AddressScope, IpSet, Labels, NamespaceScope, Peer, PodPeer, Policy, PortMatch, PortSet, Protocol, Rule,
     Selector, TierSemantics,
 };
+use portcullis::translate::selector::label_selector;
 use serde_json::{Value, json};
 
 /// The policy, which must be read without a complaint.
@@ -226,4 +228,19 @@ fn own_name_and_namespace_come_before_those_of_the_surroundings() {
     let generated = super::whole_policy(&json!({"metadata": {"generateName": "a-", "namespace": ""}}));
     assert_eq!((&*generated.id.name, generated.id.namespace()), ("generated-1", "shop"));
     assert_eq!(generated.id.to_string(), "NetworkPolicy shop/generated-1");
+}
+
+#[test]
+fn selectors_of_typed_objects_are_read_the_same_way() {
+    // semantics 2.1.11
+    let typed = |json: Value| serde_json::from_value::<LabelSelector>(json).unwrap();
+    let good =
+        typed(json!({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "DoesNotExist"}]}));
+    let (selector, unread) = label_selector(&good, "spec.namespaceSelector");
+    assert_eq!((selector.to_string().as_str(), unread.len()), ("a=1,!b", 0));
+    assert_eq!(label_selector(&LabelSelector::default(), "spec.x"), (Selector::everything(), Vec::new()));
+    let bad = typed(json!({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "in"}]}));
+    let (selector, unread) = label_selector(&bad, "spec.namespaceSelector");
+    assert_eq!(selector, Selector::nothing());
+    assert_eq!(unread[0].at.as_str(), "spec.namespaceSelector.matchExpressions[0].operator");
 }
