@@ -54,7 +54,11 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { kinds: std::array::from_fn(|_| KindProgress::default()), start: Instant::now(), broken: Mutex::new(None) }
+        Self {
+            kinds: std::array::from_fn(|_| KindProgress::default()),
+            start: Instant::now(),
+            broken: Mutex::new(None),
+        }
     }
 
     fn kind(&self, resource: Resource) -> &KindProgress {
@@ -88,6 +92,14 @@ impl Progress {
     /// The last request failed like this, or went well.
     pub(super) fn set_trouble(&self, resource: Resource, trouble: Option<RequestError>) {
         *locked(&self.kind(resource).trouble) = trouble;
+    }
+
+    /// A watch was opened: whatever else is wrong, it is not that it is forbidden.
+    pub(super) fn allowed(&self, resource: Resource) {
+        let mut trouble = locked(&self.kind(resource).trouble);
+        if matches!(*trouble, Some(RequestError::Forbidden(_))) {
+            *trouble = None;
+        }
     }
 
     pub(super) fn set_broken(&self, why: String) {

@@ -68,14 +68,14 @@ impl Script {
         let script = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let script = script.clone();
-            async move { Ok::<_, Infallible>(script.answer(&request).await) }
+            async move { Ok::<_, Infallible>(script.answer(request.uri()).await) }
         });
         Client::new(service, "default")
     }
 
-    async fn answer(&self, request: &Request<kube::client::Body>) -> Response<Body> {
-        let query = request.uri().query().unwrap_or_default();
-        let resource = request.uri().path().rsplit('/').next().unwrap_or_default();
+    async fn answer(&self, uri: &axum::http::Uri) -> Response<Body> {
+        let query = uri.query().unwrap_or_default();
+        let resource = uri.path().rsplit('/').next().unwrap_or_default();
         let verb = if query.contains("watch=1") { "watch" } else { "list" };
         let what = format!("{verb} {resource}");
         self.asked.lock().unwrap().push(format!("{what}?{query}"));
@@ -89,7 +89,9 @@ impl Script {
             None => match self.usual.lock().unwrap().get(&what) {
                 Some((code, text)) => (*code, Body::from(text.clone())),
                 // Like an API server on which nothing happens: a watch says nothing for as long as it is left open.
-                None if verb == "watch" => (200, Body::from_stream(futures::stream::pending::<Result<String, Infallible>>())),
+                None if verb == "watch" => {
+                    (200, Body::from_stream(futures::stream::pending::<Result<String, Infallible>>()))
+                }
                 None => (200, Body::from(page("1", "", &[]))),
             },
         };

@@ -268,7 +268,8 @@ impl Writer {
         };
         workload.id.namespace = Some(state.name().clone());
         let owner = Owner::of(&workload);
-        let found = state.classes().binary_search_by(|class| (class.owner(), &**class.pod()).cmp(&(&owner, &workload.pod)));
+        let found =
+            state.classes().binary_search_by(|class| (class.owner(), &**class.pod()).cmp(&(&owner, &workload.pod)));
         if let Some(class) = found.ok().and_then(|i| state.classes().get(i)) {
             workload.pod = Arc::clone(class.pod());
             if let Some(controller) = &mut workload.controller {
