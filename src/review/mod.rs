@@ -14,6 +14,15 @@ use crate::model::{Change, Object, ObjectRef, Operation, Str};
 use crate::rules::{Context, Finding, RULES};
 use crate::snapshot::{NamespaceState, Snapshot};
 
+/// The state of a cluster and the rules that hold in it, published together so that a review sees both of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// The cluster.
+    pub snapshot: Snapshot,
+    /// The house rules.
+    pub house: House,
+}
+
 /// Who sends the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
@@ -123,9 +132,11 @@ fn settle(
     Judged { finding, level, wanted, source: source.clone(), pre_existing, lifted }
 }
 
-/// Judges an object that is there already, as though it had just come: what the background audit and `check` do.
+/// Judges an object that is there already, as though it were the last to arrive: what the background audit and `check` do.
 pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
-    review(world, house, &Change::create(object.clone()), &User::default())
+    let mut before = world.clone();
+    before.remove(object);
+    review(&before, house, &Change::create(object.clone()), &User::default())
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

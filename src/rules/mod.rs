@@ -1,6 +1,7 @@
 //! The house rules: one file, one page and one literate spec each, and the list of all of them.
 
 mod allow_all_peers;
+mod baseline;
 mod blocked_dns;
 mod dangling_peer;
 mod dangling_subject;
@@ -19,6 +20,7 @@ mod udp_only_dns;
 mod unresolved_named_port;
 mod wording;
 
+pub use baseline::baseline;
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 
 use crate::model::house::RuleId;

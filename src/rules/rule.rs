@@ -102,9 +102,9 @@ impl<'a> Context<'a> {
             || matches!(self.change.before.as_ref(), Some(Object::Policy(_)))
     }
 
-    /// Whether the change is to a namespace.
+    /// Whether an existing namespace changes. A new one has no pods yet.
     pub const fn changes_namespace(&self) -> bool {
-        matches!(self.change.after.as_ref(), Some(Object::Namespace(_)))
+        matches!((&self.change.before, &self.change.after), (Some(_), Some(Object::Namespace(_))))
     }
 
     /// Whether the change can take protection away from pods that are there already: a policy or a namespace changes.

@@ -1,0 +1,3 @@
+module portcullis.dev/hack/kube/stub
+
+go 1.26

@@ -1,0 +1,88 @@
+//! From a request to a change in model terms.
+
+use serde_json::value::RawValue;
+
+use super::envelope::Incoming;
+use crate::model::{Change, Object, ObjectRef, Operation, Unread};
+use crate::translate::{Defaults, Kind, from_json};
+
+/// What to do with a request.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Judge it.
+    Judge(Change),
+    /// It is none of our business; a warning says so where it should not have come at all.
+    Pass(Option<String>),
+    /// It makes no sense.
+    Refuse(String),
+}
+
+/// API groups whose policies change the network, whether or not they can be read yet.
+const POLICY_GROUPS: [&str; 4] =
+    ["cilium.io", "crd.projectcalico.org", "projectcalico.org", "policy.networking.k8s.io"];
+
+pub(super) fn asked(request: &Incoming<'_>) -> Asked {
+    let Some(operation) = request.operation else { return Asked::Pass(None) };
+    if !request.subresource.is_empty() {
+        return Asked::Pass(None);
+    }
+    let Some(kind) = Kind::of(&request.group, &request.kind) else {
+        if !POLICY_GROUPS.contains(&&*request.group) {
+            return Asked::Pass(Some(format!(
+                "portcullis does not judge {}; narrow the rules of its webhook configuration",
+                request.kind
+            )));
+        }
+        return Asked::Judge(unknown_policy(request, operation));
+    };
+    let read = |raw: &RawValue| {
+        let defaults = Defaults { namespace: &request.namespace, name: &request.name };
+        from_json(kind, raw.get().as_bytes(), &defaults)
+    };
+    let missing = |field: &str| Asked::Refuse(format!("request.{field} is null in a {} request", name_of(operation)));
+    let change = match operation {
+        Operation::Create => match request.object {
+            Some(object) => Change::create(read(object)),
+            None => return missing("object"),
+        },
+        Operation::Update => match (request.old_object, request.object) {
+            (Some(old), Some(new)) => Change::update(read(old), read(new)),
+            (None, _) => return missing("oldObject"),
+            (_, None) => return missing("object"),
+        },
+        Operation::Delete => match request.old_object {
+            Some(old) => Change::delete(read(old)),
+            None => return missing("oldObject"),
+        },
+    };
+    Asked::Judge(change)
+}
+
+const fn name_of(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+    }
+}
+
+/// A policy kind that is not read: judged as an object of which nothing is known.
+fn unknown_policy(request: &Incoming<'_>, operation: Operation) -> Change {
+    let api_version = format!("{}/{}", request.group, request.version);
+    let id = ObjectRef {
+        api_version: api_version.clone().into(),
+        kind: request.kind.to_string().into(),
+        namespace: (!request.namespace.is_empty()).then(|| request.namespace.as_ref().into()),
+        name: request.name.as_ref().into(),
+    };
+    let unread = Unread {
+        at: Default::default(),
+        what: format!("{} of {api_version} is a policy kind that is not read", request.kind),
+    };
+    let object = Object::Unreadable(id, vec![unread]);
+    match operation {
+        Operation::Create => Change::create(object),
+        Operation::Update => Change::update(object.clone(), object),
+        Operation::Delete => Change::delete(object),
+    }
+}

@@ -1,0 +1,203 @@
+//! The whole way of one review: judged from the cache, confirmed where the cache could be behind, answered and recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::change::{Asked, asked};
+use super::envelope::{self, Incoming};
+use super::response::Response;
+use super::{Cluster, ConfirmError};
+use crate::model::house::Level;
+use crate::model::{Change, Object, Operation};
+use crate::review::{User, Verdict, World, home_of, lowers_level, review};
+
+/// What an answer came to, for logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Let through without a word.
+    Allowed,
+    /// Let through with warnings.
+    Warned,
+    /// Refused by a house rule.
+    Denied,
+    /// Not a kind or operation that is judged.
+    Passed,
+    /// The request itself made no sense.
+    Malformed,
+    /// Could not be judged for lack of a fresh view; another replica may.
+    Unavailable,
+}
+
+impl Outcome {
+    /// The name in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Warned => "warned",
+            Self::Denied => "denied",
+            Self::Passed => "passed",
+            Self::Malformed => "malformed",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// A decided review, as it is recorded.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The request, if it could be read.
+    pub request: Option<&'a Incoming<'a>>,
+    /// The verdict, if it was judged.
+    pub verdict: Option<&'a Verdict>,
+    /// Whether the API server was asked again before the answer.
+    pub confirmed: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// What went wrong, where something did.
+    pub error: Option<&'a str>,
+}
+
+/// Answers reviews against a cluster.
+#[derive(Debug)]
+pub struct Gate<C> {
+    cluster: Arc<C>,
+}
+
+/// What goes back to the API server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// An AdmissionReview.
+    Review(Vec<u8>),
+    /// The body was no review and had no uid.
+    BadRequest(String),
+    /// Another replica should be asked.
+    Unavailable(String),
+}
+
+impl<C: Cluster> Gate<C> {
+    /// A gate in front of this cluster.
+    pub const fn new(cluster: Arc<C>) -> Self {
+        Self { cluster }
+    }
+
+    /// Answers one review; `record` is told what it came to.
+    pub async fn answer(&self, body: &[u8], deadline: Instant, record: impl Fn(&Decided<'_>) + Send + Sync) -> Reply {
+        let start = Instant::now();
+        let mut decided = Decided {
+            outcome: Outcome::Malformed,
+            request: None,
+            verdict: None,
+            confirmed: false,
+            took: Duration::ZERO,
+            error: None,
+        };
+        let request = match envelope::open(body) {
+            Ok(request) => request,
+            Err(error) => {
+                record(&Decided { took: start.elapsed(), error: Some(&error.message), ..decided });
+                return match &error.uid {
+                    Some(uid) => bad_request(uid, error.message.clone()),
+                    None => Reply::BadRequest(error.message),
+                };
+            }
+        };
+        decided.request = Some(&request);
+        let change = match asked(&request) {
+            Asked::Judge(change) => change,
+            Asked::Pass(warning) => {
+                record(&Decided { outcome: Outcome::Passed, took: start.elapsed(), ..decided });
+                let response = Response::allow(&request.uid);
+                let response = if let Some(text) = warning { response.warn(text) } else { response };
+                return Reply::Review(response.to_bytes());
+            }
+            Asked::Refuse(message) => {
+                record(&Decided { took: start.elapsed(), error: Some(&message), ..decided });
+                return bad_request(&request.uid, message);
+            }
+        };
+        let (verdict, confirmed) = match self.judge(&request, &change, deadline).await {
+            Ok(judged) => judged,
+            Err(ConfirmError(error)) => {
+                let outcome = Outcome::Unavailable;
+                record(&Decided { outcome, took: start.elapsed(), error: Some(&error), ..decided });
+                return Reply::Unavailable(error);
+            }
+        };
+        let lowering = match self.lowering(&request.user, &change).await {
+            Ok(lowering) => lowering,
+            Err(ConfirmError(error)) => {
+                let outcome = Outcome::Unavailable;
+                record(&Decided { outcome, took: start.elapsed(), error: Some(&error), ..decided });
+                return Reply::Unavailable(error);
+            }
+        };
+        let bytes = match &lowering {
+            Some(message) => Response::refuse(&request.uid, 403, "Forbidden", message.clone()).to_bytes(),
+            None => Response::of(&request.uid, &verdict).to_bytes(),
+        };
+        decided.outcome = if !verdict.is_allowed() || lowering.is_some() {
+            Outcome::Denied
+        } else if verdict.at(Level::Warn).next().is_some() {
+            Outcome::Warned
+        } else {
+            Outcome::Allowed
+        };
+        if decided.outcome != Outcome::Denied && !request.dry_run && changes_policies(&change) {
+            self.cluster.admitted_policy_change(&request.namespace);
+        }
+        let took = start.elapsed();
+        record(&Decided { verdict: Some(&verdict), confirmed, took, error: lowering.as_deref(), ..decided });
+        Reply::Review(bytes)
+    }
+
+    /// Judges from the cache, and again from a consistent read where the cache could be the reason for the verdict.
+    async fn judge(
+        &self,
+        request: &Incoming<'_>,
+        change: &Change,
+        deadline: Instant,
+    ) -> Result<(Verdict, bool), ConfirmError> {
+        let world = self.cluster.current();
+        let verdict = review(&world.snapshot, &world.house, change, &request.user);
+        let home: &str =
+            if matches!(change.object(), Some(Object::Namespace(_))) { &request.name } else { &request.namespace };
+        let stale = if verdict.is_allowed() { self.cluster.may_be_behind(home) } else { verdict.rests_on_absence() };
+        if !stale || home.is_empty() {
+            return Ok((verdict, false));
+        }
+        let world: Arc<World> = self.cluster.confirm(home, deadline).await?;
+        Ok((review(&world.snapshot, &world.house, change, &request.user), true))
+    }
+
+    /// Whether a namespace's labels are lowered by somebody who may not edit house rules.
+    async fn lowering(&self, user: &User, change: &Change) -> Result<Option<String>, ConfirmError> {
+        let Some(Object::Namespace(_)) = &change.after else { return Ok(None) };
+        let world = self.cluster.current();
+        let mut before = world.snapshot.clone();
+        if let Some(object) = &change.before {
+            before.insert(object);
+        }
+        let after = before.overlay(change);
+        let (then, now) = (home_of(&before, &change.id), home_of(&after, &change.id));
+        let Some(lowered) = lowers_level(&world.house, &then, &now) else { return Ok(None) };
+        if self.cluster.may_edit_house_rules(user).await? {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "the new labels of Namespace {} lower its house rules ({lowered}), and {} may not update houserules.portcullis.dev\n\nAsk somebody who may, or leave the labels portcullis.dev/enforce, warn and audit as they are",
+            change.id.name, user.name
+        )))
+    }
+}
+
+fn bad_request(uid: &str, message: String) -> Reply {
+    Reply::Review(Response::refuse(uid, 400, "BadRequest", message).to_bytes())
+}
+
+fn changes_policies(change: &Change) -> bool {
+    matches!(change.object(), Some(Object::Policy(_))) || change.operation == Operation::Delete
+}

@@ -1,0 +1,44 @@
+//! From the bytes of an AdmissionReview to the bytes of its answer: envelope, change, review, response.
+//!
+//! The world is behind [`Cluster`], so that the same path serves a watched cluster, a folder of manifests and tests.
+
+mod change;
+mod envelope;
+mod gate;
+mod response;
+
+use std::sync::Arc;
+
+pub use envelope::{EnvelopeError, Incoming};
+pub use gate::{Decided, Gate, Outcome, Reply};
+pub use response::Response;
+use tokio::time::Instant;
+
+use crate::review::{User, World};
+
+/// Where the world comes from, and what only the cluster itself can answer.
+pub trait Cluster: Send + Sync + 'static {
+    /// The latest published state.
+    fn current(&self) -> Arc<World>;
+
+    /// The state with this namespace read afresh from the API server, before the deadline.
+    fn confirm(
+        &self,
+        namespace: &str,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Arc<World>, ConfirmError>> + Send;
+
+    /// Whether an approval from the cache could be wrong for this namespace, because the cache is known to be behind.
+    fn may_be_behind(&self, namespace: &str) -> bool;
+
+    /// Notes that a policy change in this namespace has just been admitted and the cache has not seen it yet.
+    fn admitted_policy_change(&self, namespace: &str);
+
+    /// Whether the user may update HouseRules, and so may lower what a namespace's labels ask for.
+    fn may_edit_house_rules(&self, user: &User) -> impl Future<Output = Result<bool, ConfirmError>> + Send;
+}
+
+/// Why the API server could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfirmError(pub String);

@@ -1,0 +1,131 @@
+//! The answer to a review, as the API server expects it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::ObjectRef;
+use crate::model::house::Level;
+use crate::report;
+use crate::review::Verdict;
+
+/// An answer that has not been written yet.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    status: &'static str,
+    message: String,
+    reason: &'static str,
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+}
+
+#[derive(Debug, Serialize)]
+struct Details {
+    name: String,
+    group: String,
+    kind: String,
+    causes: Vec<Cause>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cause {
+    reason: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    field: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: &'a Response<'a>,
+}
+
+impl<'a> Response<'a> {
+    /// Lets it pass.
+    pub const fn allow(uid: &'a str) -> Self {
+        Self { uid, allowed: true, status: None, warnings: Vec::new(), audit_annotations: BTreeMap::new() }
+    }
+
+    /// Refuses it, with a status of its own.
+    pub fn refuse(uid: &'a str, code: u16, reason: &'static str, message: String) -> Self {
+        let status = Status { status: "Failure", message, reason, code, details: None };
+        Self { allowed: false, status: Some(status), ..Self::allow(uid) }
+    }
+
+    /// The answer of a verdict.
+    pub fn of(uid: &'a str, verdict: &Verdict) -> Self {
+        let mut response = match report::denial(verdict) {
+            None => Self::allow(uid),
+            Some(message) => Self::refuse(uid, 403, "Forbidden", message),
+        };
+        if let Some(status) = &mut response.status {
+            status.details = Some(details(&verdict.object, verdict));
+        }
+        response.warnings = report::warnings(verdict);
+        response.annotate(verdict);
+        response
+    }
+
+    /// Adds a warning that kubectl shows.
+    #[must_use]
+    pub fn warn(mut self, text: impl Into<String>) -> Self {
+        self.warnings.push(text.into());
+        self
+    }
+
+    /// What the audit log keeps. The API server puts the webhook's name before each key.
+    fn annotate(&mut self, verdict: &Verdict) {
+        self.audit_annotations.insert("snapshot", verdict.snapshot.to_string());
+        for level in [Level::Enforce, Level::Warn, Level::Audit] {
+            let mut rules: Vec<&str> = verdict.at(level).map(|j| j.finding.rule.as_str()).collect();
+            rules.dedup();
+            if !rules.is_empty() {
+                self.audit_annotations.insert(level.as_str(), rules.join(","));
+            }
+        }
+        let lifted: Vec<String> = verdict
+            .findings
+            .iter()
+            .filter_map(|j| Some(format!("{} by {}", j.finding.rule, j.lifted.as_ref()?)))
+            .collect();
+        if !lifted.is_empty() {
+            self.audit_annotations.insert("lifted", lifted.join("; "));
+        }
+    }
+
+    /// The bytes of the AdmissionReview.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let review = Review { api_version: "admission.k8s.io/v1", kind: "AdmissionReview", response: self };
+        // Strings and numbers only: nothing in it can fail to serialize.
+        serde_json::to_vec(&review).unwrap_or_default()
+    }
+}
+
+fn details(object: &ObjectRef, verdict: &Verdict) -> Details {
+    Details {
+        name: object.name.to_string(),
+        group: object.group().to_owned(),
+        kind: object.kind.to_string(),
+        causes: report::causes(verdict)
+            .into_iter()
+            .map(|(reason, message, field)| Cause { reason, message, field })
+            .collect(),
+    }
+}

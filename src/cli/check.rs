@@ -1,0 +1,120 @@
+//! `portcullis check`: manifests judged as the webhook would judge them, with the line of everything it finds.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::Exit;
+use crate::model::house::Level;
+use crate::model::{Change, ObjectRef};
+use crate::report::{FileFinding, Place, Report};
+use crate::review::{User, Verdict, World, review, standing};
+use crate::source::files::{Files, Located};
+
+/// Judge manifests as the webhook would judge them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  portcullis check deploy/ policies/
+  kustomize build overlays/prod | portcullis check -
+  portcullis check new/ --against old/     only what the change makes worse is an error
+  portcullis check -o json . | jq '.findings[] | select(.level == \"enforce\")'
+
+HouseRules among the manifests set the levels. Exit code: 0 clean, 1 findings at enforce, 2 unreadable input.")]
+pub struct Args {
+    /// Files, folders, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The state before the change: files or folders
+    #[arg(long, value_name = "PATH")]
+    against: Vec<PathBuf>,
+    /// Namespace of objects that name none
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For machines; sorted, and the same bytes for the same input
+    Json,
+}
+
+pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let files = Files::read(&args.paths, &args.namespace);
+    let mut unreadable = super::report_errors(&files.errors);
+    for (id, unread) in &files.house_unread {
+        let _ = writeln!(std::io::stderr(), "error: {id} at {}: {}", unread.at, unread.what);
+        unreadable = true;
+    }
+    let report = if args.against.is_empty() {
+        judge(&files)
+    } else {
+        let before = Files::read(&args.against, &args.namespace);
+        unreadable |= super::report_errors(&before.errors);
+        compare(&before, &files)
+    };
+    match args.output {
+        Output::Text => out.write_all(report.to_text(super::colour()).as_bytes())?,
+        Output::Json => out.write_all(report.to_json()?.as_bytes())?,
+    }
+    Ok(match (unreadable, report.summary.enforce) {
+        (true, _) => Exit::Unusable,
+        (false, 0) => Exit::Clean,
+        (false, _) => Exit::Findings,
+    })
+}
+
+fn judge(files: &Files) -> Report {
+    let world = files.world();
+    let mut findings = Vec::new();
+    for located in &files.objects {
+        collect(&standing(&world.snapshot, &world.house, &located.object), located, &mut findings);
+    }
+    Report::new(findings, files.objects.len(), files.skipped)
+}
+
+/// Each object that differs is judged as the last of all changes to arrive.
+fn compare(before: &Files, after: &Files) -> Report {
+    let old: BTreeMap<ObjectRef, &Located> = before.objects.iter().map(|l| (l.object.id(), l)).collect();
+    let new: BTreeMap<ObjectRef, &Located> = after.objects.iter().map(|l| (l.object.id(), l)).collect();
+    let world = after.world();
+    let mut findings = Vec::new();
+    for (id, located) in &new {
+        let was = old.get(id).map(|l| &l.object);
+        if was != Some(&located.object) {
+            let change = match was {
+                Some(was) => Change::update(was.clone(), located.object.clone()),
+                None => Change::create(located.object.clone()),
+            };
+            collect(&last(&world, &change), located, &mut findings);
+        }
+    }
+    for (id, located) in &old {
+        if !new.contains_key(id) {
+            collect(&last(&world, &Change::delete(located.object.clone())), located, &mut findings);
+        }
+    }
+    Report::new(findings, new.len(), after.skipped)
+}
+
+fn last(world: &World, change: &Change) -> Verdict {
+    let mut snapshot = world.snapshot.clone();
+    if let Some(object) = &change.after {
+        snapshot.remove(object);
+    }
+    review(&snapshot, &world.house, change, &User::default())
+}
+
+fn collect(verdict: &Verdict, located: &Located, findings: &mut Vec<FileFinding>) {
+    for judged in verdict.findings.iter().filter(|j| j.level != Level::Off) {
+        let position = located.locate(&judged.finding.path);
+        let place = Place { file: located.file().to_owned(), line: position.line, column: position.column };
+        findings.push(FileFinding::new(verdict, judged, place));
+    }
+}

@@ -1,0 +1,42 @@
+//! `portcullis generate`: policies to start from.
+
+use std::io::Write;
+
+use super::Exit;
+use crate::model::house::Settings;
+use crate::report;
+use crate::rules;
+
+/// What to write.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// A default deny for both directions and a way to cluster DNS, for each namespace
+    #[command(after_help = "Example:
+  portcullis generate baseline shop payments | kubectl apply -f -")]
+    Baseline {
+        /// Namespaces
+        #[arg(required = true)]
+        namespaces: Vec<String>,
+    },
+}
+
+pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let Command::Baseline { namespaces } = command;
+    let settings = Settings::default();
+    let mut policies = Vec::new();
+    for namespace in namespaces {
+        check_name(namespace)?;
+        policies.extend(rules::baseline(namespace, &settings));
+    }
+    out.write_all(report::yaml(&policies).as_bytes())?;
+    Ok(Exit::Clean)
+}
+
+/// A namespace name is a DNS label (RFC 1123).
+fn check_name(name: &str) -> anyhow::Result<()> {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let fits =
+        (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-');
+    anyhow::ensure!(fits, "`{name}` is no namespace name: lower-case letters, digits and `-`, at most 63 characters");
+    Ok(())
+}

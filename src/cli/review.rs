@@ -1,0 +1,73 @@
+//! `portcullis review`: one AdmissionReview in, the answered one out, through the very gate that `serve` uses.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::time::Instant;
+
+use super::Exit;
+use super::fixed::Fixed;
+use crate::admission::{Gate, Outcome, Reply};
+use crate::review::World;
+use crate::source::files::Files;
+
+/// Answer one AdmissionReview from a file or standard input.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  portcullis review request.json --manifests cluster/
+
+Exit code: 0 allowed, 1 denied, 2 not a review.")]
+pub struct Args {
+    /// File with the AdmissionReview in JSON, or - for standard input
+    file: PathBuf,
+    /// The state to judge against: files or folders
+    #[arg(long, value_name = "PATH")]
+    manifests: Vec<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let mut body = Vec::new();
+    if args.file.as_os_str() == "-" {
+        std::io::stdin().lock().read_to_end(&mut body).context("cannot read standard input")?;
+    } else {
+        body = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    }
+    let world = if args.manifests.is_empty() {
+        World::default()
+    } else {
+        let files = Files::read(&args.manifests, "default");
+        if super::report_errors(&files.errors) {
+            return Ok(Exit::Unusable);
+        }
+        files.world()
+    };
+    let (reply, outcome) = answer(world, &body)?;
+    match reply {
+        Reply::Review(bytes) => {
+            out.write_all(&bytes)?;
+            out.write_all(b"\n")?;
+        }
+        Reply::BadRequest(message) | Reply::Unavailable(message) => bail!(message),
+    }
+    Ok(match outcome {
+        Outcome::Denied => Exit::Findings,
+        Outcome::Malformed | Outcome::Unavailable => Exit::Unusable,
+        Outcome::Allowed | Outcome::Warned | Outcome::Passed => Exit::Clean,
+    })
+}
+
+/// Answers one review against a fixed world.
+pub(super) fn answer(world: World, body: &[u8]) -> anyhow::Result<(Reply, Outcome)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let gate = Gate::new(std::sync::Arc::new(Fixed::new(world)));
+    let outcome = std::sync::Mutex::new(Outcome::Malformed);
+    let reply = runtime.block_on(gate.answer(body, Instant::now() + Duration::from_secs(10), |decided| {
+        if let Ok(mut slot) = outcome.lock() {
+            *slot = decided.outcome;
+        }
+    }));
+    let outcome = outcome.into_inner().unwrap_or(Outcome::Malformed);
+    Ok((reply, outcome))
+}

@@ -1,0 +1,231 @@
+//! `portcullis serve`: flags into options, a source of state, and the server around them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+use super::Exit;
+use super::fixed::Fixed;
+use crate::admission::Cluster;
+use crate::model::house::Level;
+use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
+use crate::serve::{self, Certificates, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown};
+use crate::source::files::Files;
+
+/// Answer admission reviews, in a cluster or from a folder of manifests.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  portcullis serve                                          in a cluster, as the chart runs it
+  portcullis serve --manifests cluster/ --ca-file ca.crt \\
+    --listen 127.0.0.1:10250 --admin-listen 127.0.0.1:8080  without a cluster
+
+Every flag can be set by an environment variable as well. RUST_LOG sets what is logged; RUST_LOG=info,decision=debug
+logs every review.")]
+pub struct Args {
+    /// Where reviews are answered, over TLS
+    #[arg(long, env = "PORTCULLIS_LISTEN", default_value = "0.0.0.0:10250")]
+    listen: SocketAddr,
+    /// Where health and metrics are answered, in plain HTTP
+    #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
+    admin_listen: SocketAddr,
+    /// The highest level that any finding can have: in `warn` nothing is ever blocked
+    #[arg(long, env = "PORTCULLIS_MODE", value_enum, default_value_t = Mode::Enforce)]
+    mode: Mode,
+    /// What follows at most for pods that a controller makes for an object that was admitted before
+    #[arg(long, env = "PORTCULLIS_FROM_CONTROLLERS", value_enum, default_value_t = Mode::Warn)]
+    from_controllers: Mode,
+    /// Serve a fixed state from these files or folders, with no cluster at all
+    #[arg(long, env = "PORTCULLIS_MANIFESTS", value_name = "PATH", value_delimiter = ',')]
+    manifests: Vec<PathBuf>,
+    /// Folder with tls.crt and tls.key, as a mounted Secret has them; read again when they change
+    #[arg(long, env = "PORTCULLIS_CERT_DIR", value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// Make and rotate the certificate here; the default without --cert-dir
+    #[arg(long, env = "PORTCULLIS_SELF_MANAGED_CERTS", conflicts_with = "cert_dir")]
+    self_managed_certs: bool,
+    /// With --manifests: where to write the CA that callers verify with
+    #[arg(long, env = "PORTCULLIS_CA_FILE", value_name = "FILE", requires = "manifests")]
+    ca_file: Option<PathBuf>,
+    /// Secret in which all replicas share the self-managed certificate
+    #[arg(long, env = "PORTCULLIS_TLS_SECRET", default_value = "portcullis-tls")]
+    tls_secret: String,
+    /// Service that the API server calls
+    #[arg(long, env = "PORTCULLIS_SERVICE_NAME", default_value = "portcullis")]
+    service_name: String,
+    /// Names or addresses the certificate is for besides the Service
+    #[arg(long, env = "PORTCULLIS_EXTRA_NAMES", value_delimiter = ',', value_name = "NAME")]
+    extra_names: Vec<String>,
+    /// Namespace that Portcullis runs in
+    #[arg(long, env = "PORTCULLIS_NAMESPACE")]
+    namespace: Option<String>,
+    /// ValidatingWebhookConfiguration whose caBundle is kept up to date
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_CONFIGURATION", default_value = "portcullis")]
+    webhook_configuration: String,
+    /// Namespace whose RuleExceptions count; the default is Portcullis's own
+    #[arg(long, env = "PORTCULLIS_CONFIG_NAMESPACE")]
+    config_namespace: Option<String>,
+    /// Seconds to go on answering after SIGTERM; API servers keep idle connections for 90
+    #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value_t = 95, value_name = "SECONDS")]
+    drain_timeout: u64,
+    /// Bytes of request bodies held at once
+    #[arg(long, env = "PORTCULLIS_MAX_INFLIGHT_BYTES", default_value = "64MiB", value_parser = bytes)]
+    max_inflight_bytes: usize,
+    /// Largest request body
+    #[arg(long, env = "PORTCULLIS_BODY_LIMIT", default_value = "32MiB", value_parser = bytes)]
+    body_limit: usize,
+    /// Log format; json is the default where standard output is no terminal
+    #[arg(long, env = "PORTCULLIS_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+    /// Kubeconfig; the default is the pod's service account, then ~/.kube/config
+    #[arg(long, env = "PORTCULLIS_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig
+    #[arg(long, env = "PORTCULLIS_CONTEXT")]
+    context: Option<String>,
+    /// Seconds a leaf certificate lives (tests make it short)
+    #[arg(long, env = "PORTCULLIS_LEAF_LIFETIME", hide = true)]
+    leaf_lifetime: Option<u64>,
+    /// Seconds a CA lives (tests make it short)
+    #[arg(long, env = "PORTCULLIS_CA_LIFETIME", hide = true)]
+    ca_lifetime: Option<u64>,
+    /// Seconds a new CA is published before a leaf of it is served (tests make it short)
+    #[arg(long, env = "PORTCULLIS_CA_SETTLE", hide = true)]
+    ca_settle: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    /// Deny what the house rules deny
+    Enforce,
+    /// Warn only: nothing is ever blocked
+    Warn,
+    /// Record only
+    Audit,
+}
+
+impl From<Mode> for Level {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Enforce => Self::Enforce,
+            Mode::Warn => Self::Warn,
+            Mode::Audit => Self::Audit,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// One JSON object per line
+    Json,
+    /// For people
+    Text,
+}
+
+/// Reads `64MiB`, `512KiB`, `1048576`.
+fn bytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "B" => 1,
+        "KiB" | "Ki" => 1 << 10,
+        "MiB" | "Mi" => 1 << 20,
+        "GiB" | "Gi" => 1 << 30,
+        other => return Err(format!("`{other}` is no unit; use KiB, MiB or GiB")),
+    };
+    let number: usize = digits.parse().map_err(|_| format!("`{digits}` is no number of bytes"))?;
+    number.checked_mul(unit).ok_or_else(|| format!("`{text}` is too large"))
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    start_logging(args.log_format);
+    // The first provider wins; a second one in the process would be a defect that rustls reports by itself.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(args))?;
+    Ok(Exit::Clean)
+}
+
+fn start_logging(format: Option<LogFormat>) {
+    use std::io::IsTerminal;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stdout().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    if format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) == LogFormat::Json {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+    } else {
+        builder.with_ansi(terminal).init();
+    }
+}
+
+async fn serve(args: &Args) -> anyhow::Result<()> {
+    let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
+    if args.manifests.is_empty() {
+        return in_cluster(args, shutdown).await;
+    }
+    let namespace = args.namespace.clone().unwrap_or_else(|| "portcullis".to_owned());
+    let files = Files::read(&args.manifests, "default");
+    if super::report_errors(&files.errors) {
+        bail!("the state could not be read in full; nothing is served on half of it");
+    }
+    let mut world = files.world();
+    world.house.cap = args.mode.into();
+    world.house.from_controllers = args.from_controllers.into();
+    tracing::info!(objects = files.objects.len(), skipped = files.skipped, "serving a fixed state from files");
+    let store = Arc::new(MemoryStore::new(args.ca_file.clone()));
+    let options = options(args, &namespace, || store);
+    let registry = serve::new_registry();
+    run_server(options, Arc::new(Fixed::new(world)), Arc::new(|| None), shutdown, registry).await
+}
+
+async fn in_cluster(_args: &Args, _shutdown: Shutdown) -> anyhow::Result<()> {
+    bail!("not yet")
+}
+
+async fn run_server<C: Cluster>(
+    options: Options,
+    cluster: Arc<C>,
+    not_ready: NotReady,
+    shutdown: Shutdown,
+    mut registry: prometheus_client::registry::Registry,
+) -> anyhow::Result<()> {
+    let metrics = DecisionMetrics::register(&mut registry);
+    let reviewer = Arc::new(GateReviewer::new(cluster, metrics, not_ready));
+    serve::run(options, reviewer, shutdown, registry).await?;
+    tracing::info!("drained; bye");
+    Ok(())
+}
+
+fn options(args: &Args, namespace: &str, store: impl FnOnce() -> Arc<dyn Store>) -> Options {
+    let certificates = match &args.cert_dir {
+        Some(dir) => Certificates::directory(dir.clone()),
+        None => Certificates::SelfManaged { settings: self_managed(args, namespace), store: store() },
+    };
+    let mut options = Options::new(certificates);
+    options.listen = args.listen;
+    options.admin_listen = args.admin_listen;
+    options.limits.body = args.body_limit;
+    options.limits.inflight_bytes = args.max_inflight_bytes;
+    options.drain.timeout = Duration::from_secs(args.drain_timeout);
+    options
+}
+
+fn self_managed(args: &Args, namespace: &str) -> SelfManaged {
+    let mut settings =
+        SelfManaged::for_service(&args.service_name, namespace, &args.tls_secret, &args.webhook_configuration);
+    settings.names.extend(args.extra_names.iter().cloned());
+    if let Some(seconds) = args.leaf_lifetime {
+        settings.wanted_leaf_lifetime = Duration::from_secs(seconds);
+        settings.poll = Duration::from_secs(1);
+    }
+    if let Some(seconds) = args.ca_lifetime {
+        settings.ca_lifetime = Duration::from_secs(seconds);
+    }
+    if let Some(seconds) = args.ca_settle {
+        settings.settle = Duration::from_secs(seconds);
+    }
+    settings
+}

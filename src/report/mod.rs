@@ -1,0 +1,26 @@
+//! Renderers of a verdict, all pure: what kubectl shows, what the audit log keeps, what machines read.
+
+mod denial;
+mod findings;
+
+pub use denial::{causes, denial, warnings};
+pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};
+
+use crate::model::Policy;
+use crate::model::house::RuleId;
+use crate::translate::render;
+
+/// The page of a rule.
+pub fn docs_url(rule: RuleId) -> String {
+    format!("{}/blob/main/docs/rules/{rule}.md", env!("CARGO_PKG_REPOSITORY"))
+}
+
+/// Policies as one YAML stream, ready for `kubectl apply -f -`.
+pub fn yaml<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> String {
+    let documents: Vec<String> = policies
+        .into_iter()
+        .filter_map(|policy| render::network_policy(policy).ok())
+        .map(|value| render::to_yaml(&value))
+        .collect();
+    documents.join("---\n")
+}

@@ -1,0 +1,16 @@
+//! The policies every namespace can start from.
+
+use super::suggest;
+use crate::model::house::Settings;
+use crate::model::{Change, Direction, Namespace, Object, Policy};
+use crate::rules::Context;
+use crate::snapshot::Snapshot;
+
+/// A way to cluster DNS, and a default deny for both directions: allow before deny.
+pub fn baseline(namespace: &str, settings: &Settings) -> Vec<Policy> {
+    let world = Snapshot::default();
+    let change = Change::create(Object::Namespace(Namespace::named(namespace)));
+    let namespace = world.namespace_or_empty(namespace);
+    let cx = Context { world: &world, change: &change, object: None, settings, namespace: &namespace };
+    suggest::default_deny(&cx, &Direction::BOTH)
+}

@@ -1,0 +1,166 @@
+//! Everything around a decision: TLS, limits, deadlines, health, metrics and the drain; it knows no rule.
+
+mod admin;
+mod body;
+mod budget;
+pub mod certs;
+mod conn;
+mod deadline;
+mod decisions;
+mod drain;
+mod listener;
+mod metrics;
+mod options;
+mod reply;
+mod router;
+mod tls;
+
+pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
+pub use decisions::{DecisionMetrics, GateReviewer, NotReady};
+pub use drain::Shutdown;
+pub use metrics::{Metrics, new_registry};
+pub use options::{Certificates, DrainOptions, Limits, Options, TlsVersions};
+pub use router::webhook_router;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use admin::Admin;
+use certs::Served;
+use listener::Port;
+
+/// Judges one review. It should not panic; the server catches panics all the same.
+pub trait Reviewer: Send + Sync + 'static {
+    /// Answers the raw AdmissionReview in `body` before `deadline`.
+    fn review(&self, body: Bytes, deadline: Instant) -> impl Future<Output = Answer> + Send;
+
+    /// Why reviews cannot be answered now, e.g. "waiting for the first list of pods"; `None` when they can.
+    fn not_ready(&self) -> Option<String>;
+}
+
+/// What a reviewer made of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// An AdmissionReview in JSON: HTTP 200.
+    Review(Vec<u8>),
+    /// Not a review at all: HTTP 400 with what was expected.
+    BadRequest(String),
+    /// Cannot be judged here and now: HTTP 503 that makes the API server ask another replica.
+    Unavailable(String),
+}
+
+/// Why a server could not start or keep running.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address is taken or not ours.
+    #[error("cannot listen on {address} ({flag}): {source}")]
+    Bind {
+        /// The flag that sets it.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The options contradict each other.
+    #[error("{0}")]
+    Options(String),
+    /// rustls refused the configuration.
+    #[error("cannot set up TLS: {0}")]
+    Tls(rustls::Error),
+    /// A part of the server ended by itself, which only a defect can cause.
+    #[error("the {0} ended by itself; its last log lines say why")]
+    PartEnded(&'static str),
+}
+
+/// A server that listens but does not answer yet; separate from [`run`] so that its addresses can be asked for.
+#[derive(Debug)]
+pub struct Server {
+    options: Options,
+    webhook: TcpListener,
+    admin: TcpListener,
+}
+
+impl Server {
+    /// Checks the options and binds both ports.
+    pub async fn bind(options: Options) -> Result<Self, ServeError> {
+        options.validate()?;
+        let webhook = listen("--listen", options.listen).await?;
+        let admin = listen("--admin-listen", options.admin_listen).await?;
+        Ok(Self { options, webhook, admin })
+    }
+
+    /// Address of the webhook port, with the real port where 0 was asked for.
+    pub fn webhook_addr(&self) -> SocketAddr {
+        self.webhook.local_addr().unwrap_or(self.options.listen)
+    }
+
+    /// Address of the admin port.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr().unwrap_or(self.options.admin_listen)
+    }
+
+    /// Answers until the shutdown is through.
+    ///
+    /// The admin port is served until the very end, so that a prober sees "draining" and not a refused connection.
+    pub async fn run<R: Reviewer>(
+        self,
+        reviewer: Arc<R>,
+        shutdown: Shutdown,
+        mut registry: Registry,
+    ) -> Result<(), ServeError> {
+        let Self { options, webhook, admin } = self;
+        let metrics = Metrics::register(&mut registry);
+        let served = Served::new(metrics.clone());
+        let tls = tls::server_config(options.tls, Arc::clone(&served) as _)?;
+        let routes = webhook_router(Arc::clone(&reviewer), options.limits, metrics.clone(), shutdown.clone());
+
+        // Dropped on return, which ends what is in it.
+        let mut parts = JoinSet::new();
+        let admin_routes = Admin::new(reviewer, Arc::clone(&served), shutdown.clone(), registry).router();
+        let admin_port = Port::plain(admin_routes, options.limits);
+        parts.spawn(async move {
+            admin_port.serve_forever(admin).await;
+            "admin listener"
+        });
+        match options.certificates {
+            Certificates::Directory { path, poll } => parts.spawn(async move {
+                certs::watch_directory(path, poll, served).await;
+                "certificate reader"
+            }),
+            Certificates::SelfManaged { settings, store } => parts.spawn(async move {
+                certs::keep(settings, store, served).await;
+                "certificate keeper"
+            }),
+        };
+
+        let port = Port::tls(routes, options.limits, tls, metrics);
+        tracing::info!(address = %options.listen, "listening for reviews");
+        tokio::select! {
+            () = port.serve_until_drained(webhook, &shutdown, options.drain) => Ok(()),
+            Some(ended) = parts.join_next() => Err(ServeError::PartEnded(ended.unwrap_or("panicked part"))),
+        }
+    }
+}
+
+/// Binds and answers until the shutdown is through.
+///
+/// `registry` is made by [`new_registry`] and may already hold the families of other modules.
+pub async fn run<R: Reviewer>(
+    options: Options,
+    reviewer: Arc<R>,
+    shutdown: Shutdown,
+    registry: Registry,
+) -> Result<(), ServeError> {
+    Server::bind(options).await?.run(reviewer, shutdown, registry).await
+}
+
+async fn listen(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Bind { flag, address, source })
+}

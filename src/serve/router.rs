@@ -1,0 +1,158 @@
+//! The routes of the webhook port and the life of one request: checks, limits, the reviewer, the answer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::response::Response;
+use axum::routing::post;
+use futures::FutureExt;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::{self, BodyError};
+use super::budget::ByteBudget;
+use super::deadline::Deadline;
+use super::drain::Shutdown;
+use super::metrics::{Metrics, Shed};
+use super::options::Limits;
+use super::reply::Reply;
+use super::{Answer, Reviewer};
+
+/// The path that the webhook configuration names.
+pub const REVIEW_PATH: &str = "/v1/review";
+
+/// When the first sign of a request came in; the listener puts it on each request, because the caller's clock runs from there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived(pub(super) Instant);
+
+/// What all requests share.
+struct App<R> {
+    reviewer: Arc<R>,
+    limits: Limits,
+    bytes: Arc<ByteBudget>,
+    reviews: Semaphore,
+    metrics: Metrics,
+    shutdown: Shutdown,
+}
+
+/// The routes of the webhook port, without a port: tests call them directly.
+pub fn webhook_router<R: Reviewer>(reviewer: Arc<R>, limits: Limits, metrics: Metrics, shutdown: Shutdown) -> Router {
+    let bytes = ByteBudget::new(limits.inflight_bytes, limits.body, limits.small_body, metrics.in_flight_bytes.clone());
+    let reviews = Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS));
+    let app = Arc::new(App { reviewer, limits, bytes, reviews, metrics, shutdown });
+    Router::new()
+        .route(REVIEW_PATH, post(review::<R>).fallback(wrong_method::<R>))
+        .fallback(wrong_path::<R>)
+        .with_state(app)
+}
+
+async fn review<R: Reviewer>(State(app): State<Arc<App<R>>>, request: Request) -> Response {
+    let arrived = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
+    let in_flight = InFlight::enter(&app.metrics.in_flight);
+    // The whole answer is inside, so that not even a panic in a look at the readiness escapes.
+    let reply = AssertUnwindSafe(answer(&app, request, arrived)).catch_unwind().await.unwrap_or_else(|_| {
+        app.metrics.panics.inc();
+        Reply::panicked()
+    });
+    drop(in_flight);
+    app.metrics.duration.observe(arrived.elapsed().as_secs_f64());
+    app.finish(reply)
+}
+
+async fn wrong_method<R: Reviewer>(State(app): State<Arc<App<R>>>) -> Response {
+    app.finish(Reply::wrong_method())
+}
+
+async fn wrong_path<R: Reviewer>(State(app): State<Arc<App<R>>>) -> Response {
+    app.finish(Reply::wrong_path())
+}
+
+impl<R> App<R> {
+    fn finish(&self, reply: Reply) -> Response {
+        self.metrics.count(reply.outcome);
+        if let Some(reason) = reply.shed {
+            self.metrics.count_shed(reason);
+        }
+        // A connection that is left open would bring the next review to a server that is going away.
+        reply.into_response(self.shutdown.is_draining())
+    }
+}
+
+async fn answer<R: Reviewer>(app: &App<R>, request: Request, arrived: Instant) -> Reply {
+    let (head, body) = request.into_parts();
+    if let Some(refusal) = wrong_media(&head.headers) {
+        return refusal;
+    }
+    if let Some(why) = app.reviewer.not_ready() {
+        return Reply::shed(Shed::NotReady, &format!("not ready: {why}"));
+    }
+    let deadline = app.limits.deadline.of(head.uri.query(), arrived);
+    let read_by = (Instant::now() + app.limits.body_timeout).min(deadline.answer_by);
+    let mut charge = app.bytes.open();
+    let body = match body::read(body, &head.headers, app.limits.body, &mut charge, read_by).await {
+        Ok(body) => body,
+        Err(error) => return unread(&error, app.limits.body),
+    };
+    // Taken only now: a body that comes slowly must not hold the place of one that is here.
+    let Ok(_place) = app.reviews.try_acquire() else {
+        return Reply::shed(Shed::Concurrency, "too many reviews at once");
+    };
+    judge(app, body, deadline).await
+}
+
+async fn judge<R: Reviewer>(app: &App<R>, body: bytes::Bytes, deadline: Deadline) -> Reply {
+    match timeout_at(deadline.give_up, app.reviewer.review(body, deadline.answer_by)).await {
+        Ok(Answer::Review(json)) => Reply::reviewed(json),
+        Ok(Answer::BadRequest(why)) => Reply::bad_request(why),
+        Ok(Answer::Unavailable(why)) => Reply::shed(Shed::Reviewer, &why),
+        Err(_) => Reply::shed(Shed::Deadline, "the review was not finished before the caller's timeout"),
+    }
+}
+
+fn unread(error: &BodyError, limit: usize) -> Reply {
+    match error {
+        BodyError::TooLarge => Reply::too_large(limit),
+        BodyError::NoRoom => Reply::shed(Shed::Bytes, "too many bytes of reviews in memory at once"),
+        BodyError::Slow => Reply::slow_body(),
+        BodyError::Broken(why) => Reply::broken_body(why),
+    }
+}
+
+fn wrong_media(headers: &axum::http::HeaderMap) -> Option<Reply> {
+    let said = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let content_type = said(CONTENT_TYPE);
+    let essence = content_type.as_deref().and_then(|all| all.split(';').next()).map_or("", str::trim);
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Some(Reply::wrong_content_type(content_type.as_deref()));
+    }
+    // Nothing is unpacked here: a few bytes of a compressed body can stand for gigabytes.
+    said(CONTENT_ENCODING)
+        .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+        .map(|encoding| Reply::encoded(&encoding))
+}
+
+/// Counts a request as in flight until dropped, even when its connection goes away in between.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn enter(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Whether a response asks for its connection to be closed.
+pub(super) fn closes(response: &Response<Body>) -> bool {
+    response.headers().get(CONNECTION).is_some_and(|value| value == "close")
+}

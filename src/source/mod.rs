@@ -1,0 +1,4 @@
+//! Where the state that is judged comes from.
+
+pub mod files;
+pub mod manifests;

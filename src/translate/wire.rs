@@ -1,0 +1,265 @@
+//! The shapes of Kubernetes objects, as lean as the model allows: what is not named here is skipped over while parsing,
+//! so that `managedFields`, `status` and `env` of a large object never cost an allocation. Texts are borrowed where
+//! JSON holds them without escapes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+/// A text, borrowed where possible. A type of its own, because `serde(borrow)` does not reach into `Option<Cow<str>>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text, or the empty one.
+pub(super) fn text<'a>(text: Option<&'a Text<'_>>) -> &'a str {
+    text.map_or("", |t| t)
+}
+
+/// Labels. A null value is the empty text, as the API server's decoder has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pairs<'a>(pub(super) Vec<(Text<'a>, Text<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::with_capacity(map.size_hint().unwrap_or(8).min(64));
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    let value = map.next_value::<Option<Text<'de>>>().map_err(|error| {
+                        A::Error::custom(format_args!("the value of `{}` must be text, in quotes: {error}", &*key))
+                    })?;
+                    pairs.push((key, value.unwrap_or_default()));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+/// What is read of `metadata`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Meta<'a> {
+    #[serde(borrow)]
+    pub(super) name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) labels: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    pub(super) owner_references: Option<Vec<Owner<'a>>>,
+    pub(super) deletion_timestamp: Option<IgnoredAny>,
+}
+
+/// What is read of an owner reference.
+#[derive(Debug, Deserialize)]
+pub(super) struct Owner<'a> {
+    #[serde(borrow)]
+    pub(super) kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) name: Option<Text<'a>>,
+    pub(super) controller: Option<bool>,
+}
+
+/// Only the metadata, for the name of an object that cannot be read further.
+#[derive(Debug, Deserialize)]
+pub(super) struct Headed<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<Meta<'a>>,
+}
+
+/// What is read of a Namespace.
+#[derive(Debug, Deserialize)]
+pub(super) struct Namespace<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<Meta<'a>>,
+    #[serde(borrow)]
+    pub(super) status: Option<Status<'a>>,
+}
+
+/// What is read of a Pod.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pod<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<Meta<'a>>,
+    #[serde(borrow)]
+    pub(super) spec: Option<PodSpec<'a>>,
+    #[serde(borrow)]
+    pub(super) status: Option<PodStatus<'a>>,
+}
+
+/// What is read of a Pod's status: whether it is done, and its addresses.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodStatus<'a> {
+    #[serde(borrow)]
+    pub(super) phase: Option<Text<'a>>,
+    #[serde(borrow, rename = "podIPs")]
+    pub(super) pod_ips: Option<Vec<PodIp<'a>>>,
+}
+
+/// One address of a Pod.
+#[derive(Debug, Deserialize)]
+pub(super) struct PodIp<'a> {
+    #[serde(borrow)]
+    pub(super) ip: Option<Text<'a>>,
+}
+
+/// What is read of a Namespace's status: whether it goes away.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status<'a> {
+    #[serde(borrow)]
+    pub(super) phase: Option<Text<'a>>,
+}
+
+/// What is read of an object with a pod template.
+#[derive(Debug, Deserialize)]
+pub(super) struct Templated<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<Meta<'a>>,
+    #[serde(borrow)]
+    pub(super) spec: Option<TemplateSpec<'a>>,
+}
+
+/// A spec that holds a template.
+#[derive(Debug, Deserialize)]
+pub(super) struct TemplateSpec<'a> {
+    #[serde(borrow)]
+    pub(super) template: Option<Template<'a>>,
+}
+
+/// What is read of a Job.
+#[derive(Debug, Deserialize)]
+pub(super) struct Job<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<Meta<'a>>,
+    #[serde(borrow)]
+    pub(super) spec: Option<TemplateSpec<'a>>,
+    #[serde(borrow)]
+    pub(super) status: Option<JobStatus<'a>>,
+}
+
+/// What is read of a Job's status.
+#[derive(Debug, Deserialize)]
+pub(super) struct JobStatus<'a> {
+    #[serde(borrow)]
+    pub(super) conditions: Option<Vec<Condition<'a>>>,
+}
+
+/// A condition.
+#[derive(Debug, Deserialize)]
+pub(super) struct Condition<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) status: Option<Text<'a>>,
+}
+
+/// What is read of a CronJob.
+#[derive(Debug, Deserialize)]
+pub(super) struct CronJob<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<Meta<'a>>,
+    #[serde(borrow)]
+    pub(super) spec: Option<CronJobSpec<'a>>,
+}
+
+/// What is read of a CronJob's spec.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CronJobSpec<'a> {
+    #[serde(borrow)]
+    pub(super) job_template: Option<JobTemplate<'a>>,
+}
+
+/// The job inside a CronJob.
+#[derive(Debug, Deserialize)]
+pub(super) struct JobTemplate<'a> {
+    #[serde(borrow)]
+    pub(super) spec: Option<TemplateSpec<'a>>,
+}
+
+/// A pod template.
+#[derive(Debug, Deserialize)]
+pub(super) struct Template<'a> {
+    #[serde(borrow)]
+    pub(super) metadata: Option<TemplateMeta<'a>>,
+    #[serde(borrow)]
+    pub(super) spec: Option<PodSpec<'a>>,
+}
+
+/// What is read of a template's metadata.
+#[derive(Debug, Deserialize)]
+pub(super) struct TemplateMeta<'a> {
+    #[serde(borrow)]
+    pub(super) labels: Option<Pairs<'a>>,
+}
+
+/// What is read of a pod's spec.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodSpec<'a> {
+    #[serde(borrow)]
+    pub(super) service_account_name: Option<Text<'a>>,
+    /// The old name of the same field.
+    #[serde(borrow)]
+    pub(super) service_account: Option<Text<'a>>,
+    pub(super) host_network: Option<bool>,
+    #[serde(borrow)]
+    pub(super) dns_policy: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) dns_config: Option<DnsConfig<'a>>,
+    #[serde(borrow)]
+    pub(super) containers: Option<Vec<Container<'a>>>,
+    #[serde(borrow)]
+    pub(super) init_containers: Option<Vec<Container<'a>>>,
+}
+
+/// What is read of a pod's resolver settings.
+#[derive(Debug, Deserialize)]
+pub(super) struct DnsConfig<'a> {
+    #[serde(borrow)]
+    pub(super) nameservers: Option<Vec<Text<'a>>>,
+}
+
+/// What is read of a container.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Container<'a> {
+    #[serde(borrow)]
+    pub(super) ports: Option<Vec<ContainerPort<'a>>>,
+    #[serde(borrow)]
+    pub(super) restart_policy: Option<Text<'a>>,
+}
+
+/// What is read of a container's port.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ContainerPort<'a> {
+    #[serde(borrow)]
+    pub(super) name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) protocol: Option<Text<'a>>,
+    pub(super) container_port: Option<i64>,
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Renders the chart in every way it can be installed and checks what comes out. Needs no cluster.
+#
+#   HELM=… HELM4=… tests/chart.sh     (helm and helm4 on the PATH by default; at least one must be there)
+#
+# python3 with PyYAML reads the manifests (Debian: python3-yaml). tests/chart/cluster.sh goes on where this ends.
+set -euo pipefail
+cd -- "$(dirname -- "$0")/.."
+
+helms=()
+for helm in "${HELM:-helm}" "${HELM4:-helm4}"; do
+    if command -v "$helm" >/dev/null; then helms+=("$(command -v "$helm")"); fi
+done
+[ ${#helms[@]} -gt 0 ] || { echo "tests/chart.sh: no helm: set HELM (version 3) and HELM4 to their paths" >&2; exit 2; }
+python3 -c 'import yaml' 2>/dev/null || { echo "tests/chart.sh: python3 with PyYAML is needed" >&2; exit 2; }
+
+chart=charts/portcullis
+scratch=$(mktemp -d)
+trap 'rm -rf -- "$scratch"' EXIT
+failures=0
+fail() { echo "FAIL  $*"; failures=$((failures + 1)); }
+
+render() { local helm=$1; shift; "$helm" template portcullis "$chart" --namespace portcullis --kube-version 1.33.0 "$@"; }
+
+# refused PART-OF-THE-MESSAGE ARGUMENT…
+refused() {
+    local part=$1 text; shift
+    for helm in "${helms[@]}"; do
+        if text=$(render "$helm" "$@" 2>&1); then fail "accepted: $*"
+        elif [[ $text != *"$part"* ]]; then fail "refused without '$part': $* ($text)"
+        else echo "ok    refused: $*"; fi
+    done
+}
+
+for helm in "${helms[@]}"; do
+    echo "== $("$helm" version --short 2>/dev/null) ($helm)"
+    "$helm" lint --strict "$chart" --namespace portcullis >"$scratch/lint" 2>&1 || { cat "$scratch/lint"; fail "lint"; }
+done
+
+for values in tests/chart/values/*.yaml; do
+    case=$(basename "$values" .yaml)
+    for i in "${!helms[@]}"; do
+        if ! render "${helms[$i]}" -f "$values" >"$scratch/$case.$i" 2>"$scratch/error"; then
+            fail "$case: $(cat "$scratch/error")"
+            continue 2
+        fi
+    done
+    if python3 tests/chart/check.py "$case" "$scratch/$case".*; then echo "ok    $case"; else failures=$((failures + 1)); fi
+done
+
+echo "== values that must be refused"
+refused "/mode" --set mode=enforced
+refused "/failurePolicy" --set failurePolicy=fail
+refused "modes" --set modes=warn
+refused "excludedNamespaces" --set 'webhook.excludedNamespaces={a}'
+refused "/webhook/timeoutSeconds" --set webhook.timeoutSeconds=31
+refused "/networkPolicy/apiServerCIDRs/0" --set 'networkPolicy.apiServerCIDRs={0.0.0.0/0}'
+refused "/networkPolicy/apiServerCIDRs/0" --set 'networkPolicy.apiServerCIDRs={0.0.0.0/1,128.0.0.0/1}'
+refused "/networkPolicy/apiServerCIDRs/0" --set 'networkPolicy.apiServerCIDRs={::/0}'
+refused "/ports/webhook" --set ports.webhook=443
+refused "/image/digest" --set image.digest=latest
+refused "existingSecret.caBundle" --set tls.source=secret,tls.existingSecret.name=x
+refused "existingSecret.name" --set tls.source=secret,tls.existingSecret.caBundle=QQ==
+refused "kubelet" --set hostNetwork=true
+refused "namespace of its own" --namespace default
+refused "kubeVersion" --kube-version 1.29.0
+
+echo "== deploy/install.yaml"
+for helm in "${helms[@]}"; do
+    HELM=$helm deploy/generate --check || fail "deploy/install.yaml with $helm"
+done
+
+[ "$failures" -eq 0 ] || { echo "$failures failed"; exit 1; }
+echo "all passed"

@@ -1,0 +1,89 @@
+//! The definitions and examples against a real API server, whose word is the only one that counts on CEL.
+
+use std::time::Duration;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Request, ValidationDirective};
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Client, Resource};
+use portcullis::api;
+use serde_json::{Value, json};
+
+use crate::cases;
+
+async fn installed() -> Client {
+    let client = Client::try_default().await.expect("an API server in KUBECONFIG");
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    // The YAML and not the values: what people apply is what must be accepted.
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&api::crds_yaml().unwrap()).unwrap();
+    let mut params = PatchParams::apply("portcullis-test").force();
+    params.field_validation = Some(ValidationDirective::Strict);
+    for document in documents {
+        let name = document["metadata"]["name"].as_str().unwrap().to_owned();
+        crds.patch(&name, &params, &Patch::Apply(&document)).await.unwrap();
+        let established = await_condition(crds.clone(), &name, conditions::is_crd_established());
+        tokio::time::timeout(Duration::from_secs(30), established).await.expect("established in time").unwrap();
+    }
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "portcullis"}});
+    namespaces.patch("portcullis", &PatchParams::apply("portcullis-test"), &Patch::Apply(&namespace)).await.unwrap();
+    client
+}
+
+/// Creates nothing, but asks for everything that a strict `kubectl apply` asks for.
+async fn create(client: &Client, object: &Value) -> kube::Result<Value> {
+    let path = if object["kind"] == "HouseRules" {
+        api::HouseRules::url_path(&(), None)
+    } else {
+        api::RuleException::url_path(&(), Some("portcullis"))
+    };
+    let mut request = Request::new(path).create(&PostParams::default(), serde_json::to_vec(object).unwrap()).unwrap();
+    *request.uri_mut() = format!("{}&dryRun=All&fieldValidation=Strict", request.uri()).parse().unwrap();
+    client.request(request).await
+}
+
+#[tokio::test]
+#[ignore = "needs an API server in KUBECONFIG"]
+async fn the_api_server_takes_and_refuses_as_the_examples_say() {
+    let client = installed().await;
+    for object in cases::accepted() {
+        if let Err(error) = create(&client, &object).await {
+            panic!("{object} was refused: {error}");
+        }
+    }
+    let mut wrong = Vec::new();
+    for case in cases::refused() {
+        match create(&client, &case.object).await {
+            Ok(_) => wrong.push(format!("taken: {}", case.object)),
+            Err(error) if error.to_string().contains(case.says) => {}
+            Err(error) => wrong.push(format!("{}: expected {:?}, got {error}", case.object, case.says)),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+#[ignore = "needs an API server in KUBECONFIG"]
+async fn status_is_written_apart_from_the_object() {
+    let client = installed().await;
+    let object = &cases::accepted()[0];
+    let all: Api<api::HouseRules> = Api::all(client);
+    let params = PatchParams::apply("portcullis-test").force();
+    let stored = all.patch("full", &params, &Patch::Apply(object)).await.unwrap();
+    let judged = portcullis::translate::houserules::Judged {
+        generation: stored.metadata.generation,
+        now: jiff::Timestamp::now(),
+        previous: &[],
+    };
+    let status = api::HouseRulesStatus {
+        observed_generation: stored.metadata.generation,
+        namespaces: Some(3),
+        violations: Some(0),
+        conditions: portcullis::translate::houserules::conditions(&[], &[], judged),
+    };
+    let patched =
+        all.patch_status("full", &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await.unwrap();
+    assert_eq!(patched.status, Some(status));
+    assert_eq!(patched.metadata.generation, stored.metadata.generation, "a status is not a change");
+    all.delete("full", &DeleteParams::default()).await.unwrap();
+}
