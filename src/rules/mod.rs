@@ -10,9 +10,10 @@ mod fixtures;
 mod host_network;
 mod implicit_policy_types;
 mod missing_default_deny;
+mod narrow;
 mod nearest;
 mod not_understood;
-//mod open_cidr;
+mod open_cidr;
 mod rule;
 mod severed_pods;
 mod suggest;
@@ -35,7 +36,7 @@ pub static RULES: &[&dyn Rule] = &[
     &implicit_policy_types::ImplicitPolicyTypes,
     &missing_default_deny::MissingDefaultDeny,
     &not_understood::NotUnderstood,
-    //&open_cidr::OpenCidr,
+    &open_cidr::OpenCidr,
     &severed_pods::SeveredPods,
     &udp_only_dns::UdpOnlyDns,
     &unresolved_named_port::UnresolvedNamedPort,
