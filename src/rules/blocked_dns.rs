@@ -103,10 +103,10 @@ fn finding(
         "cluster DNS".to_owned()
     } else {
         let servers: Vec<String> = blocked.servers.iter().map(ToString::to_string).collect();
-        format!("a DNS server of its dnsConfig ({})", wording::few(&servers, 3, "servers"))
+        format!("the DNS of dnsConfig ({})", wording::few(&servers, 3, "servers"))
     };
     let remedy = if blocked.is_refused_by_dns() { "open the ingress of the DNS pods" } else { "allow it" };
-    let message = format!("{who} cannot reach {target} on {}; {remedy}", ports(&blocked.missing));
+    let message = format!("{target} cannot be reached on {} by {who}; {remedy}", ports(&blocked.missing));
     let mut finding = Finding::new(RuleId::BlockedDns, object, message).keyed(ports(&blocked.missing));
     // What was wholly blocked and is partly blocked now has become better.
     finding.implies = blocked.missing.iter().map(|protocol| ports(&[*protocol])).collect();

@@ -46,7 +46,7 @@ impl Rule for NotUnderstood {
             let mut finding = Finding::new(
                 RuleId::NotUnderstood,
                 id.clone(),
-                format!("{id} could not be read at all and was not judged; correct it and send it again"),
+                format!("nothing of {id} could be read, so it was not judged; correct it and send it again"),
             );
             finding.because.extend(unread.iter().map(|part| match part.at.is_empty() {
                 true => part.what.clone(),
