@@ -37,6 +37,7 @@ pub fn pod_with(namespace: &str, spec: PodSpec) -> Object {
         controller: Some(Controller { kind: "Deployment".into(), name }),
         addresses: Vec::new(),
         finished: false,
+        leaving: false,
         template_at: "",
     })
 }
