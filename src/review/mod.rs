@@ -119,7 +119,7 @@ fn settle(
 ) -> Judged {
     let mut level = wanted.min(finding.cap).min(house.cap);
     if pre_existing {
-        level = level.min(Level::Warn);
+        level = level.min(finding.cap_if_old).min(Level::Warn);
     }
     if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
         level = level.min(house.from_controllers);
