@@ -240,7 +240,7 @@ impl From<bool> for Match {
 
 fn meets(peer: &Peer, side: &Side<'_>) -> Match {
     match (peer, &side.other) {
-        (Peer::Any, _) => Match::Yes,
+        (Peer::Any, _) | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
         // Selectors do not see pods on the host's network (semantics 2.1.17).
         (Peer::Pods(peer), Endpoint::Pod { namespace, pod, .. }) => {
             let lookup = PodLookup { pod, namespace: namespace.labels() };
@@ -256,7 +256,6 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
             Peer::Entity(_) => Match::Yes,
             _ => Match::Maybe,
         },
-        (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
         (Peer::Entity(_) | Peer::Nodes(_), Endpoint::Addresses(_)) => Match::Maybe,
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Pod { .. })
         | (Peer::Pods(_), Endpoint::Addresses(_))

@@ -48,9 +48,8 @@ impl Rule for NotUnderstood {
                 id.clone(),
                 format!("nothing of {id} could be read, so it was not judged; correct it and send it again"),
             );
-            finding.because.extend(unread.iter().map(|part| match part.at.is_empty() {
-                true => part.what.clone(),
-                false => format!("{}: {}", part.at, part.what),
+            finding.because.extend(unread.iter().map(|part| {
+                if part.at.is_empty() { part.what.clone() } else { format!("{}: {}", part.at, part.what) }
             }));
             out.push(finding);
             return;

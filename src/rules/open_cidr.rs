@@ -202,7 +202,7 @@ fn violation(
     };
     let blamed = guilty(mine, &open).map(|o| o.index).collect();
     let by_accident = mine.iter().any(|o| opens(o) && !o.addresses.is_subset(private));
-    Some(Violation { path, blamed, because, open, by_accident })
+    Some(Violation { open, path, blamed, because, by_accident })
 }
 
 /// The blocks as people wrote them.

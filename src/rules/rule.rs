@@ -198,7 +198,7 @@ impl Finding {
     #[must_use]
     pub fn at(mut self, path: FieldPath) -> Self {
         if self.key.is_empty() {
-            self.key = path.as_str().to_owned();
+            path.as_str().clone_into(&mut self.key);
         }
         self.path = path;
         self
