@@ -85,12 +85,23 @@ async fn a_body_of_33_mib_is_refused_and_the_refusal_arrives() {
 
 #[tokio::test]
 async fn a_body_of_32_mib_is_read() {
-    let f = fixture().await;
+    let f = fixture_with(|o| o.limits.body_timeout = Duration::from_secs(30)).await;
     let body = " ".repeat(32 << 20);
+    let request = post(&body).replacen("timeout=10s", "timeout=30s", 1);
     let (mut from, mut to) = tokio::io::split(f.server.connect(&f.ca.client()).await.unwrap());
-    let sending = tokio::spawn(async move { to.write_all(post(&body).as_bytes()).await });
+    let sending = tokio::spawn(async move { to.write_all(request.as_bytes()).await });
     assert_eq!(read_answer(&mut from).await.unwrap().body, format!("{{\"len\":{}}}", 32 << 20));
     sending.await.unwrap().unwrap();
+}
+
+/// A caller who reads only after it has sent everything must find the refusal, not a reset.
+#[tokio::test]
+async fn a_refusal_waits_for_a_caller_who_sends_to_the_end() {
+    let f = fixture_with(|o| o.limits.body = 1 << 20).await;
+    let mut stream = f.server.connect(&f.ca.client()).await.unwrap();
+    stream.write_all(post(&" ".repeat(12 << 20)).as_bytes()).await.expect("the server took the rest");
+    stream.flush().await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.unwrap().status, 413);
 }
 
 #[tokio::test]

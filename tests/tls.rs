@@ -183,3 +183,19 @@ async fn the_deadline_of_a_first_request_counts_from_the_dial() {
     assert!(left().await <= 9_800 - 300);
     assert!(left().await > 9_800 - 300);
 }
+
+#[tokio::test]
+async fn plain_files_without_a_mount_are_read_as_well() {
+    let ca = Ca::new("test");
+    let dir = TempDir::new().unwrap();
+    let server = start(options(directory(dir.path()))).await;
+    for days in [1, 2] {
+        let (chain, key) = ca.leaf(-DAY, days * DAY);
+        std::fs::write(dir.path().join("tls.key"), &key).unwrap();
+        std::fs::write(dir.path().join("tls.crt"), &chain).unwrap();
+        server.until_ready(200, "ok").await;
+        while leaf_served(&server, &ca.client()).await != der(&chain) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

@@ -35,7 +35,7 @@ const OPENED_FOR_IT: Duration = Duration::from_millis(100);
 const READ_BUFFER: usize = 16 << 10;
 
 /// How long, and how much, unread input of a finished connection is thrown away.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(3);
 const LINGER_BYTES: usize = 64 << 20;
 
 /// What a connection is doing, seen from outside.
