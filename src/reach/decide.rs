@@ -240,13 +240,9 @@ impl From<bool> for Match {
 
 fn meets(peer: &Peer, side: &Side<'_>) -> Match {
     match (peer, &side.other) {
-<<<<<<< HEAD
-        (Peer::Any, _) | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
-=======
         (Peer::Any, _)
         | (Peer::Entity(Entity::World), Endpoint::Addresses(_))
         | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
->>>>>>> main
         // Selectors do not see pods on the host's network (semantics 2.1.17).
         (Peer::Pods(peer), Endpoint::Pod { namespace, pod, .. }) => {
             let lookup = PodLookup { pod, namespace: namespace.labels() };
@@ -258,15 +254,7 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
             AddressScope::ByDialect if !side.dialect.ip_blocks_match_pods() => Match::No,
             AddressScope::ByDialect | AddressScope::PodsToo => covers_pod(&peer.set, addresses),
         },
-<<<<<<< HEAD
-        (Peer::Entity(Entity::World) | Peer::Domains(_), Endpoint::Addresses(_)) => match peer {
-            Peer::Entity(_) => Match::Yes,
-            _ => Match::Maybe,
-        },
-        (Peer::Entity(_) | Peer::Nodes(_), Endpoint::Addresses(_)) => Match::Maybe,
-=======
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => Match::Maybe,
->>>>>>> main
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Pod { .. })
         | (Peer::Pods(_), Endpoint::Addresses(_))
         | (Peer::Nobody, _) => Match::No,
