@@ -1,10 +1,5 @@
 //! Callers who misbehave: too slow, too large, too many, or speaking something else; honest ones must not notice.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod serve_support;
 
@@ -21,13 +16,7 @@ async fn until_closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Vec<u
     let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut all)).await;
     match read.expect("the connection stays open") {
         Ok(_) => {}
-        Err(error) => assert!(
-            matches!(
-                error.kind(),
-                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
-            ),
-            "{error}"
-        ),
+        Err(error) => assert!(matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset), "{error}"),
     }
     all
 }
@@ -42,9 +31,7 @@ async fn slow_headers_are_cut_while_an_idle_connection_waits() {
 
     let mut slow = f.server.connect(&client).await.unwrap();
     let begun = std::time::Instant::now();
-    slow.write_all(b"POST /v1/review HTTP/1.1\r\n")
-        .await
-        .unwrap();
+    slow.write_all(b"POST /v1/review HTTP/1.1\r\n").await.unwrap();
     slow.flush().await.unwrap();
     assert_eq!(until_closed(&mut slow).await, b"");
     assert!(begun.elapsed() >= Duration::from_millis(100));
@@ -59,9 +46,7 @@ async fn a_trickle_of_header_bytes_does_not_buy_time() {
     let f = fixture_with(|o| o.limits.header_timeout = Duration::from_millis(100)).await;
     let (mut from, mut to) = tokio::io::split(f.server.connect(&f.ca.client()).await.unwrap());
     let trickle = tokio::spawn(async move {
-        to.write_all(b"POST /v1/review HTTP/1.1\r\nx: ")
-            .await
-            .unwrap();
+        to.write_all(b"POST /v1/review HTTP/1.1\r\nx: ").await.unwrap();
         while to.write_all(b"a").await.is_ok() && to.flush().await.is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -93,10 +78,7 @@ async fn a_body_of_33_mib_is_refused_and_the_refusal_arrives() {
     });
     let answer = read_answer(&mut from).await.unwrap();
     assert_eq!(answer.status, 413);
-    assert!(
-        answer.closes() && answer.body.contains("--body-limit"),
-        "{answer:?}"
-    );
+    assert!(answer.closes() && answer.body.contains("--body-limit"), "{answer:?}");
     // Whether the sender sees an error depends on how far it got; that it ends is what counts.
     let _ = sending.await.unwrap();
 }
@@ -108,10 +90,7 @@ async fn a_body_of_32_mib_is_read() {
     let request = post(&body).replacen("timeout=10s", "timeout=30s", 1);
     let (mut from, mut to) = tokio::io::split(f.server.connect(&f.ca.client()).await.unwrap());
     let sending = tokio::spawn(async move { to.write_all(request.as_bytes()).await });
-    assert_eq!(
-        read_answer(&mut from).await.unwrap().body,
-        format!("{{\"len\":{}}}", 32 << 20)
-    );
+    assert_eq!(read_answer(&mut from).await.unwrap().body, format!("{{\"len\":{}}}", 32 << 20));
     sending.await.unwrap().unwrap();
 }
 
@@ -120,10 +99,7 @@ async fn a_body_of_32_mib_is_read() {
 async fn a_refusal_waits_for_a_caller_who_sends_to_the_end() {
     let f = fixture_with(|o| o.limits.body = 1 << 20).await;
     let mut stream = f.server.connect(&f.ca.client()).await.unwrap();
-    stream
-        .write_all(post(&" ".repeat(12 << 20)).as_bytes())
-        .await
-        .expect("the server took the rest");
+    stream.write_all(post(&" ".repeat(12 << 20)).as_bytes()).await.expect("the server took the rest");
     stream.flush().await.unwrap();
     assert_eq!(read_answer(&mut stream).await.unwrap().status, 413);
 }
@@ -146,10 +122,7 @@ async fn a_chunked_body_without_end_is_cut_at_the_limit() {
     });
     assert_eq!(read_answer(&mut from).await.unwrap().status, 413);
     assert_eq!(until_closed(&mut from).await, b"");
-    assert!(
-        sending.await.unwrap().is_err(),
-        "an endless sender is cut off"
-    );
+    assert!(sending.await.unwrap().is_err(), "an endless sender is cut off");
 }
 
 #[tokio::test]
@@ -167,11 +140,7 @@ async fn a_slow_body_is_cut() {
 #[tokio::test]
 async fn garbage_instead_of_a_handshake_or_of_http() {
     let f = fixture_with(|o| o.limits.handshake_timeout = Duration::from_millis(200)).await;
-    for garbage in [
-        &b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..],
-        &[0; 4096],
-        &[0x16, 3, 1, 0xff, 0xff],
-    ] {
+    for garbage in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], &[0; 4096], &[0x16, 3, 1, 0xff, 0xff]] {
         let mut stream = TcpStream::connect(f.server.webhook).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         let answer = until_closed(&mut stream).await;
@@ -181,18 +150,12 @@ async fn garbage_instead_of_a_handshake_or_of_http() {
     assert_eq!(until_closed(&mut silent).await, b"");
 
     let client = f.ca.client();
-    for garbage in [
-        &b"\0\0\0\0\r\n\r\n"[..],
-        b"POST /v1/review HTTP/9.9\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    ] {
+    for garbage in [&b"\0\0\0\0\r\n\r\n"[..], b"POST /v1/review HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
         let mut stream = f.server.connect(&client).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         let answer = String::from_utf8(until_closed(&mut stream).await).unwrap();
-        assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
-            "{answer}"
-        );
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     }
     let mut stream = f.server.connect(&client).await.unwrap();
     assert_eq!(review(&mut stream, "{}").await.unwrap().status, 200);
@@ -210,11 +173,7 @@ async fn idle_strangers_make_room_for_new_callers() {
     }
     let mut late = f.server.connect(&client).await.unwrap();
     assert_eq!(review(&mut late, "{}").await.unwrap().status, 200);
-    assert_eq!(
-        review(&mut known, "{}").await.unwrap().status,
-        200,
-        "who has brought reviews stays"
-    );
+    assert_eq!(review(&mut known, "{}").await.unwrap().status, 200, "who has brought reviews stays");
     assert!(f.server.metric("portcullis_connections").await <= 8.0);
 }
 
@@ -222,10 +181,7 @@ async fn idle_strangers_make_room_for_new_callers() {
 async fn two_requests_in_one_write_are_answered_in_order() {
     let f = fixture().await;
     let mut stream = f.server.connect(&f.ca.client()).await.unwrap();
-    stream
-        .write_all(format!("{}{}", post("{}"), post("{  }")).as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(format!("{}{}", post("{}"), post("{  }")).as_bytes()).await.unwrap();
     assert_eq!(read_answer(&mut stream).await.unwrap().body, r#"{"len":2}"#);
     assert_eq!(read_answer(&mut stream).await.unwrap().body, r#"{"len":4}"#);
 }
@@ -234,10 +190,7 @@ async fn two_requests_in_one_write_are_answered_in_order() {
 async fn headers_larger_than_the_buffer_are_refused() {
     let f = fixture().await;
     let mut stream = f.server.connect(&f.ca.client()).await.unwrap();
-    let head = format!(
-        "POST /v1/review HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n",
-        "a".repeat(17 << 10)
-    );
+    let head = format!("POST /v1/review HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n", "a".repeat(17 << 10));
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = String::from_utf8(until_closed(&mut stream).await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");

@@ -50,7 +50,17 @@ const ROOMS: &[Room] = &[
     outer(
         "cli",
         &[
-            "model", "snapshot", "reach", "rules", "review", "api", "translate", "report", "source", "admission", "audit",
+            "model",
+            "snapshot",
+            "reach",
+            "rules",
+            "review",
+            "api",
+            "translate",
+            "report",
+            "source",
+            "admission",
+            "audit",
             "serve",
         ],
     ),
@@ -82,7 +92,8 @@ fn trespasses(file: &File, dependencies: &[String]) -> Vec<String> {
         .map(|used| format!("{}: {} must not use {used}; it may use {}", file.path, room.name, room.uses.join(", ")))
         .collect();
     let Some(allowed) = room.crates else { return found };
-    let outside = dependencies.iter().filter(|name| !allowed.contains(&name.as_str()) && !firsts(&code, name).is_empty());
+    let outside =
+        dependencies.iter().filter(|name| !allowed.contains(&name.as_str()) && !firsts(&code, name).is_empty());
     found.extend(outside.map(|name| format!("{}: {} is pure and must not use the crate {name}", file.path, room.name)));
     let std = ["std", "core", "alloc"].iter().flat_map(|root| firsts(&code, root));
     let std = std.filter(|name| IMPURE_STD.contains(&name.as_str()));
@@ -122,7 +133,11 @@ fn rooms_are_listed_from_the_ground_up() {
     let mut below = BTreeSet::new();
     for room in ROOMS {
         for used in room.uses {
-            assert!(below.contains(used), "{} uses {used}, which is not above it in ROOMS: a cycle could close", room.name);
+            assert!(
+                below.contains(used),
+                "{} uses {used}, which is not above it in ROOMS: a cycle could close",
+                room.name
+            );
         }
         assert!(below.insert(room.name), "{} is listed twice", room.name);
     }
@@ -144,9 +159,14 @@ fn the_documented_table_is_this_one() {
     let page = fs::read_to_string(root().join("docs/architecture.md")).expect("docs/architecture.md");
     let mut documented = documented(&page);
     for room in ROOMS {
-        let row = documented.remove(room.name).unwrap_or_else(|| panic!("docs/architecture.md has no row for {}", room.name));
+        let row =
+            documented.remove(room.name).unwrap_or_else(|| panic!("docs/architecture.md has no row for {}", room.name));
         let wanted: BTreeSet<String> = room.uses.iter().map(|&name| name.to_owned()).collect();
-        assert_eq!(row, wanted, "docs/architecture.md, row {}: what it may use (left) is not what is tested (right)", room.name);
+        assert_eq!(
+            row, wanted,
+            "docs/architecture.md, row {}: what it may use (left) is not what is tested (right)",
+            room.name
+        );
     }
     assert!(documented.is_empty(), "docs/architecture.md has rows for rooms that do not exist: {documented:?}");
 }

@@ -134,7 +134,7 @@ fn documents_name_make_targets_that_exist() {
     let makefile = read("Makefile");
     let exists = |target: &str| makefile.lines().any(|line| line.starts_with(&format!("{target}:")));
     assert!(exists("help") && !exists("everything"));
-    for page in files(|path| path.ends_with(".md") && !path.starts_with("tests/guides")) {
+    for page in files(|path| has_extension(path, &["md"]) && !path.starts_with("tests/guides")) {
         for target in make_targets(&read(&page)) {
             assert!(exists(target), "{page}: `make {target}` is no target of the Makefile");
         }
@@ -146,18 +146,50 @@ fn documents_name_make_targets_that_exist() {
 fn scripts_are_strict_executable_and_called_by_something() {
     use std::os::unix::fs::PermissionsExt;
     let text_files = files(|path| {
-        ["Makefile", ".ci/", ".github/", "hack/", "tests/", "deploy/", "CONTRIBUTING.md"].iter().any(|p| path.starts_with(p))
+        ["Makefile", ".ci/", ".github/", "hack/", "tests/", "deploy/", "CONTRIBUTING.md"]
+            .iter()
+            .any(|p| path.starts_with(p))
     });
-    let texts: Vec<(String, String)> =
-        text_files.into_iter().filter_map(|path| Some((path.clone(), fs::read_to_string(root().join(path)).ok()?))).collect();
+    let texts: Vec<(String, String)> = text_files
+        .into_iter()
+        .filter_map(|path| Some((path.clone(), fs::read_to_string(root().join(path)).ok()?)))
+        .collect();
     for (path, text) in texts.iter().filter(|(_, text)| text.starts_with("#!")) {
         let mode = fs::metadata(root().join(path)).unwrap().permissions().mode();
         assert!(mode & 0o111 != 0, "{path} is not executable (chmod +x)");
-        assert!(text.lines().any(|line| line.starts_with("set -")), "{path} does not say what happens on errors (set -eu)");
+        assert!(
+            text.lines().any(|line| line.starts_with("set -")),
+            "{path} does not say what happens on errors (set -eu)"
+        );
         let name = path.rsplit('/').next().unwrap();
         let caller = texts.iter().find(|(other, text)| other != path && text.contains(name));
         assert!(caller.is_some(), "nothing in the repository calls {path}");
     }
+}
+
+#[test]
+fn house_rules_in_documents_can_be_read() {
+    use portcullis::translate::houserules::{house_rules, rule_exception};
+    let mut seen = 0;
+    for page in files(|path| has_extension(path, &["md"])) {
+        for block in read(&page).split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("yaml\n")) {
+            if !block.contains("portcullis.dev/v1alpha1") {
+                continue;
+            }
+            let objects: Vec<serde_json::Value> =
+                serde_saphyr::from_multiple(block).unwrap_or_else(|e| panic!("{page}: {e}\n{block}"));
+            for object in objects {
+                let unread = match object["kind"].as_str() {
+                    Some("HouseRules") => house_rules(&object).1,
+                    Some("RuleException") => rule_exception(&object).1,
+                    _ => continue,
+                };
+                assert!(unread.is_empty(), "{page}: {unread:?}\n{block}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 2, "docs/operations.md shows one of each");
 }
 
 #[test]
@@ -189,7 +221,8 @@ fn workflows_have_few_rights_and_call_what_people_call() {
         assert!(text.contains(".ci/run") || text.contains("make "), "{path} has recipes of its own");
         for used in text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: ")) {
             let version = used.split_once('@').map_or("", |(_, version)| version);
-            let major = version.strip_prefix('v').is_some_and(|v| !v.is_empty() && v.chars().all(|c| c.is_ascii_digit()));
+            let major =
+                version.strip_prefix('v').is_some_and(|v| !v.is_empty() && v.chars().all(|c| c.is_ascii_digit()));
             assert!(major, "{path}: {used} is not pinned to a major version (@v4)");
         }
     }

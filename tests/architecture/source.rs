@@ -98,15 +98,16 @@ fn follow(file: &Path, only_shipped: bool, seen: &mut BTreeSet<PathBuf>) {
 /// Names in `mod NAME;`.
 fn modules(code: &str) -> Vec<String> {
     let lines = code.split([';', '{', '}']).filter_map(|item| item.trim().rsplit_once("mod "));
-    let named = lines.filter(|(before, _)| before.is_empty() || before.ends_with([' ', '\n', ')', ']']));
-    let names: Vec<String> = named.map(|(_, name)| name.trim().to_owned()).collect();
-    names.into_iter().filter(|name| code.contains(&format!("mod {name};"))).collect()
+    let items = lines.filter(|(before, _)| before.is_empty() || before.ends_with([' ', '\n', ')', ']']));
+    let names = items.map(|(_, name)| name.trim().to_owned());
+    names.filter(|name| code.contains(&format!("mod {name};"))).collect()
 }
 
 /// The path in `#[path = "…"]` right before `mod NAME;`.
 fn path_attribute(text: &str, name: &str) -> Option<String> {
     let before = text.split_once(&format!("mod {name};"))?.0;
-    let attribute = before.lines().rev().map(str::trim).take_while(|l| l.is_empty() || l.starts_with("#[")).collect::<Vec<_>>();
+    let attribute =
+        before.lines().rev().map(str::trim).take_while(|l| l.is_empty() || l.starts_with("#[")).collect::<Vec<_>>();
     let path = attribute.iter().find_map(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]"))?;
     Some(path.to_owned())
 }

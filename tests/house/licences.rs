@@ -89,9 +89,12 @@ fn every_duplicate_crate_has_its_reason() {
         let text = |key: &str| package[key].as_str().unwrap().to_owned();
         versions.entry(text("name")).or_default().push(text("version"));
     }
-    let duplicates: BTreeSet<String> = versions.into_iter().filter(|(_, v)| v.len() > 1).map(|(name, _)| name).collect();
-    let skipped: BTreeSet<String> =
-        array(&read("deny.toml"), "skip").into_iter().map(|s| s.split('@').next().unwrap_or_default().to_owned()).collect();
+    let duplicates: BTreeSet<String> =
+        versions.into_iter().filter(|(_, v)| v.len() > 1).map(|(name, _)| name).collect();
+    let skipped: BTreeSet<String> = array(&read("deny.toml"), "skip")
+        .into_iter()
+        .map(|s| s.split('@').next().unwrap_or_default().to_owned())
+        .collect();
     assert_eq!(duplicates, skipped, "crates in two versions (left), and those that deny.toml explains (right)");
 }
 
@@ -99,10 +102,13 @@ fn every_duplicate_crate_has_its_reason() {
 fn expressions_are_read_as_spdx_means_them() {
     let allowed: BTreeSet<String> = ["MIT", "ISC"].map(str::to_owned).into();
     let holds = |e: &str| allows(e, &allowed, &mut BTreeSet::new());
-    for good in ["MIT", "GPL-3.0 OR MIT", "MIT/Apache-2.0", "MIT AND ISC", "(GPL-3.0 OR MIT) AND ISC", "GPL-3.0 AND X OR MIT"] {
+    for good in
+        ["MIT", "GPL-3.0 OR MIT", "MIT/Apache-2.0", "MIT AND ISC", "(GPL-3.0 OR MIT) AND ISC", "GPL-3.0 AND X OR MIT"]
+    {
         assert!(holds(good), "{good}");
     }
-    for bad in ["GPL-3.0", "MIT AND GPL-3.0", "none given", "(GPL-3.0 OR Apache-2.0) AND MIT", "MIT WITH an exception"] {
+    for bad in ["GPL-3.0", "MIT AND GPL-3.0", "none given", "(GPL-3.0 OR Apache-2.0) AND MIT", "MIT WITH an exception"]
+    {
         assert!(!holds(bad), "{bad}");
     }
 }

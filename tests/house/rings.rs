@@ -60,7 +60,10 @@ fn a_failure_fails_and_the_others_still_run() {
     machine.tool("shellcheck", "");
     let (code, summary) = machine.run(&["check", "scripts"], false);
     assert_eq!(code, 1);
-    assert!(summary[0].starts_with("FAILED   check after ") && summary[0].ends_with("again: make check"), "{summary:?}");
+    assert!(
+        summary[0].starts_with("FAILED   check after ") && summary[0].ends_with("again: make check"),
+        "{summary:?}"
+    );
     assert!(summary[1].starts_with("passed   scripts"), "{summary:?}");
     assert_eq!(summary[2], "1 passed, 1 failed");
 }
