@@ -3,14 +3,14 @@
 use serde_json::value::RawValue;
 
 use super::envelope::Incoming;
-use crate::model::{Change, Object, ObjectRef, Operation, Unread};
+use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Unread};
 use crate::translate::{Defaults, Kind, from_json};
 
 /// What to do with a request.
 #[derive(Debug)]
 pub(super) enum Asked {
     /// Judge it.
-    Judge(Change),
+    Judge(Box<Change>),
     /// It is none of our business; a warning says so where it should not have come at all.
     Pass(Option<String>),
     /// It makes no sense.
@@ -33,7 +33,7 @@ pub(super) fn asked(request: &Incoming<'_>) -> Asked {
                 request.kind
             )));
         }
-        return Asked::Judge(unknown_policy(request, operation));
+        return Asked::Judge(Box::new(unknown_policy(request, operation)));
     };
     let read = |raw: &RawValue| {
         let defaults = Defaults { namespace: &request.namespace, name: &request.name };
@@ -55,7 +55,7 @@ pub(super) fn asked(request: &Incoming<'_>) -> Asked {
             None => return missing("oldObject"),
         },
     };
-    Asked::Judge(change)
+    Asked::Judge(Box::new(change))
 }
 
 const fn name_of(operation: Operation) -> &'static str {
@@ -76,7 +76,7 @@ fn unknown_policy(request: &Incoming<'_>, operation: Operation) -> Change {
         name: request.name.as_ref().into(),
     };
     let unread = Unread {
-        at: Default::default(),
+        at: FieldPath::default(),
         what: format!("{} of {api_version} is a policy kind that is not read", request.kind),
     };
     let object = Object::Unreadable(id, vec![unread]);

@@ -205,7 +205,7 @@ pub fn parse_cidr(text: &str) -> Result<(IpNet, bool), CidrError> {
     };
     // An IPv4-mapped block means the IPv4 addresses, whatever way it is written.
     let (ip, bits) = match ip {
-        IpAddr::V6(v6) if bits >= 96 && bits <= 128 => match v6.to_ipv4_mapped() {
+        IpAddr::V6(v6) if (96..=128).contains(&bits) => match v6.to_ipv4_mapped() {
             Some(v4) => {
                 strict = false;
                 (IpAddr::V4(v4), bits - 96)

@@ -31,11 +31,11 @@ pub struct Namespace {
 impl Namespace {
     /// A namespace of which only the name is known.
     pub fn named(name: impl Into<Str>) -> Self {
-        Self::new(name, Labels::default())
+        Self::new(name, &Labels::default())
     }
 
     /// A namespace; the name label is added.
-    pub fn new(name: impl Into<Str>, labels: Labels) -> Self {
+    pub fn new(name: impl Into<Str>, labels: &Labels) -> Self {
         let name = name.into();
         let labels = labels.with(super::labels::NAMESPACE_NAME_LABEL, name.clone());
         Self { name, labels, terminating: false }

@@ -83,7 +83,7 @@ pub(super) fn affected(list: &[Affected]) -> String {
 
 /// One short warning for each finding that is shown and does not deny.
 pub fn warnings(verdict: &Verdict) -> Vec<String> {
-    verdict.at(Level::Warn).map(|judged| warning(judged)).collect()
+    verdict.at(Level::Warn).map(warning).collect()
 }
 
 fn warning(judged: &Judged) -> String {
