@@ -237,7 +237,7 @@ impl Writer {
 
     fn put_pod(&mut self, workload: Workload) {
         let key = key_of(&workload.id);
-        if workload.finished {
+        if !workload.takes_part() {
             self.remove_pod(&key);
             return;
         }
@@ -289,6 +289,7 @@ impl Writer {
             controller: pod.controller,
             addresses: pod.addresses.into(),
             finished: false,
+            leaving: false,
             template_at: "",
         }));
         self.changed = true;
@@ -364,7 +365,7 @@ impl Writer {
 }
 
 fn is_same(pod: &Pod, workload: &Workload) -> bool {
-    !workload.finished
+    workload.takes_part()
         && pod.controller == workload.controller
         && *pod.addresses == *workload.addresses
         && *pod.spec == *workload.pod
