@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn slips_of_values_and_keys_are_found() {
         let web = Selector::equals("app", "web");
-        assert_eq!(near(&web, &[("app", "wbe")]), None, "two edits of three letters are another word");
+        assert_eq!(near(&web, &[("app", "wax")]), None, "two edits of three letters are another word");
         assert_eq!(near(&web, &[("app", "web-api")]).unwrap(), "pods have app=web-api: did you mean that?");
         assert_eq!(
             near(&web, &[("app.kubernetes.io/name", "web"), ("tier", "front")]).unwrap(),
