@@ -29,6 +29,7 @@ finish() {
     trap '' INT TERM HUP
     [ "$code" = 0 ] || { [ ! -e "${KUBECONFIG:-}" ] || diagnose; }
     stop_load
+    stop_secret_watch
     stop_bystander
     hack/kube/node down "$node" || true
     rm -rf -- "$scratch"
@@ -76,7 +77,7 @@ prepare() {
     export KUBECONFIG=$node/kubeconfig
     PATH=$(hack/kube/build --bin):$PATH
     ok "node ready, $(kubectl version -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)["serverVersion"]["gitVersion"])')"
-    hack/kube/node load-image "$node" "$scratch/archive" >/dev/null
+    hack/kube/node load-image "$node" "$scratch/archive" >"$scratch/load-image.log" 2>&1 || stop "load the image" "$(cat "$scratch/load-image.log")"
     kubectl create namespace kept >/dev/null
     kubectl -n kept apply -f tests/node/baseline.yaml >/dev/null
     kubectl create namespace open >/dev/null
@@ -205,19 +206,20 @@ record() {
 # Everything that is planned: rolling restart, the drain after it, certificates and CAs that change.
 planned() {
     step "rolling restart and certificate rotation under load"
-    local failed asked old cas leaves
-    failed=$(failed_calls) asked=$(calls) cas=$(log_lines '"making a new CA') leaves=$(log_lines '"serving certificate loaded')
-    old=$(all_pods)
+    local failed asked old
+    failed=$(failed_calls) asked=$(calls) old=$(all_pods)
+    start_secret_watch
     start_load planned
     kubectl -n portcullis rollout restart deployment/portcullis >/dev/null
     succeeds "rollout restart" kubectl -n portcullis rollout status deployment/portcullis --timeout=120s
     old_gone() { [ -z "$(comm -12 <(echo "$old") <(all_pods))" ]; }
     await "the old replicas have drained and ended" 150 old_gone
-    rotated() { (($(log_lines '"making a new CA') > cas && $(log_lines '"serving certificate loaded') >= leaves + 4)); }
+    rotated() { (($(new_cas) >= 1 && $(new_leaves) >= 4)); }
     await "a new CA and new leaves came under load" 150 rotated
     stop_load
+    stop_secret_watch
     note "$(load_summary)"
-    note "CAs made: $(($(log_lines '"making a new CA') - cas)), leaves loaded: $(($(log_lines '"serving certificate loaded') - leaves))"
+    note "meanwhile $(new_cas) new CA and $(new_leaves) new leaves"
     equal "every request was reviewed, none failed" "0 0 0" "$(load_report 'c.get("failed", 0), c.get("unreviewed", 0), c.get("other", 0)' | tr -d '(),')"
     equal "the API server counts no failed call" 0 "$(($(failed_calls) - failed))"
     if (($(calls) - asked >= $(load_report 'sum(c.values())'))); then ok "the API server counts at least as many reviews as there were requests"; else bad "reviews as the API server counts them" "$(($(calls) - asked))"; fi

@@ -79,9 +79,6 @@ print(int(sum(float(line.split()[-1]) for line in sys.stdin if line[0] != "#" an
 }
 failed_calls() { counter 'apiserver_admission_webhook_rejection_count' 'portcullis.dev' 'error_type="calling_webhook_error"'; }
 calls() { counter 'apiserver_admission_webhook_request_total' 'houserules.portcullis.dev'; }
-# Lines of all replicas, past ones too, as far as the node still has them.
-log_lines() { cat "$node"/node/pods/portcullis_portcullis-*/portcullis/*.log 2>/dev/null | grep -c -- "$1" || true; }
-
 # ---- beside the test ----------------------------------------------------------------------------
 
 bystander=''
@@ -133,6 +130,21 @@ stop_bystander() {
     if [ -n "$bystander" ]; then wait "$bystander" 2>/dev/null || true; fi
     bystander=''
 }
+
+# Every state of the Secret while it is watched: one line per version, with what would change in a rotation.
+secret_watch=''
+start_secret_watch() {
+    kubectl -n portcullis get secret portcullis-tls --watch -o 'jsonpath={.data.tls\.crt} {.data.ca\.key}{"\n"}' >"$scratch/rotation" 2>/dev/null &
+    secret_watch=$!
+}
+stop_secret_watch() {
+    [ -n "$secret_watch" ] || return 0
+    kill "$secret_watch" 2>/dev/null || true
+    wait "$secret_watch" 2>/dev/null || true
+    secret_watch=''
+}
+new_leaves() { echo $(($(cut -d' ' -f1 "$scratch/rotation" | sort -u | wc -l) - 1)); }
+new_cas() { echo $(($(cut -d' ' -f2 "$scratch/rotation" | sort -u | wc -l) - 1)); }
 
 load='' load_result=''
 start_load() {
