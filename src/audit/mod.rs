@@ -25,10 +25,15 @@ pub struct Sweep {
 /// A log line and a status can name only so many.
 pub const MOST_NAMED: usize = 50;
 
-/// Judges every policy and every class of pods. Pure; the caller chooses the thread and the pace.
-pub fn sweep(world: &World) -> Sweep {
+/// Namespaces that the webhook configuration never covers, besides Portcullis's own.
+pub const NEVER_JUDGED: [&str; 3] = ["kube-system", "kube-node-lease", "kube-public"];
+
+/// Judges every policy and every class of pods outside the namespaces that are never judged and `own`, Portcullis's.
+/// Pure; the caller chooses the thread and the pace.
+pub fn sweep(world: &World, own: &str) -> Sweep {
     let mut sweep = Sweep::default();
-    let mut namespaces: Vec<_> = world.snapshot.namespaces().collect();
+    let judged = |name: &str| name != own && !NEVER_JUDGED.contains(&name);
+    let mut namespaces: Vec<_> = world.snapshot.namespaces().filter(|n| judged(n.name())).collect();
     namespaces.sort_by(|a, b| a.name().cmp(b.name()));
     for namespace in namespaces {
         for policy in namespace.policies() {
@@ -80,6 +85,7 @@ fn as_workload(namespace: &NamespaceState, class: &PodClass) -> Object {
         controller: None,
         addresses: class.addresses().to_vec(),
         finished: false,
+        leaving: false,
         template_at: "",
     })
 }
@@ -110,11 +116,12 @@ mod tests {
             controller: Some(crate::model::pod::Controller { kind: "Deployment".into(), name: "web".into() }),
             addresses: Vec::new(),
             finished: false,
+            leaving: false,
             template_at: "",
         });
         let mut world = World { snapshot: Snapshot::of([&pod]), ..World::default() };
         world.house.cap = Level::Warn;
-        let sweep = sweep(&world);
+        let sweep = sweep(&world, "portcullis");
         assert_eq!(sweep.counts.get(&(RuleId::MissingDefaultDeny, Level::Warn)), Some(&2), "both directions");
         assert_eq!(sweep.refused.len(), 1);
         assert_eq!(sweep.refused[0].0.to_string(), "Deployment shop/web");
