@@ -39,7 +39,12 @@ diagnose() {
     echo "---- what the cluster looked like"
     kubectl get pods -A -o wide || true
     kubectl -n portcullis get events --sort-by=.lastTimestamp 2>/dev/null | tail -15 || true
-    tail -n 8 "$node"/node/pods/portcullis_portcullis-*/portcullis/*.log 2>/dev/null | cut -c1-400 || true
+    local log
+    for log in "$node"/node/pods/portcullis_portcullis-*/portcullis/*.log; do
+        [ -e "$log" ] || continue
+        echo "---- ${log#"$node"/node/pods/}"
+        grep -v '"target":"decision"' "$log" | tail -n 12 | cut -c1-400 || true
+    done
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -245,7 +250,7 @@ unplanned() {
     hack/kube/node exec "$node" -- python3 tests/node/accept.py "$(field "$pod" '{.status.podIP}')" 10250 60 >"$scratch/accepted" 2>"$scratch/watching" &
     local watcher=$!
     within 10 grep -q watching "$scratch/watching" || stop "the replica accepts connections before the kill" "$(cat "$scratch/watching")"
-    hack/kube/node ctr "$node" tasks kill --signal SIGKILL "${container#containerd://}" >/dev/null
+    hack/kube/node ctr "$node" tasks kill --signal SIGKILL "${container#containerd://}" >/dev/null 2>&1
     wait "$watcher" || bad "it accepts connections again" "$(cat "$scratch/watching")"
     if pid=$(pid_of "$pod"); then
         seconds=$(python3 -c 'import sys; print(f"{float(sys.argv[1]) - float(sys.argv[2]):.2f}")' "$(cat "$scratch/accepted")" "$(started_at "$pid")")
@@ -323,20 +328,23 @@ helm_4() {
     uninstall helm4
 }
 
-prepare
-install
-facts
-blocked
-enforcement
-warn_mode
-record
-planned
-unplanned
-readiness
-own_rules
-break_glass
-step "helm 3: uninstall"
-uninstall helm
-helm_4
-step "$failures failed"
-[ "$failures" -eq 0 ]
+main() {
+    prepare
+    install
+    facts
+    blocked
+    enforcement
+    warn_mode
+    record
+    planned
+    unplanned
+    readiness
+    own_rules
+    break_glass
+    step "helm 3: uninstall"
+    uninstall helm
+    helm_4
+    step "$failures failed"
+    [ "$failures" -eq 0 ]
+}
+main
