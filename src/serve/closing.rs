@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::Reviewer;
 use super::readiness::Readiness;
@@ -24,6 +25,10 @@ const MANAGER: &str = "portcullis";
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// After a lost race or before this replica is ready, which costs no request.
 const SOON: Duration = Duration::from_secs(1);
+/// How long this replica must have been ready without a break. The API server comes through the Service, which knows of it
+/// only after the kubelet's next probe (5 s in the chart), the endpoints' controller and every node's proxy; until then
+/// a closed configuration refuses everything with "connection refused".
+const SETTLED: Duration = Duration::from_secs(15);
 /// Closing, giving up the fields and a look are three; more is a quarrel.
 const MOST_IN_A_ROW: u32 = 6;
 
@@ -119,8 +124,16 @@ pub(super) async fn keep<R: Reviewer>(closing: Closing, readiness: std::sync::Ar
     };
     let mut said = None;
     let mut in_a_row = 0_u32;
+    let mut ready_since = None;
     loop {
-        if readiness.not_ready().is_some() {
+        let settled = match readiness.not_ready() {
+            None => ready_since.get_or_insert_with(Instant::now).elapsed() >= SETTLED,
+            Some(_) => {
+                ready_since = None;
+                false
+            }
+        };
+        if !settled {
             tokio::time::sleep(SOON.min(closing.poll)).await;
             continue;
         }

@@ -86,7 +86,7 @@ bystander=''
 start_bystander() {
     kubectl create namespace bystander >/dev/null
     kubectl -n bystander apply -f tests/node/baseline.yaml >/dev/null
-    bystand >"$scratch/bystander.log" 2>&1 &
+    bystand >>"$scratch/bystander.log" 2>&1 &
     bystander=$!
 }
 bystand() {
@@ -119,11 +119,13 @@ spec:
 OBJECTS
 }
 bystander_turns() { grep -c '^turn' "$scratch/bystander.log" || true; }
+# Since it was asked last.
 bystander_passed() {
     local failed turns
     failed=$(grep -c '^FAILED' "$scratch/bystander.log" || true) turns=$(bystander_turns)
     if [ "$failed" = 0 ] && [ "$turns" -gt 0 ]; then ok "$1: none of $turns applies by others failed"
-    else bad "$1: $failed of $turns applies by others failed" "$(grep -A3 -m3 '^FAILED' "$scratch/bystander.log" || true)"; fi
+    else bad "$1: $failed of $turns applies by others failed" "$(grep -A8 -m2 '^FAILED' "$scratch/bystander.log" | grep -v last-applied || true)"; fi
+    : >"$scratch/bystander.log"
 }
 stop_bystander() {
     touch "$scratch/bystander.stop"
