@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
@@ -14,7 +15,7 @@ use super::fixed::Fixed;
 use crate::admission::Cluster;
 use crate::model::house::Level;
 use crate::serve::certs::{MemoryStore, SelfManaged, Store};
-use crate::serve::{self, Certificates, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown};
+use crate::serve::{self, AuditMetrics, Certificates, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown};
 use crate::source::files::Files;
 
 /// Answer admission reviews, in a cluster or from a folder of manifests.
@@ -178,7 +179,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let store = Arc::new(MemoryStore::new(args.ca_file.clone()));
     let options = options(args, &namespace, || store);
     let registry = serve::new_registry();
-    run_server(options, Arc::new(Fixed::new(world)), Arc::new(|| None), shutdown, registry).await
+    run_server(options, Arc::new(Fixed::new(world)), Arc::new(|| None), namespace, shutdown, registry).await
 }
 
 async fn in_cluster(_args: &Args, _shutdown: Shutdown) -> anyhow::Result<()> {
@@ -189,12 +190,18 @@ async fn run_server<C: Cluster>(
     options: Options,
     cluster: Arc<C>,
     not_ready: NotReady,
+    namespace: String,
     shutdown: Shutdown,
-    mut registry: prometheus_client::registry::Registry,
+    mut registry: Registry,
 ) -> anyhow::Result<()> {
     let metrics = DecisionMetrics::register(&mut registry);
-    let reviewer = Arc::new(GateReviewer::new(cluster, metrics, not_ready));
-    serve::run(options, reviewer, shutdown, registry).await?;
+    let audit = AuditMetrics::register(&mut registry);
+    let reviewer = Arc::new(GateReviewer::new(Arc::clone(&cluster), metrics, Arc::clone(&not_ready)));
+    let sweeper =
+        tokio::spawn(serve::keep_sweeping(move || cluster.current(), not_ready, audit, namespace, serve::PACE));
+    let served = serve::run(options, reviewer, shutdown, registry).await;
+    sweeper.abort();
+    served?;
     tracing::info!("drained; bye");
     Ok(())
 }

@@ -236,7 +236,9 @@ impl From<bool> for Match {
 
 fn meets(peer: &Peer, side: &Side<'_>) -> Match {
     match (peer, &side.other) {
-        (Peer::Any, _) => Match::Yes,
+        (Peer::Any, _)
+        | (Peer::Entity(Entity::World), Endpoint::Addresses(_))
+        | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
         // Selectors do not see pods on the host's network (semantics 2.1.17).
         (Peer::Pods(peer), Endpoint::Pod { namespace, pod, .. }) => {
             let lookup = PodLookup { pod, namespace: namespace.labels() };
@@ -248,8 +250,6 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
             AddressScope::ByDialect if !side.dialect.ip_blocks_match_pods() => Match::No,
             AddressScope::ByDialect | AddressScope::PodsToo => covers_pod(&peer.set, addresses),
         },
-        (Peer::Entity(Entity::World), Endpoint::Addresses(_))
-        | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => Match::Maybe,
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Pod { .. })
         | (Peer::Pods(_), Endpoint::Addresses(_))

@@ -13,6 +13,7 @@ mod metrics;
 mod options;
 mod reply;
 mod router;
+mod sweeper;
 mod tls;
 
 pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
@@ -21,6 +22,7 @@ pub use drain::Shutdown;
 pub use metrics::{Metrics, new_registry};
 pub use options::{Certificates, DrainOptions, Limits, Options, TlsVersions};
 pub use router::webhook_router;
+pub use sweeper::{AuditMetrics, PACE, keep_sweeping};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ pub struct Identity {
     pub not_before: Timestamp,
     /// End of the leaf's validity.
     pub not_after: Timestamp,
-    /// DNS names and addresses of the leaf, as text.
+    /// Names and addresses of the leaf.
     pub names: Vec<String>,
 }
 
@@ -98,6 +98,7 @@ pub fn validity(certificate: &CertificateDer<'_>) -> Result<(Timestamp, Timestam
     Ok((at(validity.not_before.timestamp())?, at(validity.not_after.timestamp())?))
 }
 
+/// DNS names and IP addresses that the certificate is for.
 fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError> {
     let parsed = parse(certificate)?;
     let names = parsed.subject_alternative_name().map_err(|error| CertError::Certificate(error.to_string()))?;
@@ -112,10 +113,10 @@ fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError> {
         .collect())
 }
 
+/// Four bytes are IPv4, sixteen are IPv6 (RFC 5280, 4.2.1.6).
 fn address(bytes: &[u8]) -> Option<String> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
-    address.ok().map(|address| address.to_string())
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(|ip| ip.to_string())
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertError> {
