@@ -85,6 +85,7 @@ fn as_workload(namespace: &NamespaceState, class: &PodClass) -> Object {
         controller: None,
         addresses: class.addresses().to_vec(),
         finished: false,
+        leaving: false,
         template_at: "",
     })
 }
@@ -115,6 +116,7 @@ mod tests {
             controller: Some(crate::model::pod::Controller { kind: "Deployment".into(), name: "web".into() }),
             addresses: Vec::new(),
             finished: false,
+            leaving: false,
             template_at: "",
         });
         let mut world = World { snapshot: Snapshot::of([&pod]), ..World::default() };

@@ -27,8 +27,14 @@ pub fn default_deny(cx: &Context<'_>, directions: &[Direction]) -> Vec<Policy> {
 
 /// Lets every pod of the namespace reach cluster DNS.
 pub fn allow_dns(cx: &Context<'_>) -> Policy {
+    allow_dns_for(cx, "allow-dns", Selector::everything())
+}
+
+/// Lets these pods reach cluster DNS. It isolates them as well, so they should be isolated already.
+pub fn allow_dns_for(cx: &Context<'_>, name: &str, pods: Selector) -> Policy {
     let dns = &cx.settings.dns;
-    let mut policy = empty_policy(cx.namespace, "allow-dns");
+    let mut policy = empty_policy(cx.namespace, name);
+    policy.subject.pods = pods;
     policy.isolates_egress = true;
     let ports = dns.protocols.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(*p, 53)));
     let labels = dns.labels.iter().map(|(k, v)| Selector::equals(k.clone(), v.clone())).collect();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use namespace::{NamespaceState, Owner, PodClass};
 
 use crate::model::labels::NAMESPACE_NAME_LABEL;
-use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
+use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, Workload};
 
 /// With 25,000 namespaces a shard holds about a hundred.
 const SHARDS: usize = 256;
@@ -38,6 +38,11 @@ fn shard_of(namespace: &str) -> usize {
     let hash =
         namespace.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     usize::try_from(hash % SHARDS as u64).unwrap_or(0)
+}
+
+/// Whether a workload is part of the state: it has, or may yet have, an endpoint (semantics 2.1.20).
+const fn counts(workload: &Workload) -> bool {
+    !workload.finished && !workload.leaving
 }
 
 impl Snapshot {
@@ -134,13 +139,12 @@ impl Snapshot {
                     Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), Arc::new(policy.clone()));
                 }
             },
-            Object::Workload(workload) if workload.finished => {}
-            Object::Workload(workload) => {
+            Object::Workload(workload) if counts(workload) => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.insert_workload(workload));
                 }
             }
-            Object::Unreadable(..) => {}
+            Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
 
@@ -154,12 +158,13 @@ impl Snapshot {
                     Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
                 }
             },
-            Object::Workload(workload) => {
+            Object::Workload(workload) if counts(workload) => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.remove_workload(workload));
                 }
             }
-            Object::Unreadable(..) => {}
+            // One that never counted, or no longer did, must not take another pod of its class with it.
+            Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
 
@@ -186,7 +191,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Labels, Namespace, PodSpec, Selector, Workload};
+    use crate::model::{Labels, Namespace, PodSpec, Selector};
 
     fn pod(namespace: &str, name: &str, app: &str) -> Object {
         Object::Workload(Workload {
@@ -196,6 +201,7 @@ mod tests {
             controller: Some(crate::model::pod::Controller { kind: "Deployment".into(), name: app.into() }),
             addresses: Vec::new(),
             finished: false,
+            leaving: false,
             template_at: "",
         })
     }
@@ -212,6 +218,18 @@ mod tests {
         snapshot.remove(&b);
         snapshot.remove(&c);
         assert!(snapshot.namespace("n").is_none(), "nothing is left behind");
+    }
+
+    #[test]
+    fn a_pod_that_goes_away_is_counted_out_once() {
+        let (a, b) = (pod("n", "a", "web"), pod("n", "b", "web"));
+        let Object::Workload(mut going) = a.clone() else { panic!("a pod") };
+        going.leaving = true;
+        let going = Object::Workload(going);
+        let mut snapshot = Snapshot::of([&a, &b]);
+        snapshot.apply(&Change::update(a, going.clone()));
+        snapshot.apply(&Change::delete(going));
+        assert_eq!(snapshot.namespace("n").unwrap().classes()[0].count(), 1, "the other pod is still there");
     }
 
     #[test]
