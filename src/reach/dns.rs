@@ -98,7 +98,8 @@ impl DnsQuery<'_> {
             _ => &[],
         };
         if servers.is_empty() {
-            let reached = self.dns.addresses.iter().any(|a| self.reaches(&policies, pod, *a, self.dns.addresses_assumed));
+            let reached =
+                self.dns.addresses.iter().any(|a| self.reaches(&policies, pod, *a, self.dns.addresses_assumed));
             return if reached { None } else { by_pods };
         }
         let private = private_ranges();

@@ -57,7 +57,8 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
 fn with_missing_names(policies: &[&Policy], pod: &PodSpec) -> PodSpec {
     let mut pod = pod.clone();
     let rules = || policies.iter().flat_map(|policy| &policy.ingress);
-    let mut taken = rules().map(|r| &r.ports.numbers).filter(|n| !n.is_full()).fold(PortSet::empty(), |a, b| a.union(b));
+    let mut taken =
+        rules().map(|r| &r.ports.numbers).filter(|n| !n.is_full()).fold(PortSet::empty(), |a, b| a.union(b));
     for (protocol, name) in rules().flat_map(|rule| &rule.ports.names) {
         let protocol = protocol.unwrap_or(Protocol::Tcp);
         if pod.ports.iter().any(|port| port.name == *name && port.protocol == protocol) {

@@ -9,8 +9,7 @@ use crate::snapshot::Owner;
 pub(super) fn blame(before: &[Finding], after: Vec<Finding>) -> Vec<(Finding, bool)> {
     let judged = after.into_iter().map(|mut finding| {
         let includes = |old: &Finding| old.key == finding.key || old.implies.contains(&finding.key);
-        let same: Vec<&Finding> =
-            before.iter().filter(|old| old.rule == finding.rule && includes(old)).collect();
+        let same: Vec<&Finding> = before.iter().filter(|old| old.rule == finding.rule && includes(old)).collect();
         if same.is_empty() {
             return (finding, false);
         }

@@ -61,7 +61,8 @@ impl Rule for AllowAllPeers {
                         Peer::Any if left_to_open_cidr => None,
                         Peer::Any => Some((list_path(rule), "every pod and every address")),
                         Peer::Pods(pods) => {
-                            let everywhere = matches!(&pods.namespaces, NamespaceScope::Matching(s) if s.matches_everything());
+                            let everywhere =
+                                matches!(&pods.namespaces, NamespaceScope::Matching(s) if s.matches_everything());
                             (everywhere && pods.pods.matches_everything())
                                 .then(|| (rule.peer_path(i), "every pod of every namespace"))
                         }

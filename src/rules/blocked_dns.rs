@@ -6,9 +6,7 @@ use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule}
 use super::{suggest, wording};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
-use crate::model::{
-    Action, Direction, NamespaceScope, Object, Peer, PodSpec, Policy, Protocol, Workload,
-};
+use crate::model::{Action, Direction, NamespaceScope, Object, Peer, PodSpec, Policy, Protocol, Workload};
 use crate::reach::{BlockedDns as Blocked, DNS_PORT, Decision, DnsPods, DnsQuery, Used, selecting, service_addresses};
 
 declare_rule! {
@@ -85,13 +83,7 @@ impl Rule for BlockedDns {
     }
 }
 
-fn finding(
-    cx: &Context<'_>,
-    pods: &DnsPods,
-    pod: &PodSpec,
-    blocked: &Blocked,
-    workload: Option<&Workload>,
-) -> Finding {
+fn finding(cx: &Context<'_>, pods: &DnsPods, pod: &PodSpec, blocked: &Blocked, workload: Option<&Workload>) -> Finding {
     let (object, who) = match workload {
         Some(workload) => (workload.id.clone(), workload.id.to_string()),
         None => (
@@ -175,7 +167,8 @@ fn reasons(cx: &Context<'_>, pods: &DnsPods, pod: &PodSpec, blocked: &Blocked) -
         facts.extend(near_misses(cx, pods, policy));
     }
     if blocked.in_doubt {
-        facts.push("the addresses of the DNS pods are not known here, so no ipBlock is certain to hold them".to_owned());
+        facts
+            .push("the addresses of the DNS pods are not known here, so no ipBlock is certain to hold them".to_owned());
     }
     facts
 }

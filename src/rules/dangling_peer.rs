@@ -105,7 +105,9 @@ fn judge(cx: &Context<'_>, peer: &PodPeer) -> Option<Dangling> {
     let selector = &peer.pods;
     let dangling = |what, because, cap| Some(Dangling { field: "podSelector", what, because, cap });
     if on_host {
-        let what = format!("{selector} matches only pods on the host's network, which selectors do not see; name the nodes' addresses");
+        let what = format!(
+            "{selector} matches only pods on the host's network, which selectors do not see; name the nodes' addresses"
+        );
         return dangling(what, None, Level::Warn);
     }
     let place = match namespaces.as_slice() {

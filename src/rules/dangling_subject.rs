@@ -78,7 +78,9 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
     }
     let contradicts = escaping(&[&Selector::Not(Box::new(selector.clone()))]) == Escape::Impossible;
     if contradicts {
-        return Some(found(format!("podSelector {selector} of {who} can never match a pod; its conditions exclude each other")));
+        return Some(found(format!(
+            "podSelector {selector} of {who} can never match a pod; its conditions exclude each other"
+        )));
     }
     let finding = found(format!(
         "podSelector {selector} of {who} matches no pod of namespace {}; correct it or create the workload",

@@ -53,7 +53,10 @@ impl Rule for HostNetwork {
         let finding = Finding::new(
             RuleId::HostNetwork,
             workload.id.clone(),
-            format!("hostNetwork of {} takes its pods out of reach of every policy; give them a network of their own", workload.id),
+            format!(
+                "hostNetwork of {} takes its pods out of reach of every policy; give them a network of their own",
+                workload.id
+            ),
         );
         let mut finding = finding.at(at.field("spec").field("hostNetwork"));
         let in_vain: Vec<_> = selecting.collect();

@@ -51,8 +51,7 @@ impl Rule for ImplicitPolicyTypes {
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let Some(object) = cx.policy().filter(|object| object.implicit_types) else { return };
         let isolates = |direction| object.policies.iter().any(|p| p.isolates(direction));
-        let default: Vec<&str> =
-            Direction::BOTH.into_iter().filter(|d| isolates(*d)).map(Direction::as_str).collect();
+        let default: Vec<&str> = Direction::BOTH.into_iter().filter(|d| isolates(*d)).map(Direction::as_str).collect();
         let types = default.join(", ");
         let message = format!(
             "policyTypes of {} is left out and comes to [{types}]; write down which directions are meant",

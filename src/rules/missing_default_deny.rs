@@ -122,7 +122,10 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
         }
         Missing::Open(open) => format!("{} lets every pod have everything", wording::policies(open)),
         Missing::Unproven(entangled) => {
-            format!("the selectors of {} are too entangled to prove that they cover every pod", wording::policies(entangled))
+            format!(
+                "the selectors of {} are too entangled to prove that they cover every pod",
+                wording::policies(entangled)
+            )
         }
     }
 }

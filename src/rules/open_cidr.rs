@@ -119,8 +119,10 @@ fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction
         if open.is_empty() {
             continue;
         }
-        let (mine, theirs): (Vec<Opening<'_>>, Vec<Opening<'_>>) = all.iter().cloned().partition(|o| *o.policy.id == *id);
-        let public = theirs.iter().map(|o| Opening { addresses: o.addresses.difference(&settings.private), ..o.clone() });
+        let (mine, theirs): (Vec<Opening<'_>>, Vec<Opening<'_>>) =
+            all.iter().cloned().partition(|o| *o.policy.id == *id);
+        let public =
+            theirs.iter().map(|o| Opening { addresses: o.addresses.difference(&settings.private), ..o.clone() });
         let alone: Vec<Opening<'_>> = mine.iter().cloned().chain(public).collect();
         let to_blame = !private_beside_public(&alone, settings).is_empty()
             || !beyond(&open, &private_beside_public(&theirs, settings)).is_empty();
@@ -158,11 +160,11 @@ fn violation(
     open: Vec<Exposure>,
 ) -> Option<Violation> {
     let private = &cx.settings.open_cidr.private;
-    let opens = |o: &Opening<'_>| open.iter().any(|e| e.addresses.intersects(&o.addresses) && e.ports.intersects(&o.ports));
+    let opens =
+        |o: &Opening<'_>| open.iter().any(|e| e.addresses.intersects(&o.addresses) && e.ports.intersects(&o.ports));
     let first = mine.iter().find(|o| opens(o)).or_else(|| guilty(mine, &open).next())?;
     let wide: Vec<&Opening<'_>> = guilty(all, &open).filter(|o| !o.addresses.is_subset(private)).collect();
-    let inside: Vec<&Opening<'_>> =
-        guilty(all, &open).filter(|o| o.addresses.is_subset(private) && opens(o)).collect();
+    let inside: Vec<&Opening<'_>> = guilty(all, &open).filter(|o| o.addresses.is_subset(private) && opens(o)).collect();
     let excepting = wide.iter().any(|o| !o.addresses.intersects(private));
     let place = |o: &Opening<'_>| {
         let path = o.rule.peer_path(o.peer);
@@ -229,7 +231,10 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
         .at(violation.path);
     finding.because = violation.because;
     let everyone = object.policies.iter().any(|p| {
-        p.rules(direction).iter().enumerate().any(|(i, r)| violation.blamed.contains(&i) && r.peers.contains(&Peer::Any))
+        p.rules(direction)
+            .iter()
+            .enumerate()
+            .any(|(i, r)| violation.blamed.contains(&i) && r.peers.contains(&Peer::Any))
     });
     if everyone {
         finding.help = Some(

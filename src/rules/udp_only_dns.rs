@@ -61,14 +61,11 @@ impl Rule for UdpOnlyDns {
             for rule in over_udp {
                 let Some(alone) = rule.peers.iter().position(|peer| !is_covered(peer, &over_tcp)) else { continue };
                 let path = rule.at.field("ports");
-                let message =
-                    format!("{} allows DNS on UDP 53 only; add TCP 53", wording::place(&object.id, &rule.at));
-                out.push(
-                    Finding::new(RuleId::UdpOnlyDns, (*object.id).clone(), message).at(path).because(format!(
-                        "no rule for these pods allows TCP 53 to {}, and long answers are asked for again over TCP",
-                        rule.peer_path(alone).short()
-                    )),
-                );
+                let message = format!("{} allows DNS on UDP 53 only; add TCP 53", wording::place(&object.id, &rule.at));
+                out.push(Finding::new(RuleId::UdpOnlyDns, (*object.id).clone(), message).at(path).because(format!(
+                    "no rule for these pods allows TCP 53 to {}, and long answers are asked for again over TCP",
+                    rule.peer_path(alone).short()
+                )));
             }
         }
     }

@@ -51,7 +51,9 @@ impl Rule for UnresolvedNamedPort {
             for direction in Direction::BOTH {
                 for rule in policy.rules(direction).iter().filter(|rule| !rule.ports.names.is_empty()) {
                     for wanted in &rule.ports.names {
-                        let Some((message, because, cap)) = judge(cx, policy, direction, rule, wanted) else { continue };
+                        let Some((message, because, cap)) = judge(cx, policy, direction, rule, wanted) else {
+                            continue;
+                        };
                         let path = rule.at.field("ports");
                         let message = format!("{} {message}", wording::place(&object.id, &path));
                         let mut finding = Finding::new(RuleId::UnresolvedNamedPort, (*object.id).clone(), message)

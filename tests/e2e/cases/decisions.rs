@@ -41,10 +41,7 @@ fn a_denial_shows_its_reason_and_a_cure_that_works(suite: &Suite) {
     assert!(exists(&kubectl, "blocked", "deployment/web"));
     // What kubectl hides is there for other clients: status.details.causes.
     kubectl.namespace("blocked-raw", &[]);
-    let answer = kubectl.run_with_input(
-        &["create", "-v=8", "-f", "-"],
-        &objects::deployment("blocked-raw", "web"),
-    );
+    let answer = kubectl.run_with_input(&["create", "-v=8", "-f", "-"], &objects::deployment("blocked-raw", "web"));
     assert!(answer.stderr.contains(r#""causes":[{"reason":"missing-default-deny""#), "{answer}");
 }
 
@@ -102,7 +99,9 @@ fn audit_mode_is_silent_and_leaves_its_record(suite: &Suite) {
     kubectl.namespace("audited-denied", &[]);
     kubectl.apply(&objects::deployment("audited-denied", "web")).denied("missing-default-deny", "");
     let record = until("the audit log has it", || {
-        annotations(suite, "portcullis", "/namespaces/audited-denied/deployments").pop().ok_or_else(|| "no line".to_owned())
+        annotations(suite, "portcullis", "/namespaces/audited-denied/deployments")
+            .pop()
+            .ok_or_else(|| "no line".to_owned())
     });
     assert_eq!(record["houserules.portcullis.dev/enforce"], "missing-default-deny", "{record}");
 }
@@ -147,7 +146,8 @@ fn a_label_change_that_loses_dns_is_denied(suite: &Suite) {
     let kubectl = suite.kubectl();
     kubectl.namespace("relabel", &[]);
     kubectl.apply(&objects::default_deny("relabel")).passes();
-    let allow = objects::allow_dns("relabel").replace("podSelector: {}, policyTypes", "podSelector: {matchLabels: {app: web}}, policyTypes");
+    let allow = objects::allow_dns("relabel")
+        .replace("podSelector: {}, policyTypes", "podSelector: {matchLabels: {app: web}}, policyTypes");
     kubectl.apply(&allow).passes();
     let web = objects::deployment("relabel", "web");
     kubectl.apply(&web).passes();
@@ -177,7 +177,11 @@ fn the_last_default_deny_stays_while_there_are_pods(suite: &Suite) {
     let denial = delete().denied("missing-default-deny", "affects  Deployment web (1 pod)");
     assert!(exists(&kubectl, "last", "networkpolicy/default-deny"));
     // Opening it up is the same as deleting it.
-    let open = objects::policy("last", "default-deny", "podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [{}]");
+    let open = objects::policy(
+        "last",
+        "default-deny",
+        "podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{}], egress: [{}]",
+    );
     kubectl.apply(&open).denied("missing-default-deny", "lets every pod have everything");
     let cure = denial.cure().expect("a cure for the delete");
     assert!(denial.stderr.contains("then the delete passes (checked)"), "{denial}");

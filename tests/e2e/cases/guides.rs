@@ -34,7 +34,9 @@ fn documents(guide: &str, file: &str, suffix: &str) -> Vec<Value> {
 
 fn rename(value: &mut Value, suffix: &str) {
     match value {
-        Value::String(text) if FIRST.iter().chain(&SECOND).any(|name| name == text) => *text = format!("{text}-{suffix}"),
+        Value::String(text) if FIRST.iter().chain(&SECOND).any(|name| name == text) => {
+            *text = format!("{text}-{suffix}")
+        }
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, suffix)),
         Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, suffix)),
         _ => {}
@@ -190,8 +192,13 @@ fn deny_before_allow_under_running_pods(suite: &Suite) {
         if pods["items"].as_array().unwrap().is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
     });
     until("the pod is seen", || {
-        let outcome = kubectl.run_with_input(&["apply", "--dry-run=server", "-f", "-"], &objects::default_deny(namespace));
-        if outcome.warnings().iter().any(|w| w.starts_with("severed-pods: ")) { Ok(()) } else { Err(outcome.to_string()) }
+        let outcome =
+            kubectl.run_with_input(&["apply", "--dry-run=server", "-f", "-"], &objects::default_deny(namespace));
+        if outcome.warnings().iter().any(|w| w.starts_with("severed-pods: ")) {
+            Ok(())
+        } else {
+            Err(outcome.to_string())
+        }
     });
     kubectl.apply(&objects::default_deny(namespace)).warns("severed-pods", "isolated for Ingress with nothing allowed");
     // What allows may come later all the same.

@@ -5,9 +5,8 @@ use crate::support::{Suite, cases, objects, until};
 cases![every_kind_is_judged, generated_names, what_is_not_judged_passes];
 
 fn every_kind(namespace: &str) -> Vec<(&'static str, String)> {
-    let kind = |api_version, kind: &'static str| {
-        (kind, objects::workload(api_version, kind, namespace, &kind.to_lowercase()))
-    };
+    let kind =
+        |api_version, kind: &'static str| (kind, objects::workload(api_version, kind, namespace, &kind.to_lowercase()));
     vec![
         kind("apps/v1", "Deployment"),
         kind("apps/v1", "StatefulSet"),

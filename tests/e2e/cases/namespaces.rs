@@ -44,10 +44,8 @@ fn only_who_may_edit_house_rules_may_lower_a_namespace(suite: &Suite) {
     assert_eq!(labels["portcullis.dev/enforce"], "none");
     // And it has the effect that it says.
     until("the label counts", || {
-        let outcome = kubectl.run_with_input(
-            &["apply", "--dry-run=server", "-f", "-"],
-            &objects::deployment("flip", "web"),
-        );
+        let outcome =
+            kubectl.run_with_input(&["apply", "--dry-run=server", "-f", "-"], &objects::deployment("flip", "web"));
         if outcome.ok { Ok(outcome) } else { Err(outcome.to_string()) }
     })
     .warns("missing-default-deny", "");

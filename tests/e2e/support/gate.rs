@@ -88,6 +88,14 @@ impl Gate {
         Self { listen: address(), admin: address(), settings, plane: plane.clone(), process: None }
     }
 
+    /// A second replica beside it, started and ready.
+    pub fn twin(&self) -> Self {
+        let mut twin = Self::prepare(&self.plane, self.settings.clone());
+        twin.start();
+        twin.until_ready();
+        twin
+    }
+
     pub fn name(&self) -> &'static str {
         self.settings.name
     }

@@ -1,5 +1,6 @@
 //! What the cases share: the cluster, the gates in front of it, kubectl and what it said, waiting, and objects to send.
 
+pub mod balancer;
 pub mod gate;
 pub mod http;
 pub mod kubectl;
@@ -64,7 +65,11 @@ impl Suite {
         let plane = Arc::new(LazyLock::new(ControlPlane::up as fn() -> ControlPlane));
         let below = Arc::clone(&plane);
         Self {
-            enforcing: LazyLock::new(Box::new(move || Gate::install(&below.at, Settings::default()))),
+            enforcing: LazyLock::new(Box::new(move || {
+                let gate = Gate::install(&below.at, Settings::default());
+                furnish(&below.at.kubectl());
+                gate
+            })),
             plane,
             quiet: RwLock::new(()),
         }
@@ -95,6 +100,17 @@ impl Suite {
         LazyLock::force(&self.enforcing);
         self.plane().kubectl()
     }
+}
+
+/// What every cluster has: DNS pods, and house rules that leave everything at its default.
+fn furnish(kubectl: &Kubectl) {
+    let dns = objects::deployment("kube-system", "coredns").replace("app: coredns", "k8s-app: kube-dns");
+    let rules = "---\napiVersion: portcullis.dev/v1alpha1\nkind: HouseRules\nmetadata: {name: everywhere}\nspec: {}\n";
+    kubectl.apply(&(dns + rules)).passes_silently();
+    until("the DNS pods", || {
+        let pods = kubectl.get(&["-n", "kube-system", "pods", "-l", "k8s-app=kube-dns"]).unwrap();
+        if pods["items"].as_array().unwrap().is_empty() { Err("none".to_owned()) } else { Ok(()) }
+    });
 }
 
 /// The folder of this repository.
