@@ -54,9 +54,7 @@ pub(super) async fn may_edit_house_rules(client: &Client, user: &User) -> Result
     let name = user.name.to_string();
     let api: Api<SubjectAccessReview> = Api::all(client.clone());
     match tokio::time::timeout(WITHIN, api.create(&PostParams::default(), &review)).await {
-        Err(_) => {
-            Err(AccessError::Failed { user: name, message: format!("no answer within {} s", WITHIN.as_secs()) })
-        }
+        Err(_) => Err(AccessError::Failed { user: name, message: format!("no answer within {} s", WITHIN.as_secs()) }),
         Ok(Err(Error::Api(status))) if status.is_forbidden() => {
             Err(AccessError::Forbidden { user: name, message: status.message.clone() })
         }

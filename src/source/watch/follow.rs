@@ -197,12 +197,13 @@ impl Follower {
     async fn watch(&mut self, from: String) -> Result<(), Trouble> {
         let lasting = self.timing.watch.mul_f64(0.9 + 0.2 * chance());
         let opened = Instant::now();
-        let mut lines = client::watch(&self.client, self.resource, &from, lasting, self.timing.grace)
-            .await
-            .map_err(|error| match error {
-                // The version makes no sense to this server; no retry would change that.
-                RequestError::Refused { code: 400, message, .. } => Trouble::Lost(message),
-                error => error.into(),
+        let mut lines =
+            client::watch(&self.client, self.resource, &from, lasting, self.timing.grace).await.map_err(|error| {
+                match error {
+                    // The version makes no sense to this server; no retry would change that.
+                    RequestError::Refused { code: 400, message, .. } => Trouble::Lost(message),
+                    error => error.into(),
+                }
             })?;
         self.progress.set_trouble(self.resource, None);
         while self.line(&mut lines).await? {}

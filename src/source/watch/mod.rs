@@ -12,9 +12,9 @@ mod progress;
 mod resource;
 #[cfg(test)]
 mod script;
+mod tasks;
 #[cfg(test)]
 mod tests;
-mod tasks;
 mod wire;
 mod writer;
 
@@ -106,7 +106,10 @@ pub struct Watched {
 
 impl std::fmt::Debug for Watched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watched").field("shared", &self.shared).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Watched")
+            .field("shared", &self.shared)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

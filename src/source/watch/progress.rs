@@ -54,7 +54,11 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { kinds: std::array::from_fn(|_| KindProgress::default()), start: Instant::now(), broken: Mutex::new(None) }
+        Self {
+            kinds: std::array::from_fn(|_| KindProgress::default()),
+            start: Instant::now(),
+            broken: Mutex::new(None),
+        }
     }
 
     fn kind(&self, resource: Resource) -> &KindProgress {

@@ -89,7 +89,9 @@ impl Script {
             None => match self.usual.lock().unwrap().get(&what) {
                 Some((code, text)) => (*code, Body::from(text.clone())),
                 // Like an API server on which nothing happens: a watch says nothing for as long as it is left open.
-                None if verb == "watch" => (200, Body::from_stream(futures::stream::pending::<Result<String, Infallible>>())),
+                None if verb == "watch" => {
+                    (200, Body::from_stream(futures::stream::pending::<Result<String, Infallible>>()))
+                }
                 None => (200, Body::from(page("1", "", &[]))),
             },
         };
