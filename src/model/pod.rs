@@ -111,6 +111,11 @@ impl Workload {
         self.id.namespace()
     }
 
+    /// Whether it is part of the state: it has, or may yet have, an endpoint (semantics 2.1.20).
+    pub const fn takes_part(&self) -> bool {
+        !self.finished && !self.leaving
+    }
+
     /// Whether it is a pod itself.
     pub fn is_pod(&self) -> bool {
         self.id.kind == "Pod"

@@ -15,6 +15,7 @@ mod reply;
 mod router;
 mod sweeper;
 mod tls;
+mod watch_metrics;
 
 pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
 pub use decisions::{DecisionMetrics, GateReviewer, NotReady};
@@ -23,6 +24,7 @@ pub use metrics::{Metrics, new_registry};
 pub use options::{Certificates, DrainOptions, Limits, Options, TlsVersions};
 pub use router::webhook_router;
 pub use sweeper::{AuditMetrics, PACE, keep_sweeping};
+pub use watch_metrics::register_watch_metrics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use namespace::{NamespaceState, Owner, PodClass};
 
 use crate::model::labels::NAMESPACE_NAME_LABEL;
-use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, Workload};
+use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
 
 /// With 25,000 namespaces a shard holds about a hundred.
 const SHARDS: usize = 256;
@@ -38,11 +38,6 @@ fn shard_of(namespace: &str) -> usize {
     let hash =
         namespace.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     usize::try_from(hash % SHARDS as u64).unwrap_or(0)
-}
-
-/// Whether a workload is part of the state: it has, or may yet have, an endpoint (semantics 2.1.20).
-const fn counts(workload: &Workload) -> bool {
-    !workload.finished && !workload.leaving
 }
 
 impl Snapshot {
@@ -139,7 +134,7 @@ impl Snapshot {
                     Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), Arc::new(policy.clone()));
                 }
             },
-            Object::Workload(workload) if counts(workload) => {
+            Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.insert_workload(workload));
                 }
@@ -158,7 +153,7 @@ impl Snapshot {
                     Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
                 }
             },
-            Object::Workload(workload) if counts(workload) => {
+            Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.remove_workload(workload));
                 }
@@ -191,7 +186,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Labels, Namespace, PodSpec, Selector};
+    use crate::model::{Labels, Namespace, PodSpec, Selector, Workload};
 
     fn pod(namespace: &str, name: &str, app: &str) -> Object {
         Object::Workload(Workload {

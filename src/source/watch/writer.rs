@@ -237,7 +237,7 @@ impl Writer {
 
     fn put_pod(&mut self, workload: Workload) {
         let key = key_of(&workload.id);
-        if workload.finished {
+        if !workload.takes_part() {
             self.remove_pod(&key);
             return;
         }
@@ -268,7 +268,8 @@ impl Writer {
         };
         workload.id.namespace = Some(state.name().clone());
         let owner = Owner::of(&workload);
-        let found = state.classes().binary_search_by(|class| (class.owner(), &**class.pod()).cmp(&(&owner, &workload.pod)));
+        let found =
+            state.classes().binary_search_by(|class| (class.owner(), &**class.pod()).cmp(&(&owner, &workload.pod)));
         if let Some(class) = found.ok().and_then(|i| state.classes().get(i)) {
             workload.pod = Arc::clone(class.pod());
             if let Some(controller) = &mut workload.controller {
@@ -288,6 +289,7 @@ impl Writer {
             controller: pod.controller,
             addresses: pod.addresses.into(),
             finished: false,
+            leaving: false,
             template_at: "",
         }));
         self.changed = true;
@@ -363,7 +365,7 @@ impl Writer {
 }
 
 fn is_same(pod: &Pod, workload: &Workload) -> bool {
-    !workload.finished
+    workload.takes_part()
         && pod.controller == workload.controller
         && *pod.addresses == *workload.addresses
         && *pod.spec == *workload.pod
