@@ -85,3 +85,28 @@ impl Rule for AllowAllPeers {
 fn list_path(rule: &policy::Rule) -> FieldPath {
     if rule.peers_at.is_empty() { rule.at.clone() } else { rule.at.field(rule.peers_at) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::house::{OpenCidr, PartialSettings};
+    use crate::model::{Change, PortSet};
+    use crate::review::{User, review};
+    use crate::rules::fixtures::{egress, only, said, to};
+    use crate::snapshot::Snapshot;
+
+    #[test]
+    fn what_open_cidr_does_not_judge_is_judged_here() {
+        let everyone = egress("everyone", vec![to(0, vec![Peer::Any], PortSet::full())]);
+        let mut house = only(RuleId::AllowAllPeers);
+        let open_cidr = OpenCidr { directions: vec![Direction::Ingress], ..OpenCidr::default() };
+        house.rules[0].settings = PartialSettings { open_cidr: Some(open_cidr), ..PartialSettings::default() };
+        let verdict = review(&Snapshot::default(), &house, &Change::create(everyone), &User::default());
+        assert_eq!(
+            said(&verdict),
+            [
+                "warn: everyone egress[0] admits every pod and every address on every port; name the peers that are meant"
+            ]
+        );
+    }
+}

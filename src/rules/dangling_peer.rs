@@ -120,8 +120,28 @@ fn judge(cx: &Context<'_>, peer: &PodPeer) -> Option<Dangling> {
         return dangling(what, Some("there are no pods yet".to_owned()), Level::Audit);
     }
     let there = namespaces.iter().flat_map(|n| n.classes()).map(|class| &class.pod().labels);
-    let because = nearest::label(selector, there).map(|instead| instead.sentence("pods there"));
+    let because = forgotten_namespace(cx, peer)
+        .or_else(|| nearest::label(selector, there).map(|instead| instead.sentence("pods there")));
     dangling(what, because, Level::Warn)
+}
+
+/// Without a `namespaceSelector` a peer is a pod of the policy's own namespace. Pods elsewhere that match say what was meant.
+fn forgotten_namespace(cx: &Context<'_>, peer: &PodPeer) -> Option<String> {
+    let NamespaceScope::Named(own) = &peer.namespaces else { return None };
+    let mut elsewhere: Vec<&Str> = cx
+        .world
+        .namespaces()
+        .filter(|namespace| {
+            let pods = namespace.classes().iter().map(|class| class.pod());
+            pods.into_iter().any(|pod| peer.pods.matches(&PodLookup { pod, namespace: namespace.labels() }))
+        })
+        .map(|namespace| namespace.name())
+        .collect();
+    elsewhere.sort();
+    let first = elsewhere.first()?;
+    Some(format!(
+        "without a namespaceSelector it means pods of namespace {own}; there are such pods in namespace {first}"
+    ))
 }
 
 fn no_namespace(cx: &Context<'_>, selector: &Selector) -> Dangling {

@@ -120,7 +120,10 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
         Missing::Escapes(labels, isolating) => {
             format!("a pod with {} is not isolated by {}", describe(labels), wording::policies(isolating))
         }
-        Missing::Open(open) => format!("{} lets every pod have everything", wording::policies(open)),
+        Missing::Open(open) if direction == Direction::Ingress => {
+            format!("{} lets everyone reach every pod; narrow its rules", wording::policies(open))
+        }
+        Missing::Open(open) => format!("{} lets every pod reach everyone; narrow its rules", wording::policies(open)),
         Missing::Unproven(entangled) => {
             format!(
                 "the selectors of {} are too entangled to prove that they cover every pod",

@@ -36,7 +36,7 @@ pub static RULES: &[&dyn Rule] = &[
     &implicit_policy_types::ImplicitPolicyTypes,
     &missing_default_deny::MissingDefaultDeny,
     &not_understood::NotUnderstood,
-    &open_cidr::OpenCidr,
+    &open_cidr::OpenCidrRule,
     &severed_pods::SeveredPods,
     &udp_only_dns::UdpOnlyDns,
     &unresolved_named_port::UnresolvedNamedPort,

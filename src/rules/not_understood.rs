@@ -48,9 +48,8 @@ impl Rule for NotUnderstood {
                 id.clone(),
                 format!("nothing of {id} could be read, so it was not judged; correct it and send it again"),
             );
-            finding.because.extend(unread.iter().map(|part| match part.at.is_empty() {
-                true => part.what.clone(),
-                false => format!("{}: {}", part.at, part.what),
+            finding.because.extend(unread.iter().map(|part| {
+                if part.at.is_empty() { part.what.clone() } else { format!("{}: {}", part.at, part.what) }
             }));
             out.push(finding);
             return;
@@ -69,4 +68,26 @@ impl Rule for NotUnderstood {
 
 fn or_whole(path: &str) -> &str {
     if path.is_empty() { "a part" } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Change, FieldPath, ObjectRef, Unread};
+    use crate::rules::fixtures::{judge, said};
+
+    #[test]
+    fn an_object_that_cannot_be_read_at_all_is_one_finding() {
+        let id = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", "shop", "nonsense");
+        let unread = |at: &str, what: &str| Unread { at: FieldPath::new(at), what: what.to_owned() };
+        let object = Object::Unreadable(id, vec![unread("", "no JSON"), unread("spec", "a number")]);
+        let verdict = judge(RuleId::NotUnderstood, &[], &Change::create(object));
+        assert_eq!(
+            said(&verdict),
+            [
+                "warn: nothing of NetworkPolicy shop/nonsense could be read, so it was not judged; correct it and send it again"
+            ]
+        );
+        assert_eq!(verdict.findings[0].finding.because, ["no JSON", "spec: a number"]);
+    }
 }

@@ -168,6 +168,8 @@ pub struct Finding {
     pub help: Option<String>,
     /// The level that it cannot go above, whatever the house rules say.
     pub cap: Level,
+    /// The level that it cannot go above where it was there before the change.
+    pub cap_if_old: Level,
     /// Whether it rests on something that is missing, so that stale data could be the reason.
     pub rests_on_absence: bool,
 }
@@ -187,6 +189,7 @@ impl Finding {
             fix: None,
             help: None,
             cap: Level::Enforce,
+            cap_if_old: Level::Warn,
             rests_on_absence: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::rule::{Affected, Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
-use crate::model::house::RuleId;
+use crate::model::house::{Level, RuleId};
 use crate::model::{Action, Direction, Object, Peer, Policy};
 use crate::reach::selecting;
 
@@ -12,8 +12,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// When a policy is created, changed or deleted: which running pods of the namespace are isolated in a direction
-    /// afterwards and have no rule at all that allows something there? Pods to which that happened before are not
-    /// counted.
+    /// afterwards and have no rule at all that allows something there? Pods to which that happened before are
+    /// only recorded.
     ///
     /// ## Why
     ///
@@ -75,6 +75,8 @@ impl Rule for SeveredPods {
                 ))
                 .helped("allow before deny: apply the policies that allow, then the default deny");
             finding.affected = affected;
+            // It is the cut that is worth a warning, not every change of a namespace in which somebody is cut off.
+            finding.cap_if_old = Level::Audit;
             finding.rests_on_absence = true;
             out.push(finding);
         }

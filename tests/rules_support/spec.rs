@@ -62,13 +62,13 @@ pub fn run(rule: RuleId, text: &str) -> Run {
         let Some(info) = line.strip_prefix("```") else { continue };
         let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         let body = body.join("\n") + "\n";
-        let _ = write!(run.text, "{body}```\n");
+        let _ = writeln!(run.text, "{body}```");
         match info {
             "yaml state" => state.0.extend(objects(&body)),
             "yaml apply" | "yaml delete" => {
                 let change = change(&state, info == "yaml delete", &body);
                 let verdict = review(&Snapshot::of(&state.0), &house, &change, &User::default());
-                let _ = write!(run.text, "\n{VERDICT}\n{}```\n", show(&verdict));
+                let _ = writeln!(run.text, "\n{VERDICT}\n{}```", show(&verdict));
                 // As in a cluster: what was allowed is there from now on.
                 if verdict.is_allowed() {
                     state.carry_out(&change);
