@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod fixed;
 mod generate;
+mod live;
 mod probe;
 mod review;
 mod rules;

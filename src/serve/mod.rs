@@ -13,7 +13,9 @@ mod metrics;
 mod options;
 mod reply;
 mod router;
+mod sweeper;
 mod tls;
+mod watch_metrics;
 
 pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
 pub use decisions::{DecisionMetrics, GateReviewer, NotReady};
@@ -21,6 +23,8 @@ pub use drain::Shutdown;
 pub use metrics::{Metrics, new_registry};
 pub use options::{Certificates, DrainOptions, Limits, Options, TlsVersions};
 pub use router::webhook_router;
+pub use sweeper::{AuditMetrics, PACE, keep_sweeping};
+pub use watch_metrics::register_watch_metrics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

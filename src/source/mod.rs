@@ -2,3 +2,4 @@
 
 pub mod files;
 pub mod manifests;
+pub mod watch;

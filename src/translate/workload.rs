@@ -25,6 +25,7 @@ pub(super) fn pod(wire: wire::Pod<'_>, defaults: &Defaults<'_>) -> Object {
     let spec = pod_spec(&labels, &wire.spec.unwrap_or_default());
     Object::Workload(Workload {
         id: id(Kind::Pod, &meta, defaults),
+        leaving: meta.deletion_timestamp.is_some(),
         controller: controller(&meta, &labels),
         labels,
         pod: Arc::new(spec),
@@ -76,6 +77,7 @@ fn workload(
     let pod = pod_spec(&pod_labels, &template.spec.unwrap_or_default());
     Object::Workload(Workload {
         controller: controller(meta, &own),
+        leaving: meta.deletion_timestamp.is_some(),
         id,
         labels: own,
         pod: Arc::new(pod),
