@@ -137,9 +137,67 @@ fn sets(c: &mut Criterion) {
     group.finish();
 }
 
+/// What somebody could send to keep the webhook busy.
+fn abuse(c: &mut Criterion) {
+    let world = world();
+    let user = User::default();
+    let mut group = c.benchmark_group("abuse");
+    group.sample_size(10);
+    let policy = |egress: Value| {
+        let policy = json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "many", "namespace": HOME},
+            "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": egress},
+        });
+        Change::create(from_value(Kind::NetworkPolicy, &policy, &Defaults::default()))
+    };
+
+    let nowhere: Vec<Value> =
+        (0..100).map(|i| json!({"namespaceSelector": {"matchLabels": {"team": format!("gone-{i:03}")}}})).collect();
+    let change = policy(json!([{"to": nowhere}]));
+    group.bench_function("100 peers that match no namespace", |b| {
+        b.iter(|| review(&world.snapshot, &world.house, &change, &user));
+    });
+
+    let rules: Vec<Value> = (0..500)
+        .map(|i| {
+            json!({
+                "to": [{"ipBlock": {"cidr": format!("{}.{}.0.0/16", 11 + i % 100, i / 100)}}],
+                "ports": [{"protocol": "TCP", "port": 1000 + i, "endPort": 30_000 + i}],
+            })
+        })
+        .collect();
+    let change = policy(json!(rules));
+    group.bench_function("500 rules with overlapping ports", |b| {
+        b.iter(|| review(&world.snapshot, &world.house, &change, &user));
+    });
+
+    let mut crowded = world.snapshot.clone();
+    for i in 0..1000 {
+        let value = json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": format!("one-of-many-{i:04}"), "namespace": HOME},
+            "spec": {
+                "podSelector": {"matchExpressions": [{"key": format!("k{}", i % 20), "operator": "NotIn", "values": [format!("v{i}")]}]},
+                "policyTypes": ["Ingress", "Egress"],
+                "egress": [{"to": [{"podSelector": {}}], "ports": [{"port": 1000 + i}]}],
+            },
+        });
+        crowded.insert(&cluster::object(Kind::NetworkPolicy, &value));
+    }
+    let deployment = &reviews::all()[1];
+    let change = Change::create(from_json(Kind::Deployment, deployment.object.as_bytes(), &Defaults::default()));
+    group.bench_function("a Deployment beside 1,000 policies", |b| {
+        b.iter(|| review(&crowded, &world.house, &change, &user));
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = decisions, sets
+    targets = decisions, sets, abuse
 }
 criterion_main!(benches);

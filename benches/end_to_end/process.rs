@@ -74,6 +74,19 @@ impl Process {
         Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 10))
     }
 
+    /// Waits until the work of the start is done (the background audit judges the whole cluster once), and returns
+    /// the CPU time that it took.
+    pub fn settle(&self) -> anyhow::Result<Duration> {
+        loop {
+            let before = self.cpu()?;
+            sleep(Duration::from_secs(1));
+            let now = self.cpu()?;
+            if now - before < Duration::from_millis(50) {
+                return Ok(now);
+            }
+        }
+    }
+
     /// Resident memory in MiB.
     pub fn resident(&self) -> anyhow::Result<f64> {
         memory(&self.child.id().to_string(), "VmRSS:")
