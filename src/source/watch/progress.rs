@@ -94,6 +94,14 @@ impl Progress {
         *locked(&self.kind(resource).trouble) = trouble;
     }
 
+    /// A watch was opened: whatever else is wrong, it is not that it is forbidden.
+    pub(super) fn allowed(&self, resource: Resource) {
+        let mut trouble = locked(&self.kind(resource).trouble);
+        if matches!(*trouble, Some(RequestError::Forbidden(_))) {
+            *trouble = None;
+        }
+    }
+
     pub(super) fn set_broken(&self, why: String) {
         *locked(&self.broken) = Some(why);
     }

@@ -68,14 +68,14 @@ impl Script {
         let script = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let script = script.clone();
-            async move { Ok::<_, Infallible>(script.answer(&request).await) }
+            async move { Ok::<_, Infallible>(script.answer(request.uri()).await) }
         });
         Client::new(service, "default")
     }
 
-    async fn answer(&self, request: &Request<kube::client::Body>) -> Response<Body> {
-        let query = request.uri().query().unwrap_or_default();
-        let resource = request.uri().path().rsplit('/').next().unwrap_or_default();
+    async fn answer(&self, uri: &axum::http::Uri) -> Response<Body> {
+        let query = uri.query().unwrap_or_default();
+        let resource = uri.path().rsplit('/').next().unwrap_or_default();
         let verb = if query.contains("watch=1") { "watch" } else { "list" };
         let what = format!("{verb} {resource}");
         self.asked.lock().unwrap().push(format!("{what}?{query}"));
