@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Portcullis on a real node, as its users have it: the image from the Dockerfile, installed by Helm, asked by kubectl.
 #
-#   tests/node.sh
+#   tests/node.sh [PHASE…]      all phases by default; always installs first, and the last ones build on each other
 #
 # IMAGE_ARCHIVE   OCI archive of localhost/portcullis:test, instead of building one
 # RECORD=1        writes docs/transcripts/blocked-apply.txt from what kubectl really printed
@@ -43,7 +43,7 @@ diagnose() {
     for log in "$node"/node/pods/portcullis_portcullis-*/portcullis/*.log; do
         [ -e "$log" ] || continue
         echo "---- ${log#"$node"/node/pods/}"
-        grep -v '"target":"decision"' "$log" | tail -n 12 | cut -c1-400 || true
+        grep -v '"target":"decision"' "$log" | tail -n 6 | cut -c32-300 || true
     done
 }
 trap finish EXIT
@@ -197,7 +197,6 @@ warn_mode() {
     helm upgrade "${release[@]}" "${torture[@]}" "${settled[@]}" --set mode=warn >"$scratch/upgrade.log" 2>&1 || stop "helm upgrade --set mode=warn" "$(cat "$scratch/upgrade.log")"
     equal "warn mode refuses nothing, by absence neither" "Ignore Ignore" "$(policies)"
     # Old replicas still answer on connections that are open: they drain.
-    warned() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == Warning:* ]]; }
     await "the new mode is in force" 100 warned
     printf '%s\n\n' '$ helm upgrade portcullis charts/portcullis -n portcullis --reuse-values --set mode=warn' '# the same again, in a namespace without policies' >>"$scratch/transcript"
     shop 'kubectl apply -f web.yaml'
@@ -206,7 +205,6 @@ warn_mode() {
     contains "with warnings that say what would be denied" "$text" 'Warning: missing-default-deny' 'would be denied in enforce mode' 'deployment.apps/web created'
     kubectl -n shop delete deployment web >/dev/null
     helm upgrade "${release[@]}" "${torture[@]}" "${settled[@]}" >"$scratch/upgrade.log" 2>&1 || stop "helm upgrade back to enforce" "$(cat "$scratch/upgrade.log")"
-    refused() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == *"denied the request"* ]]; }
     await "enforce is back" 100 refused
     await "and the configuration closed" 40 closed
     bystander_passed "two upgrades"
@@ -218,6 +216,9 @@ record() {
     cat -s "$scratch/transcript" >docs/transcripts/blocked-apply.txt
     ok "docs/transcripts/blocked-apply.txt written"
 }
+
+refused() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == *"denied the request"* ]]; }
+warned() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == Warning:* ]]; }
 
 # Everything that is planned: rolling restart, the drain after it, certificates and CAs that change.
 planned() {
@@ -249,13 +250,13 @@ unplanned() {
     local pod pid container seconds
     within 60 two_ready || stop "two replicas before the kills"
     start_load forced
-    pod=$(pods | head -1)
+    pod=$(first_pod)
     kubectl -n portcullis delete pod "$pod" --grace-period=0 --force >/dev/null 2>&1
     await "a replica that was forced away is replaced" 60 two_ready
     stop_load
     killed_report "forced deletion"
 
-    pod=$(pods | head -1)
+    pod=$(first_pod)
     container=$(field "$pod" '{.status.containerStatuses[0].containerID}')
     start_load killed
     hack/kube/node exec "$node" -- python3 tests/node/accept.py "$(field "$pod" '{.status.podIP}')" 10250 60 >"$scratch/accepted" 2>"$scratch/watching" &
@@ -336,23 +337,18 @@ helm_4() {
     uninstall helm4
 }
 
-main() {
-    prepare
-    install
-    facts
-    blocked
-    enforcement
-    warn_mode
-    record
-    planned
-    unplanned
-    readiness
-    own_rules
-    break_glass
+helm_3_gone() {
     step "helm 3: uninstall"
     uninstall helm
-    helm_4
+}
+
+main() {
+    local phase
+    (($#)) || set -- facts blocked enforcement warn_mode record planned unplanned readiness own_rules break_glass helm_3_gone helm_4
+    prepare
+    install
+    for phase in "$@"; do "$phase"; done
     step "$failures failed"
     [ "$failures" -eq 0 ]
 }
-main
+main "$@"
