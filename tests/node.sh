@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Portcullis on a real node, as its users have it: the image from the Dockerfile, installed by Helm, asked by kubectl.
 #
-#   tests/node.sh
+#   tests/node.sh [PHASE…]      all phases by default; always installs first, and the last ones build on each other
 #
 # IMAGE_ARCHIVE   OCI archive of localhost/portcullis:test, instead of building one
 # RECORD=1        writes docs/transcripts/blocked-apply.txt from what kubectl really printed
 # CI=true         a machine that cannot run the test fails it, instead of skipping
 #
 # Everything runs in a node of its own (hack/kube) below a temporary folder, and goes with the test, however that ends.
+# Phases and conditions are called by name.
+# shellcheck disable=SC2317
 set -euo pipefail
 cd -- "$(dirname -- "$0")/.."
 # shellcheck source=SCRIPTDIR/node/lib.sh
@@ -43,7 +45,7 @@ diagnose() {
     for log in "$node"/node/pods/portcullis_portcullis-*/portcullis/*.log; do
         [ -e "$log" ] || continue
         echo "---- ${log#"$node"/node/pods/}"
-        grep -v '"target":"decision"' "$log" | tail -n 12 | cut -c1-400 || true
+        grep -v '"target":"decision"' "$log" | tail -n 6 | cut -c32-300 || true
     done
 }
 trap finish EXIT
@@ -81,7 +83,7 @@ prepare() {
     wait "$up" || stop "the node starts" "$(cat "$scratch/node.log")"
     export KUBECONFIG=$node/kubeconfig
     PATH=$(hack/kube/build --bin):$PATH
-    ok "node ready, $(kubectl version -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)["serverVersion"]["gitVersion"])')"
+    ok "node ready, $(kubectl get node node -o 'jsonpath={.status.nodeInfo.kubeletVersion}')"
     hack/kube/node load-image "$node" "$scratch/archive" >"$scratch/load-image.log" 2>&1 || stop "load the image" "$(cat "$scratch/load-image.log")"
     kubectl create namespace kept >/dev/null
     kubectl -n kept apply -f tests/node/baseline.yaml >/dev/null
@@ -197,7 +199,6 @@ warn_mode() {
     helm upgrade "${release[@]}" "${torture[@]}" "${settled[@]}" --set mode=warn >"$scratch/upgrade.log" 2>&1 || stop "helm upgrade --set mode=warn" "$(cat "$scratch/upgrade.log")"
     equal "warn mode refuses nothing, by absence neither" "Ignore Ignore" "$(policies)"
     # Old replicas still answer on connections that are open: they drain.
-    warned() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == Warning:* ]]; }
     await "the new mode is in force" 100 warned
     printf '%s\n\n' '$ helm upgrade portcullis charts/portcullis -n portcullis --reuse-values --set mode=warn' '# the same again, in a namespace without policies' >>"$scratch/transcript"
     shop 'kubectl apply -f web.yaml'
@@ -206,7 +207,6 @@ warn_mode() {
     contains "with warnings that say what would be denied" "$text" 'Warning: missing-default-deny' 'would be denied in enforce mode' 'deployment.apps/web created'
     kubectl -n shop delete deployment web >/dev/null
     helm upgrade "${release[@]}" "${torture[@]}" "${settled[@]}" >"$scratch/upgrade.log" 2>&1 || stop "helm upgrade back to enforce" "$(cat "$scratch/upgrade.log")"
-    refused() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == *"denied the request"* ]]; }
     await "enforce is back" 100 refused
     await "and the configuration closed" 40 closed
     bystander_passed "two upgrades"
@@ -218,6 +218,9 @@ record() {
     cat -s "$scratch/transcript" >docs/transcripts/blocked-apply.txt
     ok "docs/transcripts/blocked-apply.txt written"
 }
+
+refused() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == *"denied the request"* ]]; }
+warned() { [[ $(kubectl apply --dry-run=server -f tests/node/web.yaml 2>&1) == Warning:* ]]; }
 
 # Everything that is planned: rolling restart, the drain after it, certificates and CAs that change.
 planned() {
@@ -249,13 +252,13 @@ unplanned() {
     local pod pid container seconds
     within 60 two_ready || stop "two replicas before the kills"
     start_load forced
-    pod=$(pods | head -1)
+    pod=$(first_pod)
     kubectl -n portcullis delete pod "$pod" --grace-period=0 --force >/dev/null 2>&1
     await "a replica that was forced away is replaced" 60 two_ready
     stop_load
     killed_report "forced deletion"
 
-    pod=$(pods | head -1)
+    pod=$(first_pod)
     container=$(field "$pod" '{.status.containerStatuses[0].containerID}')
     start_load killed
     hack/kube/node exec "$node" -- python3 tests/node/accept.py "$(field "$pod" '{.status.podIP}')" 10250 60 >"$scratch/accepted" 2>"$scratch/watching" &
@@ -290,12 +293,13 @@ bystander_note() {
 
 own_rules() {
     step "our own policies under our own rules"
-    local text
+    local text version
+    version=$(kubectl get node node -o 'jsonpath={.status.nodeInfo.kubeletVersion}')
     kubectl create namespace governed >/dev/null
-    helm template gate charts/portcullis --namespace governed -s templates/networkpolicies.yaml >"$scratch/own.yaml"
+    helm template gate charts/portcullis --namespace governed --kube-version "$version" -s templates/networkpolicies.yaml >"$scratch/own.yaml"
     if text=$(kubectl apply -f "$scratch/own.yaml" 2>&1); then ok "NetworkPolicies of the chart pass the gate"; else bad "NetworkPolicies of the chart pass the gate" "$text"; fi
     grep Warning <<<"$text" | shown || true
-    helm template gate charts/portcullis --namespace governed -s templates/deployment.yaml >"$scratch/own.yaml"
+    helm template gate charts/portcullis --namespace governed --kube-version "$version" -s templates/deployment.yaml >"$scratch/own.yaml"
     if text=$(kubectl apply --dry-run=server -f "$scratch/own.yaml" 2>&1); then ok "and so does its Deployment, which they govern"; else bad "the chart's Deployment" "$text"; fi
     grep Warning <<<"$text" | shown || true
 }
@@ -336,23 +340,18 @@ helm_4() {
     uninstall helm4
 }
 
-main() {
-    prepare
-    install
-    facts
-    blocked
-    enforcement
-    warn_mode
-    record
-    planned
-    unplanned
-    readiness
-    own_rules
-    break_glass
+helm_3_gone() {
     step "helm 3: uninstall"
     uninstall helm
-    helm_4
+}
+
+main() {
+    local phase
+    (($#)) || set -- facts blocked enforcement warn_mode record planned unplanned readiness own_rules break_glass helm_3_gone helm_4
+    prepare
+    install
+    for phase in "$@"; do "$phase"; done
     step "$failures failed"
     [ "$failures" -eq 0 ]
 }
-main
+main "$@"

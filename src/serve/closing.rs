@@ -5,6 +5,10 @@
 //! The field manager's entry is given up after each write, because a field that has an owner makes the next server-side
 //! apply of Helm end in a conflict.
 
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
@@ -109,7 +113,7 @@ fn server_name(webhook: &ValidatingWebhook) -> Option<String> {
 }
 
 /// Keeps the configuration closed while this replica is ready; ends only when dropped.
-pub(super) async fn keep<R: Reviewer>(closing: Closing, readiness: std::sync::Arc<Readiness<R>>) {
+pub(super) async fn keep<R: Reviewer>(closing: Closing, readiness: Arc<Readiness<R>>) {
     let obstacle = |webhook: &ValidatingWebhook| {
         let Some(name) = server_name(webhook) else {
             return Some("it names neither a Service nor a usable URL".to_owned());
@@ -122,48 +126,7 @@ pub(super) async fn keep<R: Reviewer>(closing: Closing, readiness: std::sync::Ar
             }
         }
     };
-    let mut said = None;
-    let mut in_a_row = 0_u32;
-    let mut ready_since = None;
-    loop {
-        let settled = match readiness.not_ready() {
-            None => ready_since.get_or_insert_with(Instant::now).elapsed() >= SETTLED,
-            Some(_) => {
-                ready_since = None;
-                false
-            }
-        };
-        if !settled {
-            tokio::time::sleep(SOON.min(closing.poll)).await;
-            continue;
-        }
-        let step = tokio::time::timeout(STEP_TIMEOUT, closing.step(obstacle)).await;
-        let step = step.unwrap_or_else(|_| Err("the API server does not answer".to_owned()));
-        let mut pause = closing.poll;
-        let trouble = match step {
-            Ok(Done::Nothing) => None,
-            Ok(Done::LostRace) => {
-                pause = SOON.min(closing.poll);
-                None
-            }
-            Ok(Done::Wrote) => {
-                // Someone who undoes every write must not turn this into a busy loop.
-                if in_a_row < MOST_IN_A_ROW {
-                    pause = Duration::ZERO;
-                }
-                None
-            }
-            Ok(Done::Held(why)) => Some(format!("the failure policy stays Ignore although Fail is wished: {why}")),
-            Err(why) => Some(format!("the failure policy could not be looked after: {why}. Trying again")),
-        };
-        in_a_row = if pause.is_zero() { in_a_row.saturating_add(1) } else { 0 };
-        // A lasting fault is said once.
-        if let Some(why) = trouble.as_ref().filter(|_| trouble != said) {
-            tracing::warn!(configuration = %closing.name, "{why}");
-        }
-        said = trouble;
-        tokio::time::sleep(pause).await;
-    }
+    closing.keep(|| readiness.not_ready(), obstacle).await;
 }
 
 /// What a step came to.
@@ -176,6 +139,55 @@ enum Done {
 }
 
 impl Closing {
+    async fn keep(
+        &self,
+        not_ready: impl Fn() -> Option<String>,
+        obstacle: impl Fn(&ValidatingWebhook) -> Option<String>,
+    ) {
+        let mut said = None;
+        let mut in_a_row = 0_u32;
+        let mut ready_since = None;
+        loop {
+            let settled = match not_ready() {
+                None => ready_since.get_or_insert_with(Instant::now).elapsed() >= SETTLED,
+                Some(_) => {
+                    ready_since = None;
+                    false
+                }
+            };
+            if !settled {
+                tokio::time::sleep(SOON.min(self.poll)).await;
+                continue;
+            }
+            let step = tokio::time::timeout(STEP_TIMEOUT, self.step(&obstacle)).await;
+            let step = step.unwrap_or_else(|_| Err("the API server does not answer".to_owned()));
+            let mut pause = self.poll;
+            let trouble = match step {
+                Ok(Done::Nothing) => None,
+                Ok(Done::LostRace) => {
+                    pause = SOON.min(self.poll);
+                    None
+                }
+                Ok(Done::Wrote) => {
+                    // Someone who undoes every write must not turn this into a busy loop.
+                    if in_a_row < MOST_IN_A_ROW {
+                        pause = Duration::ZERO;
+                    }
+                    None
+                }
+                Ok(Done::Held(why)) => Some(format!("the failure policy stays Ignore although Fail is wished: {why}")),
+                Err(why) => Some(format!("the failure policy could not be looked after: {why}. Trying again")),
+            };
+            in_a_row = if pause.is_zero() { in_a_row.saturating_add(1) } else { 0 };
+            // A lasting fault is said once.
+            if let Some(why) = trouble.as_ref().filter(|_| trouble != said) {
+                tracing::warn!(configuration = %self.name, "{why}");
+            }
+            said = trouble;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     async fn step(&self, obstacle: impl Fn(&ValidatingWebhook) -> Option<String>) -> Result<Done, String> {
         // Deleting the configuration is the way to switch reviews off; it is not ours to bring it back.
         let Some(found) = self.configurations.get_opt(&self.name).await.map_err(|e| self.explain("get", &e))? else {
@@ -221,111 +233,6 @@ impl Closing {
                 status.message, self.name
             ),
             other => format!("cannot {verb} {what}: {other}"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn configuration(
-        wish: Option<&str>,
-        policies: [&str; 2],
-        managers: &[(&str, &str)],
-    ) -> ValidatingWebhookConfiguration {
-        let webhook = |(name, policy): (&str, &str)| {
-            json!({
-                "name": name, "failurePolicy": policy, "sideEffects": "None", "admissionReviewVersions": ["v1"],
-                "clientConfig": { "service": { "name": "portcullis", "namespace": "gate" } },
-            })
-        };
-        let entries: Vec<_> =
-            managers.iter().map(|(manager, operation)| json!({ "manager": manager, "operation": operation })).collect();
-        serde_json::from_value(json!({
-            "metadata": {
-                "name": "portcullis", "resourceVersion": "7", "managedFields": entries,
-                "annotations": wish.map(|wish| json!({ WISH: wish })),
-            },
-            "webhooks": [webhook(("house", policies[0])), webhook(("namespaces", policies[1]))],
-        }))
-        .unwrap()
-    }
-
-    fn able(_: &ValidatingWebhook) -> Option<String> {
-        None
-    }
-
-    fn close(webhooks: &[&str]) -> Step {
-        Step::Close { version: "7".to_owned(), webhooks: webhooks.iter().map(|name| (*name).to_owned()).collect() }
-    }
-
-    #[test]
-    fn only_what_is_open_is_closed_and_only_when_that_is_the_wish() {
-        let cases = [
-            (Some("Fail"), ["Ignore", "Ignore"], close(&["house", "namespaces"])),
-            (Some("Fail"), ["Fail", "Ignore"], close(&["namespaces"])),
-            (Some("Fail"), ["Fail", "Fail"], Step::Rest),
-            (Some("Ignore"), ["Ignore", "Ignore"], Step::Rest),
-            // Whoever wishes Ignore renders it as well; nothing here ever opens.
-            (Some("Ignore"), ["Fail", "Fail"], Step::Rest),
-            (Some("fail"), ["Ignore", "Ignore"], Step::Rest),
-            (None, ["Ignore", "Ignore"], Step::Rest),
-        ];
-        for (wish, policies, expected) in cases {
-            assert_eq!(
-                plan(&configuration(wish, policies, &[("helm", "Update")]), able),
-                expected,
-                "{wish:?} {policies:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_webhook_that_would_not_trust_this_replica_stays_open() {
-        let untrusted = |webhook: &ValidatingWebhook| (webhook.name == "house").then(|| "no caBundle".to_owned());
-        let open = configuration(Some("Fail"), ["Ignore", "Ignore"], &[]);
-        assert_eq!(plan(&open, untrusted), close(&["namespaces"]));
-        let rest = configuration(Some("Fail"), ["Ignore", "Fail"], &[]);
-        assert_eq!(plan(&rest, untrusted), Step::Hold { why: "webhook house: no caBundle".to_owned() });
-        let closed = configuration(Some("Fail"), ["Fail", "Fail"], &[]);
-        assert_eq!(plan(&closed, untrusted), Step::Rest);
-    }
-
-    #[test]
-    fn ownership_is_given_up_after_closing_and_whenever_it_is_there() {
-        let kept = |step: Step| match step {
-            Step::Disown { version, kept } => {
-                assert_eq!(version, "7");
-                kept.into_iter().map(|entry| entry.manager).collect::<Vec<_>>()
-            }
-            other => panic!("expected to give up ownership, not {other:?}"),
-        };
-        let both = [("helm", "Apply"), (MANAGER, "Update"), ("kubectl-edit", "Update")];
-        for wish in [Some("Fail"), Some("Ignore"), None] {
-            let found = configuration(wish, ["Fail", "Fail"], &both);
-            let managers = [Some("helm".to_owned()), Some("kubectl-edit".to_owned())];
-            assert_eq!(kept(plan(&found, able)), managers);
-        }
-        // The entry of a last owner is replaced by an empty one.
-        assert_eq!(kept(plan(&configuration(None, ["Ignore", "Ignore"], &[(MANAGER, "Update")]), able)), [None]);
-        // Closing comes first: it would bring the entry back.
-        assert_eq!(plan(&configuration(Some("Fail"), ["Ignore", "Fail"], &both), able), close(&["house"]));
-        // Somebody who applies under this name meant to own the fields.
-        assert_eq!(plan(&configuration(None, ["Ignore", "Ignore"], &[(MANAGER, "Apply")]), able), Step::Rest);
-    }
-
-    #[test]
-    fn the_name_to_verify_is_the_services_or_the_urls() {
-        let mut webhook = configuration(None, ["Fail", "Fail"], &[]).webhooks.unwrap().remove(0);
-        assert_eq!(server_name(&webhook).unwrap(), "portcullis.gate.svc");
-        webhook.client_config.service = None;
-        assert_eq!(server_name(&webhook), None);
-        for (url, name) in
-            [("https://127.0.0.1:9443/v1/review", "127.0.0.1"), ("https://[::1]:9443/", "::1"), ("https://a.b/", "a.b")]
-        {
-            webhook.client_config.url = Some(url.to_owned());
-            assert_eq!(server_name(&webhook).unwrap(), name);
         }
     }
 }

@@ -50,6 +50,7 @@ for pod in json.load(sys.stdin)["items"]:
     if "deletionTimestamp" not in pod["metadata"]:
         print(pod["metadata"]["name"])'
 }
+first_pod() { local names; mapfile -t names < <(pods); echo "${names[0]}"; }
 all_pods() { kubectl -n portcullis get pods -l app.kubernetes.io/component=webhook -o name | sort; }
 ready_count() { kubectl -n portcullis get deployment portcullis -o 'jsonpath={.status.readyReplicas}'; }
 two_ready() { [ "$(ready_count)" = 2 ] && [ "$(pods | wc -l)" = 2 ]; }
