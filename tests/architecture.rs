@@ -35,7 +35,7 @@ const ROOMS: &[Room] = &[
     pure("model", &[], &["ipnet", "thiserror"]),
     pure("snapshot", &["model"], &[]),
     pure("reach", &["model", "snapshot"], &[]),
-    pure("rules", &["model", "snapshot", "reach"], &["strsim"]),
+    pure("rules", &["model", "snapshot", "reach"], &["ipnet", "strsim"]),
     pure("review", &["model", "snapshot", "reach", "rules"], &[]),
     // The schemas of our objects have one property per rule, made from the list of rules in `model`.
     outer("api", &["model"]),

@@ -16,7 +16,9 @@ use super::fixed::Fixed;
 use crate::admission::Cluster;
 use crate::model::house::Level;
 use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
-use crate::serve::{self, AuditMetrics, Certificates, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown};
+use crate::serve::{
+    self, AuditMetrics, Certificates, Closing, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown,
+};
 use crate::source::files::Files;
 use crate::source::watch::{Settings, Watched, client_config};
 
@@ -197,8 +199,9 @@ async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
     let cluster = Arc::new(Watched::start(client.clone(), settings));
     let mut registry = serve::new_registry();
     serve::register_watch_metrics(&mut registry, &cluster);
-    let options =
+    let mut options =
         options(args, &namespace, || Arc::new(KubeStore::new(client.clone(), &self_managed(args, &namespace))));
+    options.closing = Some(Closing::new(client.clone(), &args.webhook_configuration));
     let not_ready: NotReady = {
         let cluster = Arc::clone(&cluster);
         Arc::new(move || cluster.not_ready())
