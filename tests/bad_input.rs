@@ -21,7 +21,7 @@ mod golden;
 mod policies;
 
 /// A namespace without policies, one with what it needs, and cluster DNS.
-const CLUSTER: &str = r#"
+const CLUSTER: &str = r"
 apiVersion: v1
 kind: Namespace
 metadata: {name: open}
@@ -66,7 +66,7 @@ spec:
   podSelector: {matchLabels: {app: web}}
   policyTypes: [Ingress]
   ingress: [{from: [{podSelector: {}}], ports: [{port: 80}]}]
-"#;
+";
 
 struct Fixed(Arc<World>);
 

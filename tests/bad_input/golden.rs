@@ -32,7 +32,7 @@ async fn answers_to_the_reviews_of_a_real_api_server() {
         let body = std::fs::read_to_string(&file).unwrap();
         let answer = send(&routes, "application/json", body.clone()).await;
         let response = answer.response().unwrap_or_else(|| panic!("{name}: {answer:?}"));
-        insta::assert_snapshot!(name, render(&response));
+        insta::assert_snapshot!(name.clone(), render(&response));
         // The same review cut short is refused, never waved through.
         let cut = send(&routes, "application/json", body[..body.len() - 20].to_owned()).await;
         let refused = cut.response().map(|response| response["allowed"] == false);

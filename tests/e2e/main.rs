@@ -9,6 +9,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
+    clippy::needless_pass_by_value,
     missing_docs,
     reason = "a test fails by panicking and speaks on its output"
 )]

@@ -55,7 +55,7 @@ fn normalize(value: &mut Value) {
                     ("uid", Value::String(_)) => *field = "00000000-0000-4000-8000-000000000000".into(),
                     ("resourceVersion", Value::String(_)) => *field = "1".into(),
                     ("creationTimestamp" | "time" | "startTime", Value::String(_)) => {
-                        *field = "2026-01-01T00:00:00Z".into()
+                        *field = "2026-01-01T00:00:00Z".into();
                     }
                     _ => normalize(field),
                 }
@@ -100,9 +100,10 @@ fn reviews_are_what_the_stored_ones_are(suite: &Suite) {
     recorder.0.lock().unwrap().clear();
     let create = |yaml: &str| kubectl.run_with_input(&["create", "-f", "-"], yaml).passes();
     create(&objects::default_deny("closed"));
+    // Before any controller makes a pod there.
+    create(&objects::pod("open", "job-", &[("app", "job")]).replace("name: job-,", "generateName: job-,"));
     create(&objects::deployment("open", "web"));
     create(&objects::cron_job("open", "report"));
-    create(&objects::pod("open", "job-", &[("app", "job")]).replace("name: job-,", "generateName: job-,"));
     create(&objects::deployment("closed", "web"));
     kubectl.run(&["-n", "closed", "set", "image", "deployment/web", "main=main:2"]).passes();
     kubectl.run(&["-n", "closed", "delete", "networkpolicy", "default-deny"]).passes();

@@ -22,7 +22,9 @@ fn run<F: Future<Output = ()>>(suite: &Suite, case: impl FnOnce(Client) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let kubeconfig = kube::config::Kubeconfig::read_from(kubectl.config()).unwrap();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
+            .await
+            .unwrap();
         case(Client::try_from(config).unwrap()).await;
     });
 }

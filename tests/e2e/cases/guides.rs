@@ -28,14 +28,16 @@ fn published(guide: &str, file: &str) -> String {
 /// A file of a guide in namespaces of its own, so that cases do not meet.
 fn documents(guide: &str, file: &str, suffix: &str) -> Vec<Value> {
     let mut documents: Vec<Value> = serde_saphyr::from_multiple(&published(guide, file)).unwrap();
-    documents.iter_mut().for_each(|document| rename(document, suffix));
+    for document in &mut documents {
+        rename(document, suffix);
+    }
     documents
 }
 
 fn rename(value: &mut Value, suffix: &str) {
     match value {
         Value::String(text) if FIRST.iter().chain(&SECOND).any(|name| name == text) => {
-            *text = format!("{text}-{suffix}")
+            *text = format!("{text}-{suffix}");
         }
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, suffix)),
         Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, suffix)),

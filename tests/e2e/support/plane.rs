@@ -58,12 +58,12 @@ impl Coordinates {
     /// The number of one of its processes, as the script recorded it.
     pub fn pid(&self, name: &str) -> u32 {
         let records = std::fs::read_dir(self.dir.join("run")).unwrap();
-        let records = records.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+        let mut records = records.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
         let of = |text: String| {
             let mut fields = text.split_whitespace();
             (fields.next()? == name).then(|| fields.next()?.parse().ok())?
         };
-        records.filter_map(of).next().unwrap_or_else(|| panic!("no record of {name} in {}", self.dir.display()))
+        records.find_map(of).unwrap_or_else(|| panic!("no record of {name} in {}", self.dir.display()))
     }
 
     /// Lines of the audit log that mention this.

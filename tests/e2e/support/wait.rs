@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Longest wait for one condition. Generous, because the machine may be busy with something else.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// Probes until the probe succeeds, or panics with what it said last.
 pub fn until<T>(what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
