@@ -215,6 +215,11 @@ fn review(operation: &str, object: &Value) -> Value {
     })
 }
 
+/// The folder of this repository.
+fn repository() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn deployment(namespace: &str) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -388,9 +393,14 @@ async fn a_review_that_is_not_quite_one() {
         ("the object is a list", request(|r| r["object"] = json!([])), Expected::Warned("not-understood")),
         ("the object is text", request(|r| r["object"] = "x".into()), Expected::Warned("not-understood")),
         (
-            "the object is 100,000 deep",
+            "junk 100,000 deep",
             closed.replacen("\"spec\":{", &format!("\"deep\":{deep},\"spec\":{{"), 1),
-            Expected::Warned("not-understood"),
+            Expected::Allowed,
+        ),
+        (
+            "the same where it is denied",
+            open.replacen("\"spec\":{", &format!("\"deep\":{deep},\"spec\":{{"), 1),
+            denied,
         ),
     ];
     check_all(cases).await;

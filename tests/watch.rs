@@ -40,7 +40,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok(), "never happened: {what}");
+    assert!(tokio::time::timeout(Duration::from_mins(1), wait).await.is_ok(), "never happened: {what}");
 }
 
 const FIRST: &str = "

@@ -50,8 +50,10 @@ fn exception_status(exception: &Configured<Option<Exception>>, honoured: bool, n
     Value::Object(status)
 }
 
-/// Every status that is not as it should be.
-fn outdated(desk: &Desk, snapshot: &Snapshot, now: Timestamp) -> (Vec<(Key, Value)>, Vec<(Key, Value)>) {
+type Statuses = Vec<(Key, Value)>;
+
+/// Every status that is not as it should be, of HouseRules and of RuleExceptions.
+fn outdated(desk: &Desk, snapshot: &Snapshot, now: Timestamp) -> [Statuses; 2] {
     let all: Vec<house::HouseRules> = desk.rules().values().map(|rules| rules.read.clone()).collect();
     let mut rivals: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for (name, text) in conflicts(&all) {
@@ -66,7 +68,7 @@ fn outdated(desk: &Desk, snapshot: &Snapshot, now: Timestamp) -> (Vec<(Key, Valu
         let wanted = exception_status(exception, desk.honours(&key.0), now);
         (wanted != exception.status).then(|| (key.clone(), wanted))
     });
-    (rules.collect(), exceptions.collect())
+    [rules.collect(), exceptions.collect()]
 }
 
 /// Keeps the statuses up to date while this replica holds the Lease. Runs until dropped.
@@ -94,9 +96,9 @@ pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidat
 
 async fn round(client: &Client, watched: &Watched, candidate: &Candidate) -> Result<(), Error> {
     let desk = Arc::clone(&watched.desk().borrow());
-    let (rules, exceptions) = outdated(&desk, &watched.current().snapshot, Timestamp::now());
+    let statuses = outdated(&desk, &watched.current().snapshot, Timestamp::now());
     let resources = [ApiResource::erase::<HouseRules>(&()), ApiResource::erase::<RuleException>(&())];
-    for (resource, all) in resources.iter().zip([rules, exceptions]) {
+    for (resource, all) in resources.iter().zip(statuses) {
         for ((namespace, name), status) in all {
             if !candidate.holds() {
                 return Ok(());

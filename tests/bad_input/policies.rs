@@ -99,6 +99,18 @@ async fn values_that_make_no_sense() {
     check_all(cases.into_iter().map(body).collect()).await;
 }
 
+/// Deeper than any reader goes: nothing of it counts, and the default deny that it replaces is gone.
+#[tokio::test]
+async fn a_policy_too_deep_to_read_is_no_default_deny() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let mut new = policy(&json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
+    new["metadata"]["name"] = "default-deny".into();
+    let mut review = review("UPDATE", &new);
+    review["request"]["object"]["spec"]["deep"] = "DEEP".into();
+    let body = text(&review).replace("\"DEEP\"", &deep);
+    check("deep", &send(&routes(), "application/json", body).await, Expected::Refused(403, "missing-default-deny"));
+}
+
 /// The last default deny is replaced by a policy that nobody can read: that must not count as one.
 #[tokio::test]
 async fn an_unreadable_policy_is_no_default_deny() {

@@ -172,7 +172,7 @@ impl Progress {
 mod tests {
     use super::*;
 
-    const BUDGET: Duration = Duration::from_secs(120);
+    const BUDGET: Duration = Duration::from_mins(2);
 
     #[tokio::test(start_paused = true)]
     async fn every_kind_must_be_listed_allowed_and_alive() {

@@ -107,6 +107,7 @@ pub(super) fn status(code: u16) -> String {
     json!({ "kind": "Status", "status": "Failure", "code": code, "message": format!("says {code}") }).to_string()
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "what feeds take")]
 pub(super) fn event(kind: &str, object: &Value) -> Result<String, std::io::Error> {
     Ok(format!("{}\n", json!({ "type": kind, "object": object })))
 }
@@ -115,6 +116,7 @@ pub(super) fn bookmark(version: &str) -> Result<String, std::io::Error> {
     event("BOOKMARK", &json!({ "metadata": { "resourceVersion": version } }))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 pub(super) fn namespace(name: &str, version: &str, labels: Value) -> Value {
     json!({ "metadata": { "name": name, "resourceVersion": version, "labels": labels } })
 }

@@ -1,5 +1,6 @@
 //! The cases, by what people do.
 
+mod capture;
 mod decisions;
 mod definitions;
 mod drain;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Case> {
         folder::cases(),
         house::cases(),
         definitions::cases(),
+        capture::cases(),
         outage::cases(),
         drain::cases(),
     ];

@@ -134,33 +134,9 @@ impl Gate {
         }
     }
 
-    /// The chart's webhook configuration, called by address and limited to the namespaces of the case.
+    /// The chart's webhook configuration, called at this address.
     pub fn apply_webhook(&self, url: &str, ca: Option<&str>) {
-        let mut webhook = chart(self.name())
-            .into_iter()
-            .find(|object| object["kind"] == "ValidatingWebhookConfiguration")
-            .expect("a webhook configuration in deploy/install.yaml");
-        let scope = if self.name() == "portcullis" {
-            json!({"key": CASE_LABEL, "operator": "DoesNotExist"})
-        } else {
-            json!({"key": CASE_LABEL, "operator": "In", "values": [self.name()]})
-        };
-        for entry in webhook["webhooks"].as_array_mut().unwrap() {
-            entry["clientConfig"] = match ca {
-                Some(ca) => json!({"url": url, "caBundle": base64(ca.as_bytes())}),
-                None => json!({"url": url}),
-            };
-            entry["failurePolicy"] = self.settings.failure_policy.into();
-            // The machine may be busy with something else; what a slow answer leads to is not the subject here.
-            entry["timeoutSeconds"] = 20.into();
-            let selector =
-                if entry["name"] == "houserules.portcullis.dev" { "namespaceSelector" } else { "objectSelector" };
-            match entry[selector]["matchExpressions"].as_array_mut() {
-                Some(expressions) => expressions.push(scope.clone()),
-                None => entry[selector] = json!({"matchExpressions": [scope]}),
-            }
-        }
-        self.kubectl().apply(&webhook.to_string()).passes();
+        apply_webhook(&self.kubectl(), self.name(), self.settings.failure_policy, url, ca);
     }
 
     /// A kubeconfig with a token of the chart's service account.
@@ -253,6 +229,35 @@ impl Gate {
             if self.decisions("") > before { Ok(()) } else { Err(outcome.to_string()) }
         });
     }
+}
+
+/// The chart's webhook configuration, called by address and limited to the namespaces of the release.
+pub fn apply_webhook(kubectl: &Kubectl, release: &str, failure_policy: &str, url: &str, ca: Option<&str>) {
+    let mut webhook = chart(release)
+        .into_iter()
+        .find(|object| object["kind"] == "ValidatingWebhookConfiguration")
+        .expect("a webhook configuration in deploy/install.yaml");
+    let scope = if release == "portcullis" {
+        json!({"key": CASE_LABEL, "operator": "DoesNotExist"})
+    } else {
+        json!({"key": CASE_LABEL, "operator": "In", "values": [release]})
+    };
+    for entry in webhook["webhooks"].as_array_mut().unwrap() {
+        entry["clientConfig"] = match ca {
+            Some(ca) => json!({"url": url, "caBundle": base64(ca.as_bytes())}),
+            None => json!({"url": url}),
+        };
+        entry["failurePolicy"] = failure_policy.into();
+        // The machine may be busy with something else; what a slow answer leads to is not the subject here.
+        entry["timeoutSeconds"] = 20.into();
+        let selector =
+            if entry["name"] == "houserules.portcullis.dev" { "namespaceSelector" } else { "objectSelector" };
+        match entry[selector]["matchExpressions"].as_array_mut() {
+            Some(expressions) => expressions.push(scope.clone()),
+            None => entry[selector] = json!({"matchExpressions": [scope]}),
+        }
+    }
+    kubectl.apply(&webhook.to_string()).passes();
 }
 
 fn tail(log: &Path) -> String {

@@ -18,7 +18,7 @@ pub use gate::{Gate, Settings};
 pub use kubectl::Kubectl;
 pub use outcome::Outcome;
 use plane::{ControlPlane, Coordinates};
-pub use wait::until;
+pub use wait::{until, until_within};
 
 /// Label by which a case keeps its namespaces for a gate of its own.
 pub const CASE_LABEL: &str = "e2e.portcullis.dev/case";

@@ -1,5 +1,6 @@
 //! The control plane: started by the repository's own script, ended by it, and by its watchdog if this process is killed.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -16,6 +17,8 @@ pub struct Coordinates {
 /// The owner: dropping it takes the cluster down.
 pub struct ControlPlane {
     pub at: Coordinates,
+    /// Held until the cluster is down: a second run would sweep this one's cluster away.
+    _lock: File,
 }
 
 fn script(name: &str) -> Command {
@@ -73,6 +76,11 @@ impl Coordinates {
 impl ControlPlane {
     pub fn up() -> Self {
         let at = Coordinates::new();
+        let lock = File::create(at.dir.join("e2e.lock")).unwrap();
+        if lock.try_lock().is_err() {
+            eprintln!("e2e: waiting for another run in {}", at.dir.display());
+            lock.lock().unwrap();
+        }
         // A run that was killed a moment ago may not have been swept up yet.
         let _ = script("control-plane").arg("down").arg(&at.dir).output();
         let started = script("control-plane")
@@ -82,7 +90,7 @@ impl ControlPlane {
             .output()
             .unwrap();
         assert!(started.status.success(), "the control plane does not start: {}", text(&started));
-        Self { at }
+        Self { at, _lock: lock }
     }
 }
 

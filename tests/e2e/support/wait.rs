@@ -6,12 +6,17 @@ use std::time::{Duration, Instant};
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Probes until the probe succeeds, or panics with what it said last.
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
+pub fn until<T>(what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
+    until_within(LIMIT, what, probe)
+}
+
+/// The same with a limit of its own, for what takes its time by design.
+pub fn until_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match probe() {
             Ok(value) => return value,
-            Err(why) if start.elapsed() > LIMIT => panic!("waited {LIMIT:?} for: {what}. Last seen: {why}"),
+            Err(why) if start.elapsed() > limit => panic!("waited {limit:?} for: {what}. Last seen: {why}"),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }

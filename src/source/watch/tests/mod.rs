@@ -2,6 +2,7 @@
 
 mod confirming;
 mod following;
+mod large;
 mod losing;
 mod writing;
 
@@ -24,7 +25,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(600), wait).await.is_ok(), "never happened: {what}");
+    assert!(tokio::time::timeout(Duration::from_mins(10), wait).await.is_ok(), "never happened: {what}");
 }
 
 async fn until_ready(watched: &Watched) {
