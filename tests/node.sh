@@ -215,7 +215,9 @@ warn_mode() {
 record() {
     [ "${RECORD:-}" = 1 ] || return 0
     mkdir -p docs/transcripts
-    cat -s "$scratch/transcript" >docs/transcripts/blocked-apply.txt
+    # The cure is there once already, in the denial.
+    awk '/^\$ kubectl apply -f - <</ { print; print "(as printed above)"; inside = 1; next } inside && !/^EOF/ { next } { inside = 0; print }' \
+        "$scratch/transcript" | cat -s >docs/transcripts/blocked-apply.txt
     ok "docs/transcripts/blocked-apply.txt written"
 }
 
