@@ -1,11 +1,20 @@
 //! Exact reachability: which ports of which peers the policies in force let through, on either side, and because of which rules.
 
+mod atoms;
+mod bounds;
 mod decide;
 mod default_deny;
+mod explain;
 mod exposure;
 mod flow;
+mod matrix;
+mod open;
 
+pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
 pub use default_deny::{DefaultDeny, Missing, default_deny};
+pub use explain::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step, explain};
 pub use exposure::{Exposure, exposure};
 pub use flow::{Flow, PodAt, flow_between};
+pub use matrix::{Edge, End, Matrix, Node, Options};
+pub use open::{OpenEnd, Opening, open};

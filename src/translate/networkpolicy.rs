@@ -247,10 +247,14 @@ impl Reading<'_> {
         let protocol = match text(wire.protocol.as_ref()) {
             // semantics 2.1.6: TCP where none is named.
             "" => Protocol::Tcp,
-            name => if let Some(protocol) = Protocol::parse(name) { protocol } else {
-                let what = format!("`{}` is no protocol; there are TCP, UDP and SCTP; {NO_PORT}", shorten(name));
-                return self.note(&at.field("protocol"), what);
-            },
+            name => {
+                if let Some(protocol) = Protocol::parse(name) {
+                    protocol
+                } else {
+                    let what = format!("`{}` is no protocol; there are TCP, UDP and SCTP; {NO_PORT}", shorten(name));
+                    return self.note(&at.field("protocol"), what);
+                }
+            }
         };
         let set = match (&wire.port, wire.end_port) {
             (None, None) => PortSet::protocol(protocol),
