@@ -276,7 +276,9 @@ fn nearest(wanted: &str, mut names: Vec<String>) -> String {
     }
     let distance = |name: &String| strsim::osa_distance(wanted, name);
     names.sort_by_key(|name| (distance(name), name.clone()));
-    let close: Vec<String> = names.iter().filter(|n| distance(n) <= wanted.len() / 3 + 1).take(3).cloned().collect();
+    let best = names.first().map_or(usize::MAX, distance);
+    let near = |name: &&String| distance(name) <= best + 1 && distance(name) <= wanted.len() / 3 + 1;
+    let close: Vec<String> = names.iter().filter(near).take(3).cloned().collect();
     if !close.is_empty() {
         return format!("; did you mean {}?", close.join(" or "));
     }

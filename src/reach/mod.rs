@@ -1,5 +1,6 @@
 //! Exact reachability: which ports of which peers the policies in force let through, on either side, and because of which rules.
 
+mod answer;
 mod atoms;
 mod bounds;
 mod decide;
@@ -10,10 +11,11 @@ mod flow;
 mod matrix;
 mod open;
 
+pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
 pub use default_deny::{DefaultDeny, Missing, default_deny};
-pub use explain::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step, explain};
+pub use explain::explain;
 pub use exposure::{Exposure, exposure};
 pub use flow::{Flow, PodAt, flow_between};
 pub use matrix::{Edge, End, Matrix, Node, Options};
