@@ -102,18 +102,16 @@ pub struct Readings(Vec<Dialect>);
 impl Readings {
     /// The readings for a dialect that is settled, or not.
     pub fn of(dialect: Option<Dialect>) -> Self {
-        match dialect {
-            Some(dialect) => Self(vec![dialect]),
-            None => {
-                let mut distinct: Vec<Dialect> = Vec::new();
-                for dialect in Dialect::ALL {
-                    if distinct.iter().all(|d| d.ip_blocks_match_pods() != dialect.ip_blocks_match_pods()) {
-                        distinct.push(dialect);
-                    }
-                }
-                Self(distinct)
+        if let Some(dialect) = dialect {
+            return Self(vec![dialect]);
+        }
+        let mut distinct: Vec<Dialect> = Vec::new();
+        for dialect in Dialect::ALL {
+            if distinct.iter().all(|d| d.ip_blocks_match_pods() != dialect.ip_blocks_match_pods()) {
+                distinct.push(dialect);
             }
         }
+        Self(distinct)
     }
 
     /// One dialect for each reading.

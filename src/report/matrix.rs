@@ -106,14 +106,12 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
     let kept: Vec<bool> = nodes.iter().map(|n| filter.keeps(n)).collect();
     let mut texts = Texts { known: HashMap::new(), ports: filter.ports.as_ref() };
     let mut rows = Vec::new();
-    let mut ranges: HashMap<(usize, bool, Arc<str>, Option<Arc<str>>), IpSet> = HashMap::new();
+    let mut ranges: HashMap<(usize, bool, Text), IpSet> = HashMap::new();
     matrix.edges(
         filter.all,
         |i| kept.get(i).copied().unwrap_or_default(),
         |edge: Edge<'_>| {
-            let Some((conn, depends)) = texts.of(edge.id, edge.bounds) else {
-                return;
-            };
+            let Text { conn, depends } = texts.of(edge.id, edge.bounds);
             if &*conn == NOTHING && depends.is_none() && !filter.all {
                 return;
             }
@@ -131,11 +129,11 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
                 (Cut::Part(set), Cut::Node(j)) => (j, false, set),
                 _ => return,
             };
-            let known = ranges.entry((node, outward, conn, depends)).or_default();
+            let known = ranges.entry((node, outward, Text { conn, depends })).or_default();
             *known = known.union(&set);
         },
     );
-    rows.extend(ranges.into_iter().flat_map(|((node, outward, conn, depends), set)| {
+    rows.extend(ranges.into_iter().flat_map(|((node, outward, Text { conn, depends }), set)| {
         let name = Arc::clone(&names[node]);
         external(&set).into_iter().map(move |range| {
             let (name, range) = (Arc::clone(&name), Arc::from(range));
@@ -150,22 +148,29 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
 /// What no port is.
 const NOTHING: &str = "No Connections";
 
+/// Bounds as a row shows them.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Text {
+    conn: Arc<str>,
+    depends: Option<Arc<str>>,
+}
+
 /// Texts of bounds, each made once.
 struct Texts<'a> {
-    known: HashMap<u32, (Arc<str>, Option<Arc<str>>)>,
+    known: HashMap<u32, Text>,
     ports: Option<&'a PortSet>,
 }
 
 impl Texts<'_> {
-    fn of(&mut self, id: u32, bounds: &Bounds) -> Option<(Arc<str>, Option<Arc<str>>)> {
+    fn of(&mut self, id: u32, bounds: &Bounds) -> Text {
         let ports = self.ports;
         let made = self.known.entry(id).or_insert_with(|| {
             let cut = |set: &PortSet| ports.map_or_else(|| set.clone(), |ports| set.intersection(ports));
             let doubtful = cut(&bounds.doubtful());
             let depends = has_ports(&doubtful).then(|| connections(&doubtful).into());
-            (connections(&cut(&bounds.certain)).into(), depends)
+            Text { conn: connections(&cut(&bounds.certain)).into(), depends }
         });
-        Some(made.clone())
+        made.clone()
     }
 }
 

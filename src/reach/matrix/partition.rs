@@ -106,7 +106,9 @@ impl<'k, 'a> Partitions<'k, 'a> {
         }
         let (cell, firsts) = self.cells(direction, policies);
         let mut sizes = vec![0_usize; firsts.len()];
-        cell.iter().for_each(|c| sizes[*c as usize] += 1);
+        for c in &cell {
+            sizes[*c as usize] += 1;
+        }
         let mut outcomes = Vec::with_capacity(firsts.len());
         for first in &firsts {
             let other = self.kinds.pod(*first).endpoint();
@@ -136,7 +138,7 @@ impl<'k, 'a> Partitions<'k, 'a> {
         }
         // On egress the destination resolves named ports.
         if direction == Direction::Egress && uses_names(policies, direction) {
-            cells.split(kinds.ports.iter().map(|ports| *ports).enumerate());
+            cells.split(kinds.ports.iter().copied().enumerate());
         }
         if may_doubt(policies, direction) {
             cells.split(kinds.places.iter().copied().enumerate());
