@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod audit;
 pub mod cli;
 pub mod model;
 pub mod reach;

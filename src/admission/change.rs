@@ -39,7 +39,7 @@ pub(super) fn asked(request: &Incoming<'_>) -> Asked {
         let defaults = Defaults { namespace: &request.namespace, name: &request.name };
         from_json(kind, raw.get().as_bytes(), &defaults)
     };
-    let missing = |field: &str| Asked::Refuse(format!("request.{field} is null in a {} request", name_of(operation)));
+    let missing = |field: &str| Asked::Refuse(format!("request.{field} is null in a {} request", operation.as_str()));
     let change = match operation {
         Operation::Create => match request.object {
             Some(object) => Change::create(read(object)),
@@ -56,14 +56,6 @@ pub(super) fn asked(request: &Incoming<'_>) -> Asked {
         },
     };
     Asked::Judge(Box::new(change))
-}
-
-const fn name_of(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-    }
 }
 
 /// A policy kind that is not read: judged as an object of which nothing is known.

@@ -5,6 +5,7 @@ mod demo;
 mod endpoint;
 mod fixed;
 mod generate;
+mod live;
 mod matrix;
 mod probe;
 mod reach;

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use super::Exit;
 use super::endpoint::{self, Endpoint, Found};
 use crate::model::{FieldPath, Object, ObjectRef, PortSet};
-use crate::reach::{Answer, OpenEnd, Opening, Part, Point, Readings, Verdict, explain, has_ports, open};
+use crate::reach::{Answer, OpenEnd, Part, Point, Readings, Remedy, Verdict, explain, has_ports, remedy};
 use crate::report::{Place, Reach};
 use crate::snapshot::Snapshot;
 use crate::source::files::{Files, Located};
@@ -69,8 +69,8 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let world = files.world().snapshot;
     let (from, to) = (from.resolve(&world)?, to.resolve(&world)?);
     let answer = explain(&world, &from.ends(), &to.ends(), ports.as_ref(), &readings)?;
-    let opening = opening(&world, &answer, &from, &to, ports.as_ref(), &readings);
-    let mut notes = notes(&world, &answer, &from, &to, opening.is_some());
+    let remedy = remedy_for(&world, &answer, &from, &to, ports.as_ref(), &readings);
+    let mut notes = notes(&world, &answer, &from, &to, remedy.is_some());
     notes.extend(unread(&files));
     let places: BTreeMap<ObjectRef, &Located> = files.objects.iter().map(|l| (l.object.id(), l)).collect();
     let locate = |id: &ObjectRef, path: &FieldPath| {
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         Some(Place { file: located.file().to_owned(), line: position.line, column: position.column })
     };
     let reach =
-        Reach { from: from.name(&args.from), to: to.name(&args.to), ports, answer, opening, notes, locate: &locate };
+        Reach { from: from.name(&args.from), to: to.name(&args.to), ports, answer, remedy, notes, locate: &locate };
     match args.output {
         Output::Text => out.write_all(reach.to_text().as_bytes())?,
         Output::Json => out.write_all(reach.to_json()?.as_bytes())?,
@@ -88,27 +88,27 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
 }
 
 /// The smallest change that opens the first part that is refused.
-fn opening(
+fn remedy_for(
     world: &Snapshot,
     answer: &Answer,
     from: &Found,
     to: &Found,
     asked: Option<&PortSet>,
     readings: &Readings,
-) -> Option<Opening> {
+) -> Option<Remedy> {
     let part = answer.parts.iter().find(|p| p.verdict == Verdict::Deny)?;
     let wanted = asked.cloned().unwrap_or_else(|| wanted(part, to));
     let (source, destination) = (from.pods().get(part.ends.0), to.pods().get(part.ends.1));
     let addresses = part.addresses.as_ref();
     match (source, destination, addresses) {
         (Some(a), Some(b), _) => {
-            open(world, OpenEnd::Pod(a.at(), &a.owner), OpenEnd::Pod(b.at(), &b.owner), &wanted, readings)
+            remedy(world, OpenEnd::Pod(a.at(), &a.owner), OpenEnd::Pod(b.at(), &b.owner), &wanted, readings)
         }
         (Some(a), None, Some(set)) => {
-            open(world, OpenEnd::Pod(a.at(), &a.owner), OpenEnd::Addresses(set), &wanted, readings)
+            remedy(world, OpenEnd::Pod(a.at(), &a.owner), OpenEnd::Addresses(set), &wanted, readings)
         }
         (None, Some(b), Some(set)) => {
-            open(world, OpenEnd::Addresses(set), OpenEnd::Pod(b.at(), &b.owner), &wanted, readings)
+            remedy(world, OpenEnd::Addresses(set), OpenEnd::Pod(b.at(), &b.owner), &wanted, readings)
         }
         _ => None,
     }

@@ -7,15 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
 use super::fixed::Fixed;
 use crate::admission::Cluster;
 use crate::model::house::Level;
-use crate::serve::certs::{MemoryStore, SelfManaged, Store};
-use crate::serve::{self, Certificates, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown};
+use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
+use crate::serve::{
+    self, AuditMetrics, Certificates, Closing, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown,
+};
 use crate::source::files::Files;
+use crate::source::watch::{Settings, Watched, client_config};
 
 /// Answer admission reviews, in a cluster or from a folder of manifests.
 #[derive(Debug, clap::Args)]
@@ -178,23 +183,65 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let store = Arc::new(MemoryStore::new(args.ca_file.clone()));
     let options = options(args, &namespace, || store);
     let registry = serve::new_registry();
-    run_server(options, Arc::new(Fixed::new(world)), Arc::new(|| None), shutdown, registry).await
+    run_server(options, Arc::new(Fixed::new(world)), Arc::new(|| None), namespace, shutdown, registry).await
 }
 
-async fn in_cluster(_args: &Args, _shutdown: Shutdown) -> anyhow::Result<()> {
-    bail!("not yet")
+async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
+    let config = client_config(kube_config(args).await?);
+    let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let server = config.cluster_url.clone();
+    let client = kube::Client::try_from(config).with_context(|| format!("cannot make a client for {server}"))?;
+    tracing::info!(%server, namespace, mode = Level::from(args.mode).as_str(), "following a cluster");
+    let config_namespace = args.config_namespace.clone().unwrap_or_else(|| namespace.clone());
+    let mut settings = Settings::new(config_namespace);
+    settings.cap = args.mode.into();
+    settings.from_controllers = args.from_controllers.into();
+    let cluster = Arc::new(Watched::start(client.clone(), settings));
+    let mut registry = serve::new_registry();
+    serve::register_watch_metrics(&mut registry, &cluster);
+    let mut options =
+        options(args, &namespace, || Arc::new(KubeStore::new(client.clone(), &self_managed(args, &namespace))));
+    options.closing = Some(Closing::new(client.clone(), &args.webhook_configuration));
+    let not_ready: NotReady = {
+        let cluster = Arc::clone(&cluster);
+        Arc::new(move || cluster.not_ready())
+    };
+    run_server(options, cluster, not_ready, namespace, shutdown, registry).await
+}
+
+/// The named kubeconfig or context, else the pod's service account, else the default kubeconfig.
+async fn kube_config(args: &Args) -> anyhow::Result<kube::Config> {
+    let choice = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
+    if let Some(file) = &args.kubeconfig {
+        let kubeconfig =
+            Kubeconfig::read_from(file).with_context(|| format!("cannot read the kubeconfig {}", file.display()))?;
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &choice).await;
+        return config.with_context(|| format!("cannot use the kubeconfig {}", file.display()));
+    }
+    if args.context.is_some() {
+        return kube::Config::from_kubeconfig(&choice).await.context("cannot use this context of the kubeconfig");
+    }
+    kube::Config::infer().await.context(
+        "found no cluster: neither a pod's service account nor a kubeconfig; use --kubeconfig, or --manifests to serve without a cluster",
+    )
 }
 
 async fn run_server<C: Cluster>(
     options: Options,
     cluster: Arc<C>,
     not_ready: NotReady,
+    namespace: String,
     shutdown: Shutdown,
-    mut registry: prometheus_client::registry::Registry,
+    mut registry: Registry,
 ) -> anyhow::Result<()> {
     let metrics = DecisionMetrics::register(&mut registry);
-    let reviewer = Arc::new(GateReviewer::new(cluster, metrics, not_ready));
-    serve::run(options, reviewer, shutdown, registry).await?;
+    let audit = AuditMetrics::register(&mut registry);
+    let reviewer = Arc::new(GateReviewer::new(Arc::clone(&cluster), metrics, Arc::clone(&not_ready)));
+    let sweeper =
+        tokio::spawn(serve::keep_sweeping(move || cluster.current(), not_ready, audit, namespace, serve::PACE));
+    let served = serve::run(options, reviewer, shutdown, registry).await;
+    sweeper.abort();
+    served?;
     tracing::info!("drained; bye");
     Ok(())
 }

@@ -100,6 +100,17 @@ pub enum Operation {
     Delete,
 }
 
+impl Operation {
+    /// The name in admission reviews.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// One change to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {

@@ -99,6 +99,8 @@ pub struct Workload {
     pub addresses: Vec<IpAddr>,
     /// Finished pods have no endpoint any more (semantics 2.1.20); so have jobs that are done.
     pub finished: bool,
+    /// Being deleted. It is still judged, since a finalizer can keep it alive, but it is no reason to keep a policy.
+    pub leaving: bool,
     /// Where the template is: `spec.template`, or nothing for a pod.
     pub template_at: &'static str,
 }
@@ -107,6 +109,11 @@ impl Workload {
     /// The namespace.
     pub fn namespace(&self) -> &str {
         self.id.namespace()
+    }
+
+    /// Whether it is part of the state: it has, or may yet have, an endpoint (semantics 2.1.20).
+    pub const fn takes_part(&self) -> bool {
+        !self.finished && !self.leaving
     }
 
     /// Whether it is a pod itself.

@@ -201,16 +201,20 @@ fn rule_ports(rule: &Rule, side: &Side<'_>) -> PortSet {
 
 /// Named ports become numbers on the destination pod; addresses have no names (semantics 2.1.8).
 fn resolve(ports: &PortMatch, side: &Side<'_>) -> PortSet {
-    if ports.names.is_empty() {
-        return ports.numbers.clone();
+    match (side.direction, &side.other) {
+        (Direction::Ingress, _) => resolve_on(ports, side.subject),
+        (Direction::Egress, Endpoint::Pod { pod, .. }) => resolve_on(ports, pod),
+        (Direction::Egress, Endpoint::Addresses(_)) => ports.numbers.clone(),
     }
-    let destination = match (side.direction, &side.other) {
-        (Direction::Ingress, _) => Some(side.subject),
-        (Direction::Egress, Endpoint::Pod { pod, .. }) => Some(*pod),
-        (Direction::Egress, Endpoint::Addresses(_)) => None,
-    };
+}
+
+/// The ports that a condition comes to on this destination pod.
+pub(super) fn resolve_on(ports: &PortMatch, pod: &PodSpec) -> PortSet {
     let mut set = ports.numbers.clone();
-    for named in destination.map_or(&[][..], |pod| pod.ports.as_slice()) {
+    if ports.names.is_empty() {
+        return set;
+    }
+    for named in &pod.ports {
         let asked = |(protocol, name): &(Option<Protocol>, _)| {
             *name == named.name && protocol.is_none_or(|protocol| protocol == named.protocol)
         };
@@ -236,7 +240,9 @@ impl From<bool> for Match {
 
 fn meets(peer: &Peer, side: &Side<'_>) -> Match {
     match (peer, &side.other) {
-        (Peer::Any, _) => Match::Yes,
+        (Peer::Any, _)
+        | (Peer::Entity(Entity::World), Endpoint::Addresses(_))
+        | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
         // Selectors do not see pods on the host's network (semantics 2.1.17).
         (Peer::Pods(peer), Endpoint::Pod { namespace, pod, .. }) => {
             let lookup = PodLookup { pod, namespace: namespace.labels() };
@@ -248,8 +254,6 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
             AddressScope::ByDialect if !side.dialect.ip_blocks_match_pods() => Match::No,
             AddressScope::ByDialect | AddressScope::PodsToo => covers_pod(&peer.set, addresses),
         },
-        (Peer::Entity(Entity::World), Endpoint::Addresses(_))
-        | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => Match::Maybe,
         (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Pod { .. })
         | (Peer::Pods(_), Endpoint::Addresses(_))

@@ -8,7 +8,7 @@ use super::findings::{ObjectId, Place};
 use super::matrix::{connections, external};
 use super::yaml;
 use crate::model::{Action, Direction, FieldPath, IpSet, ObjectRef, PortSet};
-use crate::reach::{Answer, Governed, Opening, Part, SideAnswer, Step, Verdict, has_ports};
+use crate::reach::{Answer, Governed, Part, Remedy, SideAnswer, Step, Verdict, has_ports};
 
 /// Everything there is to show.
 pub struct Reach<'a> {
@@ -21,7 +21,7 @@ pub struct Reach<'a> {
     /// The answer.
     pub answer: Answer,
     /// Policies that would open a refused flow.
-    pub opening: Option<Opening>,
+    pub remedy: Option<Remedy>,
     /// What else a reader should know.
     pub notes: Vec<String>,
     /// Where a field of an object is written.
@@ -116,10 +116,10 @@ impl Reach<'_> {
             ingress: side(|p| &p.ingress, Direction::Ingress),
             points: self.answer.points.iter().map(|p| JsonPoint { id: p.as_str(), text: p.sentence() }).collect(),
             parts: if parts.len() < 2 { Vec::new() } else { parts.iter().map(|p| self.json_part(p)).collect() },
-            fix: self.opening.as_ref().map(|opening| JsonFix {
-                policies: yaml(&opening.policies),
-                instead: opening.instead.iter().map(|(id, at)| format!("{id} {at}")).collect(),
-                also_isolates: opening.also_isolates.iter().map(ToString::to_string).collect(),
+            fix: self.remedy.as_ref().map(|remedy| JsonFix {
+                policies: yaml(&remedy.policies),
+                instead: remedy.instead.iter().map(|(id, at)| format!("{id} {at}")).collect(),
+                also_isolates: remedy.also_isolates.iter().map(ToString::to_string).collect(),
             }),
             notes: self.notes.clone(),
         };
@@ -208,8 +208,8 @@ impl Reach<'_> {
             self.text_side(&mut out, &part.egress, Direction::Egress, &part.from);
             self.text_side(&mut out, &part.ingress, Direction::Ingress, &part.to);
         }
-        if let Some(opening) = &self.opening {
-            self.text_fix(&mut out, opening);
+        if let Some(remedy) = &self.remedy {
+            self.text_fix(&mut out, remedy);
         }
         if !self.notes.is_empty() {
             out.push('\n');
@@ -273,18 +273,18 @@ impl Reach<'_> {
     }
 
     #[allow(clippy::unused_self, reason = "reads better beside its siblings")]
-    fn text_fix(&self, out: &mut String, opening: &Opening) {
-        let sides: Vec<&str> = opening
+    fn text_fix(&self, out: &mut String, remedy: &Remedy) {
+        let sides: Vec<&str> = remedy
             .policies
             .iter()
             .map(|p| if p.isolates_egress { "egress of the source" } else { "ingress of the destination" })
             .collect();
         let _ = writeln!(out, "\nto open it, allow it on the {} (checked):\n", sides.join(" and on the "));
-        out.push_str(&yaml(&opening.policies));
-        for (id, at) in &opening.instead {
+        out.push_str(&yaml(&remedy.policies));
+        for (id, at) in &remedy.instead {
             let _ = writeln!(out, "# or add the rule to {id} as {at}");
         }
-        for owner in &opening.also_isolates {
+        for owner in &remedy.also_isolates {
             let _ = writeln!(out, "# careful: {owner} has the same labels and would be isolated by this policy");
         }
     }

@@ -119,7 +119,8 @@ fn settle(
 ) -> Judged {
     let mut level = wanted.min(finding.cap).min(house.cap);
     if pre_existing {
-        level = level.min(Level::Warn);
+        // The writer of this object hears what is wrong with it; what was wrong with other pods before is for the audit.
+        level = level.min(finding.cap_if_old).min(if finding.affected.is_empty() { Level::Warn } else { Level::Audit });
     }
     if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
         level = level.min(house.from_controllers);

@@ -8,8 +8,8 @@ use crate::snapshot::Owner;
 /// Pairs each finding with whether it was there before. Pods that were affected before are taken out of it.
 pub(super) fn blame(before: &[Finding], after: Vec<Finding>) -> Vec<(Finding, bool)> {
     let judged = after.into_iter().map(|mut finding| {
-        let same: Vec<&Finding> =
-            before.iter().filter(|old| old.rule == finding.rule && old.key == finding.key).collect();
+        let includes = |old: &Finding| old.key == finding.key || old.implies.contains(&finding.key);
+        let same: Vec<&Finding> = before.iter().filter(|old| old.rule == finding.rule && includes(old)).collect();
         if same.is_empty() {
             return (finding, false);
         }

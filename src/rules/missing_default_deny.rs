@@ -1,11 +1,9 @@
 //! `missing-default-deny`: the namespace of a workload must deny by default.
 
-use std::sync::Arc;
-
 use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
-use super::suggest;
+use super::{suggest, wording};
 use crate::model::house::RuleId;
-use crate::model::{Direction, Object, ObjectRef, Policy};
+use crate::model::{Direction, Object};
 use crate::reach::{DefaultDeny, Missing, default_deny};
 
 declare_rule! {
@@ -63,8 +61,7 @@ impl Rule for MissingDefaultDeny {
             // A new policy never takes a default deny away.
             None if cx.judges_running_pods() && !cx.creates_policy() => {
                 let running = cx.namespace.classes().iter().filter(|class| !class.pod().host_network);
-                let affected: Vec<Affected> =
-                    running.map(|class| Affected { owner: class.owner().clone(), pods: class.count() }).collect();
+                let affected: Vec<Affected> = running.map(|class| Affected::of(class)).collect();
                 if affected.is_empty() {
                     return;
                 }
@@ -121,28 +118,21 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
             }
         }
         Missing::Escapes(labels, isolating) => {
-            format!("a pod with {} is not isolated by {}", describe(labels), names(isolating))
+            format!("a pod with {} is not isolated by {}", describe(labels), wording::policies(isolating))
         }
-        Missing::Open(open) => format!("{} lets every pod have everything", names(open)),
+        Missing::Open(open) if direction == Direction::Ingress => {
+            format!("{} lets everyone reach every pod; narrow its rules", wording::policies(open))
+        }
+        Missing::Open(open) => format!("{} lets every pod reach everyone; narrow its rules", wording::policies(open)),
         Missing::Unproven(entangled) => {
-            format!("the selectors of {} are too entangled to prove that they cover every pod", names(entangled))
+            format!(
+                "the selectors of {} are too entangled to prove that they cover every pod",
+                wording::policies(entangled)
+            )
         }
     }
 }
 
 fn describe(labels: &crate::model::Labels) -> String {
     if labels.is_empty() { "no labels".to_owned() } else { format!("labels {labels}") }
-}
-
-fn names(policies: &[Arc<Policy>]) -> String {
-    let mut names: Vec<String> = policies.iter().map(|p| of(&p.id)).collect();
-    names.dedup();
-    match names.len() {
-        0..=3 => names.join(", "),
-        n => format!("{} and {} more policies", names[..3].join(", "), n - 3),
-    }
-}
-
-fn of(id: &ObjectRef) -> String {
-    if id.kind == "NetworkPolicy" { id.name.to_string() } else { format!("{} {}", id.kind, id.name) }
 }

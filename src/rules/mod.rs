@@ -1,9 +1,25 @@
 //! The house rules: one file, one page and one literate spec each, and the list of all of them.
 
+mod allow_all_peers;
 mod baseline;
+mod blocked_dns;
+mod dangling_peer;
+mod dangling_subject;
+#[cfg(test)]
+mod fixtures;
+mod host_network;
+mod implicit_policy_types;
 mod missing_default_deny;
+mod narrow;
+mod nearest;
+mod not_understood;
+mod open_cidr;
 mod rule;
+mod severed_pods;
 mod suggest;
+mod udp_only_dns;
+mod unresolved_named_port;
+mod wording;
 
 pub use baseline::baseline;
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
@@ -11,7 +27,20 @@ pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 use crate::model::house::RuleId;
 
 /// Every rule, in the order of their names.
-pub static RULES: &[&dyn Rule] = &[&missing_default_deny::MissingDefaultDeny];
+pub static RULES: &[&dyn Rule] = &[
+    &allow_all_peers::AllowAllPeers,
+    &blocked_dns::BlockedDns,
+    &dangling_peer::DanglingPeer,
+    &dangling_subject::DanglingSubject,
+    &host_network::HostNetwork,
+    &implicit_policy_types::ImplicitPolicyTypes,
+    &missing_default_deny::MissingDefaultDeny,
+    &not_understood::NotUnderstood,
+    &open_cidr::OpenCidrRule,
+    &severed_pods::SeveredPods,
+    &udp_only_dns::UdpOnlyDns,
+    &unresolved_named_port::UnresolvedNamedPort,
+];
 
 /// The facts about a rule.
 pub fn meta(id: RuleId) -> Option<&'static RuleMeta> {

@@ -2,7 +2,7 @@
 
 use crate::model::house::{Level, RuleId, Settings};
 use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Workload};
-use crate::snapshot::{NamespaceState, Owner, Snapshot};
+use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
 /// The fixed facts about a rule; its page is made from them.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +127,13 @@ pub struct Affected {
     pub pods: u32,
 }
 
+impl Affected {
+    /// All pods of a class.
+    pub fn of(class: &PodClass) -> Self {
+        Self { owner: class.owner().clone(), pods: if class.is_template() { 0 } else { class.count() } }
+    }
+}
+
 /// A way to mend what was found. Only ways that the engine has tried are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fix {
@@ -147,6 +154,8 @@ pub struct Finding {
     pub path: FieldPath,
     /// What makes two findings of one rule the same, before and after.
     pub key: String,
+    /// Keys of lesser findings that this one includes: where it was there before, they are nothing new.
+    pub implies: Vec<String>,
     /// What is wrong, in lower case, without a final stop.
     pub message: String,
     /// Facts that lead to it.
@@ -159,6 +168,8 @@ pub struct Finding {
     pub help: Option<String>,
     /// The level that it cannot go above, whatever the house rules say.
     pub cap: Level,
+    /// The level that it cannot go above where it was there before the change.
+    pub cap_if_old: Level,
     /// Whether it rests on something that is missing, so that stale data could be the reason.
     pub rests_on_absence: bool,
 }
@@ -171,12 +182,14 @@ impl Finding {
             object,
             path: FieldPath::default(),
             key: String::new(),
+            implies: Vec::new(),
             message: message.into(),
             because: Vec::new(),
             affected: Vec::new(),
             fix: None,
             help: None,
             cap: Level::Enforce,
+            cap_if_old: Level::Warn,
             rests_on_absence: false,
         }
     }
@@ -195,6 +208,20 @@ impl Finding {
     #[must_use]
     pub fn keyed(mut self, key: impl Into<String>) -> Self {
         self.key = key.into();
+        self
+    }
+
+    /// Never above this level.
+    #[must_use]
+    pub const fn capped(mut self, cap: Level) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// What to look at or do.
+    #[must_use]
+    pub fn helped(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
         self
     }
 

@@ -10,7 +10,6 @@ use crate::model::{
     Action, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, PodPeer, Policy, PortMatch, PortSet, Selector,
     Subject, Tier,
 };
-use crate::snapshot::NamespaceState;
 
 /// One default deny for these directions. Where it cuts off egress a way to DNS comes first: allow before deny.
 pub fn default_deny(cx: &Context<'_>, directions: &[Direction]) -> Vec<Policy> {
@@ -20,15 +19,21 @@ pub fn default_deny(cx: &Context<'_>, directions: &[Direction]) -> Vec<Policy> {
         (false, true) => "default-deny-egress",
         _ => "default-deny-all",
     };
-    let mut deny = empty_policy(cx.namespace, name);
+    let mut deny = empty_policy(cx, name);
     (deny.isolates_ingress, deny.isolates_egress) = (ingress, egress);
     if egress { vec![allow_dns(cx), deny] } else { vec![deny] }
 }
 
 /// Lets every pod of the namespace reach cluster DNS.
 pub fn allow_dns(cx: &Context<'_>) -> Policy {
+    allow_dns_for(cx, "allow-dns", Selector::everything())
+}
+
+/// Lets these pods reach cluster DNS. It isolates them as well, so they should be isolated already.
+pub fn allow_dns_for(cx: &Context<'_>, name: &str, pods: Selector) -> Policy {
     let dns = &cx.settings.dns;
-    let mut policy = empty_policy(cx.namespace, "allow-dns");
+    let mut policy = empty_policy(cx, name);
+    policy.subject.pods = pods;
     policy.isolates_egress = true;
     let ports = dns.protocols.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(*p, 53)));
     let labels = dns.labels.iter().map(|(k, v)| Selector::equals(k.clone(), v.clone())).collect();
@@ -50,8 +55,12 @@ pub fn allow_dns(cx: &Context<'_>) -> Policy {
 }
 
 /// A NetworkPolicy for every pod of the namespace, with a name that is not taken yet.
-fn empty_policy(namespace: &NamespaceState, name: &str) -> Policy {
-    let taken = |name: &str| namespace.policies().any(|p| *p.id.name == *name);
+fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
+    let namespace = cx.namespace;
+    // The name of a policy that is about to go away is taken as well: the cure comes before the change.
+    let changing = cx.changes_policy().then_some(&cx.change.id.name);
+    let taken =
+        |name: &str| changing.is_some_and(|n| **n == *name) || namespace.policies().any(|p| *p.id.name == *name);
     let mut free = name.to_owned();
     let mut n = 2;
     while taken(&free) {

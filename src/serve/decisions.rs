@@ -125,7 +125,9 @@ fn log(decided: &Decided<'_>) {
     let text = |f: fn(&crate::admission::Incoming<'_>) -> String| request.map(f).unwrap_or_default();
     let rules = |level: Level| {
         let found = decided.verdict.into_iter().flat_map(|v| v.at(level));
-        found.map(|j| j.finding.rule.as_str()).collect::<Vec<_>>().join(",")
+        let mut names: Vec<&str> = found.map(|j| j.finding.rule.as_str()).collect();
+        names.dedup();
+        names.join(",")
     };
     macro_rules! line {
         ($level:ident) => {
@@ -136,7 +138,7 @@ fn log(decided: &Decided<'_>) {
                 kind = text(|r| r.kind.to_string()),
                 namespace = text(|r| r.namespace.to_string()),
                 name = text(|r| r.name.to_string()),
-                operation = text(|r| format!("{:?}", r.operation)),
+                operation = request.and_then(|r| r.operation).map_or("", crate::model::Operation::as_str),
                 user = text(|r| r.user.name.to_string()),
                 dry_run = request.is_some_and(|r| r.dry_run),
                 enforce = rules(Level::Enforce),

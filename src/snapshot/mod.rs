@@ -134,13 +134,12 @@ impl Snapshot {
                     Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), Arc::new(policy.clone()));
                 }
             },
-            Object::Workload(workload) if workload.finished => {}
-            Object::Workload(workload) => {
+            Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.insert_workload(workload));
                 }
             }
-            Object::Unreadable(..) => {}
+            Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
 
@@ -154,12 +153,13 @@ impl Snapshot {
                     Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
                 }
             },
-            Object::Workload(workload) => {
+            Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.remove_workload(workload));
                 }
             }
-            Object::Unreadable(..) => {}
+            // One that never counted, or no longer did, must not take another pod of its class with it.
+            Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
 
@@ -196,6 +196,7 @@ mod tests {
             controller: Some(crate::model::pod::Controller { kind: "Deployment".into(), name: app.into() }),
             addresses: Vec::new(),
             finished: false,
+            leaving: false,
             template_at: "",
         })
     }
@@ -212,6 +213,18 @@ mod tests {
         snapshot.remove(&b);
         snapshot.remove(&c);
         assert!(snapshot.namespace("n").is_none(), "nothing is left behind");
+    }
+
+    #[test]
+    fn a_pod_that_goes_away_is_counted_out_once() {
+        let (a, b) = (pod("n", "a", "web"), pod("n", "b", "web"));
+        let Object::Workload(mut going) = a.clone() else { panic!("a pod") };
+        going.leaving = true;
+        let going = Object::Workload(going);
+        let mut snapshot = Snapshot::of([&a, &b]);
+        snapshot.apply(&Change::update(a, going.clone()));
+        snapshot.apply(&Change::delete(going));
+        assert_eq!(snapshot.namespace("n").unwrap().classes()[0].count(), 1, "the other pod is still there");
     }
 
     #[test]

@@ -63,6 +63,9 @@ struct Broken;
 
 type Piece<T> = Result<T, Broken>;
 
+/// Peers, ports, and whether the rule is broken: what both directions have in common.
+type RuleParts<'v> = (Option<Vec<Peer<'v>>>, Option<Vec<Port<'v>>>, bool);
+
 impl Walk<'_> {
     fn note(&mut self, at: &At<'_>, what: String) {
         self.unread.push(Unread { at: at.path(), what });
@@ -184,13 +187,7 @@ impl Walk<'_> {
         }
     }
 
-    #[allow(clippy::type_complexity)]
-    fn rule<'v>(
-        &mut self,
-        value: &'v Value,
-        peers: &str,
-        at: &At<'_>,
-    ) -> (Option<Vec<Peer<'v>>>, Option<Vec<Port<'v>>>, bool) {
+    fn rule<'v>(&mut self, value: &'v Value, peers: &str, at: &At<'_>) -> RuleParts<'v> {
         let Ok(field) = self.fields(value, at, &[peers, "ports"], NO_RULE) else { return (None, None, true) };
         let list = self.list(field(peers), &at.field(peers), NO_RULE, |walk, value, at| {
             Ok(walk.peer(value, at).unwrap_or(Peer { broken: true, ..Peer::default() }))
@@ -222,18 +219,18 @@ impl Walk<'_> {
     fn port<'v>(&mut self, value: &'v Value, at: &At<'_>) -> Piece<Port<'v>> {
         let field = self.fields(value, at, &["protocol", "port", "endPort"], NO_PORT)?;
         let protocol = self.text(field("protocol"), &at.field("protocol"), NO_PORT);
-        let port = match field("port") {
+        let first = match field("port") {
             None => Ok(None),
             Some(Value::String(name)) => Ok(Some(PortValue::Name(Text(name.as_str().into())))),
             Some(value) => {
                 self.integer(value, &at.field("port"), "a number or a name").map(PortValue::Number).map(Some)
             }
         };
-        let end_port = match field("endPort") {
+        let last = match field("endPort") {
             None => Ok(None),
             Some(value) => self.integer(value, &at.field("endPort"), "a number").map(Some),
         };
-        Ok(Port { protocol: protocol?, port: port?, end_port: end_port?, broken: false })
+        Ok(Port { protocol: protocol?, first: first?, last: last?, broken: false })
     }
 
     fn integer(&mut self, value: &Value, at: &At<'_>, expected: &str) -> Piece<i64> {

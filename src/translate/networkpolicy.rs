@@ -244,19 +244,13 @@ impl Reading<'_> {
         if wire.broken {
             return;
         }
-        let protocol = match text(wire.protocol.as_ref()) {
-            // semantics 2.1.6: TCP where none is named.
-            "" => Protocol::Tcp,
-            name => {
-                if let Some(protocol) = Protocol::parse(name) {
-                    protocol
-                } else {
-                    let what = format!("`{}` is no protocol; there are TCP, UDP and SCTP; {NO_PORT}", shorten(name));
-                    return self.note(&at.field("protocol"), what);
-                }
-            }
+        // semantics 2.1.6: TCP where none is named.
+        let name = text(wire.protocol.as_ref());
+        let Some(protocol) = (if name.is_empty() { Some(Protocol::Tcp) } else { Protocol::parse(name) }) else {
+            let what = format!("`{}` is no protocol; there are TCP, UDP and SCTP; {NO_PORT}", shorten(name));
+            return self.note(&at.field("protocol"), what);
         };
-        let set = match (&wire.port, wire.end_port) {
+        let set = match (&wire.first, wire.last) {
             (None, None) => PortSet::protocol(protocol),
             (None, Some(_)) => {
                 return self.note(&at.field("endPort"), format!("endPort needs a port to start from; {NO_PORT}"));

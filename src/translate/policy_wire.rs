@@ -97,13 +97,14 @@ pub(super) struct IpBlock<'a> {
 
 /// A port condition.
 #[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Port<'a> {
     #[serde(borrow)]
     pub(super) protocol: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) port: Option<PortValue<'a>>,
-    pub(super) end_port: Option<i64>,
+    #[serde(borrow, rename = "port")]
+    pub(super) first: Option<PortValue<'a>>,
+    #[serde(rename = "endPort")]
+    pub(super) last: Option<i64>,
     #[serde(skip)]
     pub(super) broken: bool,
 }

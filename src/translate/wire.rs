@@ -255,11 +255,11 @@ pub(super) struct Container<'a> {
 
 /// What is read of a container's port.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct ContainerPort<'a> {
     #[serde(borrow)]
     pub(super) name: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) protocol: Option<Text<'a>>,
-    pub(super) container_port: Option<i64>,
+    #[serde(rename = "containerPort")]
+    pub(super) number: Option<i64>,
 }

@@ -25,6 +25,7 @@ pub(super) fn pod(wire: wire::Pod<'_>, defaults: &Defaults<'_>) -> Object {
     let spec = pod_spec(&labels, &wire.spec.unwrap_or_default());
     Object::Workload(Workload {
         id: id(Kind::Pod, &meta, defaults),
+        leaving: meta.deletion_timestamp.is_some(),
         controller: controller(&meta, &labels),
         labels,
         pod: Arc::new(spec),
@@ -37,7 +38,7 @@ pub(super) fn pod(wire: wire::Pod<'_>, defaults: &Defaults<'_>) -> Object {
 /// Reads an object whose template is at `spec.template`.
 pub(super) fn templated(kind: Kind, wire: wire::Templated<'_>, defaults: &Defaults<'_>) -> Object {
     let template = wire.spec.and_then(|spec| spec.template);
-    workload(kind, wire.metadata.unwrap_or_default(), template, false, TEMPLATE, defaults)
+    workload(kind, &wire.metadata.unwrap_or_default(), template, false, TEMPLATE, defaults)
 }
 
 /// Reads a Job; one that is done makes no pods any more.
@@ -48,25 +49,25 @@ pub(super) fn job(wire: wire::Job<'_>, defaults: &Defaults<'_>) -> Object {
             .any(|c| matches!(text(c.kind.as_ref()), "Complete" | "Failed") && text(c.status.as_ref()) == "True")
     });
     let template = wire.spec.and_then(|spec| spec.template);
-    workload(Kind::Job, wire.metadata.unwrap_or_default(), template, finished, TEMPLATE, defaults)
+    workload(Kind::Job, &wire.metadata.unwrap_or_default(), template, finished, TEMPLATE, defaults)
 }
 
 /// Reads a CronJob.
 pub(super) fn cron_job(wire: wire::CronJob<'_>, defaults: &Defaults<'_>) -> Object {
     let job = wire.spec.and_then(|spec| spec.job_template);
     let template = job.and_then(|job| job.spec).and_then(|spec| spec.template);
-    workload(Kind::CronJob, wire.metadata.unwrap_or_default(), template, false, CRON_TEMPLATE, defaults)
+    workload(Kind::CronJob, &wire.metadata.unwrap_or_default(), template, false, CRON_TEMPLATE, defaults)
 }
 
 fn workload(
     kind: Kind,
-    meta: Meta<'_>,
+    meta: &Meta<'_>,
     template: Option<wire::Template<'_>>,
     finished: bool,
     template_at: &'static str,
     defaults: &Defaults<'_>,
 ) -> Object {
-    let id = id(kind, &meta, defaults);
+    let id = id(kind, meta, defaults);
     let Some(template) = template else {
         let what = format!("a {} needs a pod template here; nothing is known about its pods", kind.kind());
         return Object::Unreadable(id, vec![Unread { at: FieldPath::new(template_at), what }]);
@@ -75,7 +76,8 @@ fn workload(
     let pod_labels = labels(template.metadata.and_then(|m| m.labels).as_ref());
     let pod = pod_spec(&pod_labels, &template.spec.unwrap_or_default());
     Object::Workload(Workload {
-        controller: controller(&meta, &own),
+        controller: controller(meta, &own),
+        leaving: meta.deletion_timestamp.is_some(),
         id,
         labels: own,
         pod: Arc::new(pod),
@@ -121,7 +123,7 @@ fn named_ports(wire: &wire::PodSpec<'_>) -> Vec<NamedPort> {
 fn named_port(wire: &wire::ContainerPort<'_>) -> Option<NamedPort> {
     let name = wire.name.as_deref().filter(|name| !name.is_empty())?;
     let protocol = wire.protocol.as_deref().filter(|p| !p.is_empty()).map_or(Some(Protocol::Tcp), Protocol::parse)?;
-    let port = u16::try_from(wire.container_port?).ok().filter(|port| *port > 0)?;
+    let port = u16::try_from(wire.number?).ok().filter(|port| *port > 0)?;
     Some(NamedPort { name: name.into(), protocol, port })
 }
 

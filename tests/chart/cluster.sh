@@ -57,25 +57,25 @@ lifecycle() {
     local helm=$1 label=$2
     local release=(portcullis charts/portcullis -n portcullis --set failurePolicy=Fail)
     echo "== $label"
-    "$helm" install "${release[@]}" --set houseRules.test=1 >/dev/null
+    "$helm" install "${release[@]}" --set houseRules.dialect=calico >/dev/null
     equal "$label: installed open, although Fail is wished" "Ignore Ignore" "$(config '{.webhooks[*].failurePolicy}')"
     equal "$label: the wish is on the object" Fail "$(config '{.metadata.annotations.portcullis\.dev/failure-policy}')"
     passes "$label: no pod is ready and unrelated applies pass" open
-    equal "$label: HouseRules come with the first installation" 1 "$(kubectl get houserules default -o 'jsonpath={.spec.test}')"
+    equal "$label: HouseRules come with the first installation" calico "$(kubectl get houserules default -o 'jsonpath={.spec.dialect}')"
 
     close
     wait_until refusing
-    "$helm" upgrade "${release[@]}" --set houseRules.test=2 --set webhook.timeoutSeconds=7 >/dev/null
+    "$helm" upgrade "${release[@]}" --set houseRules.dialect=cilium --set webhook.timeoutSeconds=7 >/dev/null
     equal "$label: an upgrade keeps the CA bundle" "$bundle $bundle" "$(config '{.webhooks[*].clientConfig.caBundle}')"
     equal "$label: an upgrade opens until Portcullis closes again" "Ignore Ignore" "$(config '{.webhooks[*].failurePolicy}')"
     equal "$label: an upgrade changes what it should" 7 "$(config '{.webhooks[0].timeoutSeconds}')"
-    equal "$label: HouseRules follow an upgrade" 2 "$(kubectl get houserules default -o 'jsonpath={.spec.test}')"
+    equal "$label: HouseRules follow an upgrade" cilium "$(kubectl get houserules default -o 'jsonpath={.spec.dialect}')"
 
     close
     "$helm" rollback portcullis 1 -n portcullis >/dev/null
     equal "$label: a rollback keeps the CA bundle" "$bundle $bundle" "$(config '{.webhooks[*].clientConfig.caBundle}')"
     equal "$label: a rollback opens" "Ignore Ignore" "$(config '{.webhooks[*].failurePolicy}')"
-    equal "$label: HouseRules survive a rollback" 1 "$(kubectl get houserules default -o 'jsonpath={.spec.test}')"
+    equal "$label: HouseRules survive a rollback" calico "$(kubectl get houserules default -o 'jsonpath={.spec.dialect}')"
 
     close
     wait_until refusing

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis::model::house::Dialect;
 use portcullis::model::{Direction, ObjectRef, PortSet, Protocol};
-use portcullis::reach::{Answer, Ends, OpenEnd, Opening, PodAt, Pods, Readings, Verdict, explain, open};
+use portcullis::reach::{Answer, Ends, OpenEnd, PodAt, Pods, Readings, Remedy, Verdict, explain, remedy};
 use portcullis::report::yaml;
 use portcullis::snapshot::{NamespaceState, PodClass, Snapshot};
 use portcullis::source::files::Files;
@@ -37,10 +37,10 @@ pub(crate) fn ask(world: &Snapshot, from: &str, to: &str, ports: &PortSet) -> An
 }
 
 /// What opens a refused flow between two workloads.
-pub(crate) fn cure(world: &Snapshot, from: &str, to: &str, ports: &PortSet) -> Option<Opening> {
+pub(crate) fn cure(world: &Snapshot, from: &str, to: &str, ports: &PortSet) -> Option<Remedy> {
     let (from, to) = (find(world, from), find(world, to));
     let (a, b) = (OpenEnd::Pod(at(from), from.1.owner()), OpenEnd::Pod(at(to), to.1.owner()));
-    open(world, a, b, ports, &Readings::of(None))
+    remedy(world, a, b, ports, &Readings::of(None))
 }
 
 pub(crate) fn tcp(port: u16) -> PortSet {

@@ -18,6 +18,7 @@ fn with_pod(world: &mut Snapshot, namespace: &str, name: &str, labels: Labels) {
         controller: None,
         addresses: Vec::new(),
         finished: false,
+        leaving: false,
         template_at: "",
     }));
 }

@@ -1,5 +1,6 @@
 //! A certificate chain with its private key, read from PEM and known to belong together.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ pub struct Identity {
     pub not_before: Timestamp,
     /// End of the leaf's validity.
     pub not_after: Timestamp,
-    /// DNS names of the leaf.
+    /// Names and addresses of the leaf.
     pub names: Vec<String>,
 }
 
@@ -45,7 +46,7 @@ impl Identity {
         let chain = certificates(chain)?;
         let leaf = chain.first().ok_or(CertError::NoCertificate)?;
         let (not_before, not_after) = validity(leaf)?;
-        let names = dns_names(leaf)?;
+        let names = names(leaf)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| CertError::Key(error.to_string()))?;
         let key =
             rustls::crypto::ring::sign::any_supported_type(&key).map_err(|error| CertError::Key(error.to_string()))?;
@@ -55,6 +56,13 @@ impl Identity {
             other => CertError::Certificate(other.to_string()),
         })?;
         Ok(Self { key: Arc::new(key), not_before, not_after, names })
+    }
+
+    /// Whether the leaf is for this DNS name or address.
+    pub fn is_for(&self, name: &str) -> bool {
+        // An IPv6 address has more than one spelling.
+        let canonical = name.parse::<IpAddr>().map(|address| address.to_string());
+        self.names.iter().any(|own| *own == *canonical.as_deref().unwrap_or(name))
     }
 
     /// The leaf.
@@ -90,7 +98,8 @@ pub fn validity(certificate: &CertificateDer<'_>) -> Result<(Timestamp, Timestam
     Ok((at(validity.not_before.timestamp())?, at(validity.not_after.timestamp())?))
 }
 
-fn dns_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError> {
+/// DNS names and IP addresses that the certificate is for.
+fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError> {
     let parsed = parse(certificate)?;
     let names = parsed.subject_alternative_name().map_err(|error| CertError::Certificate(error.to_string()))?;
     Ok(names
@@ -98,9 +107,16 @@ fn dns_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError>
         .flat_map(|extension| &extension.value.general_names)
         .filter_map(|name| match name {
             GeneralName::DNSName(dns) => Some((*dns).to_owned()),
+            GeneralName::IPAddress(bytes) => address(bytes),
             _ => None,
         })
         .collect())
+}
+
+/// Four bytes are IPv4, sixteen are IPv6 (RFC 5280, 4.2.1.6).
+fn address(bytes: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(|ip| ip.to_string())
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertError> {

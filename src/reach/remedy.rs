@@ -28,7 +28,7 @@ pub enum OpenEnd<'a> {
 
 /// Policies that open a flow, proved to.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct Remedy {
     /// One for each side that refuses.
     pub policies: Vec<Policy>,
     /// Where the same rule could be added instead: a policy that selects these pods already, and its list of rules.
@@ -53,14 +53,14 @@ const NAMING: [&str; 6] =
     ["app.kubernetes.io/name", "app", "k8s-app", "name", "app.kubernetes.io/component", "component"];
 
 /// Looks for policies that let `wanted` pass from one end to the other. `None` if no NetworkPolicy can.
-pub fn open(
+pub fn remedy(
     world: &Snapshot,
     from: OpenEnd<'_>,
     to: OpenEnd<'_>,
     wanted: &PortSet,
     readings: &Readings,
-) -> Option<Opening> {
-    let mut opening = Opening { policies: Vec::new(), instead: Vec::new(), also_isolates: Vec::new() };
+) -> Option<Remedy> {
+    let mut remedy = Remedy { policies: Vec::new(), instead: Vec::new(), also_isolates: Vec::new() };
     let mut next = world.clone();
     for (direction, subject, other) in [(Direction::Egress, from, to), (Direction::Ingress, to, from)] {
         let OpenEnd::Pod(at, owner) = subject else { continue };
@@ -69,8 +69,8 @@ pub fn open(
             continue;
         }
         let policy = allow(world, (at, owner), direction, other, &lacking);
-        opening.instead.extend(instead(world, at, direction));
-        opening.also_isolates.extend(newly_isolated(world, &policy, direction));
+        remedy.instead.extend(instead(world, at, direction));
+        remedy.also_isolates.extend(newly_isolated(world, &policy, direction));
         let object = PolicyObject {
             id: Arc::clone(&policy.id),
             policies: vec![Arc::new(policy.clone())],
@@ -78,11 +78,11 @@ pub fn open(
             implicit_types: false,
         };
         next.apply(&Change::create(Object::Policy(object)));
-        opening.policies.push(policy);
+        remedy.policies.push(policy);
     }
     let bounds = flow(&next, from, to, readings);
-    let opened = !opening.policies.is_empty() && bounds.verdict(Some(wanted)) == Verdict::Allow;
-    opened.then_some(opening)
+    let opened = !remedy.policies.is_empty() && bounds.verdict(Some(wanted)) == Verdict::Allow;
+    opened.then_some(remedy)
 }
 
 /// One side of the flow, over every reading.

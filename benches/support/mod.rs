@@ -1,0 +1,6 @@
+//! What the benchmarks measure with: reviews as an API server sends them, and a large cluster. All of it is made here,
+//! the same on every run, so that figures of two versions can be compared.
+#![allow(dead_code, reason = "each benchmark uses its own part")]
+
+pub mod cluster;
+pub mod reviews;

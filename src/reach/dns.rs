@@ -1,0 +1,196 @@
+//! Whether a pod reaches cluster DNS, by the pods that answer or by an address that does, and if not, where it stops.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::decide::{Decision, Doubt, Endpoint, Side, decide, selecting};
+use super::flow::{Flow, PodAt, flow_between};
+use crate::model::house::{Dialect, Dns, private_ranges};
+use crate::model::ipset::parse_cidr;
+use crate::model::{
+    Action, Direction, DnsPolicy, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Selector, Str,
+};
+use crate::snapshot::{NamespaceState, Snapshot};
+
+/// The port on which DNS answers.
+pub const DNS_PORT: u16 = 53;
+
+/// The pods that answer, as classes; where none is known, a pod as it would be.
+#[derive(Clone, Debug)]
+pub struct DnsPods {
+    /// Their namespace.
+    pub namespace: Arc<NamespaceState>,
+    /// What they look like, and their addresses.
+    pub pods: Vec<(Arc<PodSpec>, Vec<IpAddr>)>,
+    /// Whether they have been seen.
+    pub seen: bool,
+}
+
+impl DnsPods {
+    /// Looks for them.
+    pub fn find(world: &Snapshot, dns: &Dns) -> Self {
+        let namespace = world.namespace_or_empty(&dns.namespace);
+        let selector = Selector::all(dns.labels.iter().map(|(k, v)| Selector::equals(k.clone(), v.clone())).collect());
+        let classes = namespace.classes().iter().filter(|class| selector.matches(&class.pod().labels));
+        let mut pods: Vec<_> = classes.map(|class| (Arc::clone(class.pod()), class.addresses().to_vec())).collect();
+        let seen = !pods.is_empty();
+        if !seen {
+            let named = |name: &str, protocol| NamedPort { name: name.into(), protocol, port: DNS_PORT };
+            let mut pod = PodSpec::with_labels(dns.labels.clone());
+            pod.ports = vec![named("dns", Protocol::Udp), named("dns-tcp", Protocol::Tcp)];
+            pods.push((Arc::new(pod), Vec::new()));
+        }
+        Self { namespace, pods, seen }
+    }
+
+    /// Whether one of them has this address.
+    pub fn have(&self, address: IpAddr) -> bool {
+        self.pods.iter().any(|(_, addresses)| addresses.contains(&address))
+    }
+}
+
+/// A pod that does not reach its DNS.
+#[derive(Clone, Debug)]
+pub struct BlockedDns {
+    /// Protocols that do not get through.
+    pub missing: Vec<Protocol>,
+    /// The resolvers the pod names itself; empty for cluster DNS.
+    pub servers: Vec<IpAddr>,
+    /// What the pod's own policies say.
+    pub egress: Decision,
+    /// What the policies of the DNS pods say; open for plain addresses.
+    pub ingress: Decision,
+    /// Whether it might get through if addresses that are not known were known.
+    pub in_doubt: bool,
+}
+
+impl BlockedDns {
+    /// Whether the pod's own side lets everything through, so that no egress policy helps.
+    pub fn is_refused_by_dns(&self) -> bool {
+        self.missing.iter().all(|p| self.egress.allowed.contains(*p, DNS_PORT))
+    }
+}
+
+/// A question about DNS in one world.
+#[derive(Clone, Copy, Debug)]
+pub struct DnsQuery<'a> {
+    /// The world.
+    pub world: &'a Snapshot,
+    /// Where DNS is.
+    pub dns: &'a Dns,
+    /// The pods that answer.
+    pub pods: &'a DnsPods,
+    /// How the CNI reads what is left open.
+    pub dialect: Dialect,
+}
+
+impl DnsQuery<'_> {
+    /// Where the pod is stopped on its way to DNS, if it is. A pod whose egress nobody restricts is not asked about, nor is
+    /// one that uses the node's resolvers.
+    pub fn blocked(&self, namespace: &NamespaceState, pod: &PodSpec) -> Option<BlockedDns> {
+        let policies = selecting(self.world, namespace, pod);
+        if pod.host_network || pod.dns == DnsPolicy::Node || !policies.iter().any(|p| restricts(p)) {
+            return None;
+        }
+        let by_pods = self.blocked_towards_pods(PodAt::new(namespace, pod));
+        let servers = match &pod.dns {
+            DnsPolicy::Servers(servers) => servers.as_slice(),
+            _ => &[],
+        };
+        if servers.is_empty() {
+            let reached =
+                self.dns.addresses.iter().any(|a| self.reaches(&policies, pod, *a, self.dns.addresses_assumed));
+            return if reached { None } else { by_pods };
+        }
+        let private = private_ranges();
+        for server in servers {
+            // A private address may be that of the DNS Service, behind which are the DNS pods.
+            let behind = by_pods.is_none() && (private.contains(*server) || self.pods.have(*server));
+            if behind || self.reaches(&policies, pod, *server, false) {
+                return None;
+            }
+        }
+        let first = servers.first()?;
+        let egress = self.towards(&policies, pod, *first);
+        let missing = self.lacking(&egress.allowed);
+        Some(BlockedDns { missing, servers: servers.to_vec(), egress, ingress: Decision::default(), in_doubt: false })
+    }
+
+    fn lacking(&self, allowed: &PortSet) -> Vec<Protocol> {
+        self.dns.protocols.iter().copied().filter(|p| !allowed.contains(*p, DNS_PORT)).collect()
+    }
+
+    /// The Service spreads queries over all DNS pods, so every class of them must be reached.
+    fn blocked_towards_pods(&self, from: PodAt<'_>) -> Option<BlockedDns> {
+        self.pods.pods.iter().find_map(|(pod, addresses)| {
+            let to = PodAt { namespace: &self.pods.namespace, pod, addresses };
+            let Flow { allowed, egress, ingress } = flow_between(self.world, from, to, self.dialect, Doubt::Against);
+            let missing = self.lacking(&allowed);
+            if missing.is_empty() {
+                return None;
+            }
+            let hopeful = flow_between(self.world, from, to, self.dialect, Doubt::InFavour);
+            let in_doubt = self.lacking(&hopeful.allowed).len() < missing.len();
+            Some(BlockedDns { missing, servers: Vec::new(), egress, ingress, in_doubt })
+        })
+    }
+
+    fn towards(&self, policies: &[&Arc<Policy>], pod: &PodSpec, address: IpAddr) -> Decision {
+        let set = IpSet::single(address);
+        let other = Endpoint::Addresses(&set);
+        let (dialect, doubt) = (self.dialect, Doubt::Against);
+        decide(policies, &Side { direction: Direction::Egress, subject: pod, other, dialect, doubt })
+    }
+
+    /// Whether an address is reached on all protocols; where it is only assumed, by blocks that are meant for it.
+    fn reaches(&self, policies: &[&Arc<Policy>], pod: &PodSpec, address: IpAddr, assumed: bool) -> bool {
+        let decision = self.towards(policies, pod, address);
+        let meant = |protocol: Protocol| {
+            decision.used.iter().any(|used| {
+                let rule = used.rule.and_then(|i| used.policy.rules(Direction::Egress).get(i));
+                used.action == Action::Allow
+                    && used.ports.contains(protocol, DNS_PORT)
+                    && rule.is_some_and(|rule| rule.peers.iter().any(|peer| is_meant_for(peer, address)))
+            })
+        };
+        self.lacking(&decision.allowed).is_empty() && (!assumed || self.dns.protocols.iter().all(|p| meant(*p)))
+    }
+}
+
+/// Whether a policy restricts what its pods may send.
+fn restricts(policy: &Policy) -> bool {
+    policy.isolates(Direction::Egress) || policy.rules(Direction::Egress).iter().any(|r| r.action == Action::Deny)
+}
+
+/// Whether a block lies within the link-local range of the address, where nothing but node-local services is.
+fn is_meant_for(peer: &Peer, address: IpAddr) -> bool {
+    let Peer::Addresses(peer) = peer else { return false };
+    let link_local = [LINK_LOCAL_V4, LINK_LOCAL_V6].iter().filter_map(|text| parse_cidr(text).ok()).map(|(net, _)| net);
+    let link_local: Vec<_> = link_local.collect();
+    peer.set.contains(address)
+        && peer.blocks.iter().any(|(cidr, _)| cidr.contains(&address) && link_local.iter().any(|l| l.contains(cidr)))
+}
+
+const LINK_LOCAL_V4: &str = "169.254.0.0/16";
+const LINK_LOCAL_V6: &str = "fe80::/10";
+
+/// Single addresses that a policy opens for DNS although nothing that is known to answer has them: most likely the address of the
+/// DNS Service, which never matches, because policies see the address of the pod behind it (semantics 2.1.16).
+pub fn service_addresses(policy: &Policy, pods: &DnsPods, dns: &Dns) -> Vec<(Str, IpAddr)> {
+    let mut found = Vec::new();
+    for rule in policy.rules(Direction::Egress).iter().filter(|rule| rule.action == Action::Allow) {
+        if !dns.protocols.iter().any(|p| rule.ports.numbers.contains(*p, DNS_PORT)) {
+            continue;
+        }
+        for (i, peer) in rule.peers.iter().enumerate() {
+            let Peer::Addresses(peer) = peer else { continue };
+            for (cidr, _) in peer.blocks.iter().filter(|(cidr, _)| cidr.prefix_len() == cidr.max_prefix_len()) {
+                let address = cidr.addr();
+                if private_ranges().contains(address) && !pods.have(address) && !dns.addresses.contains(&address) {
+                    found.push((rule.peer_path(i).short().into(), address));
+                }
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,238 @@
+//! `blocked-dns`: a workload whose egress is isolated must still reach cluster DNS.
+
+use std::sync::Arc;
+
+use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
+use super::{suggest, wording};
+use crate::model::house::{Level, RuleId};
+use crate::model::pod::PodLookup;
+use crate::model::{Action, Direction, NamespaceScope, Object, Peer, PodSpec, Policy, Protocol, Workload};
+use crate::reach::{BlockedDns as Blocked, DNS_PORT, Decision, DnsPods, DnsQuery, Used, selecting, service_addresses};
+
+declare_rule! {
+    /// A workload whose egress is isolated must be able to reach cluster DNS, over UDP and over TCP.
+    ///
+    /// ## What it checks
+    ///
+    /// When a workload is created or changed, when a policy is changed or deleted, and when a namespace's labels change: do
+    /// the policies in force let the pod reach the DNS pods on port 53 of every protocol in `dns.protocols`? Both sides
+    /// count: egress of the pod, and ingress of the DNS pods. The Service spreads queries over all DNS pods, so all of them
+    /// must be reachable; or else one address of `dns.addresses` (NodeLocal DNSCache) on every protocol.
+    ///
+    /// ## Why
+    ///
+    /// A pod without DNS looks like a pod with a broken network, and the cause is the one thing that nobody wrote. Without
+    /// TCP it is worse: it fails only for long answers.
+    ///
+    /// ## Refused
+    ///
+    /// A workload that `default-deny-egress` isolates and that no policy lets ask DNS; a policy that allows UDP 53 only; one
+    /// that allows the address of the DNS *Service*, which no policy ever sees, because it is translated to a pod's address
+    /// first.
+    ///
+    /// ## Accepted
+    ///
+    /// ```yaml
+    /// egress:
+    ///   - to:
+    ///       - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+    ///         podSelector: {matchLabels: {k8s-app: kube-dns}}
+    ///     ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
+    /// ```
+    ///
+    /// ## Exceptions
+    ///
+    /// Not judged: pods whose egress nobody restricts, pods on the host's network, and `dnsPolicy: Default`, which asks the
+    /// node's resolvers. `dnsPolicy: None` is judged by the servers that it names: one of them must be reachable; behind a
+    /// private address may be the DNS Service, and then reaching the DNS pods is enough. A new policy that cuts running
+    /// pods off only warns, because the policy that allows may come next.
+    ///
+    /// ## References
+    ///
+    /// Kubernetes: *DNS for Services and Pods*; *Using NodeLocal DNSCache*. RFC 7766.
+    pub BlockedDns = BlockedDns, since "0.1.0"
+}
+
+impl Rule for BlockedDns {
+    fn meta(&self) -> &'static RuleMeta {
+        &Self::META
+    }
+
+    fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        let dns = &cx.settings.dns;
+        let pods = DnsPods::find(cx.world, dns);
+        let query = DnsQuery { world: cx.world, dns, pods: &pods, dialect: cx.settings.dialect };
+        if let Some(workload) = cx.workload().filter(|workload| !workload.finished) {
+            if let Some(blocked) = query.blocked(cx.namespace, &workload.pod) {
+                out.push(finding(cx, &pods, &workload.pod, &blocked, Some(workload)));
+            }
+        } else if cx.judges_running_pods() {
+            let mut groups: Vec<Finding> = Vec::new();
+            for class in cx.namespace.classes() {
+                let Some(blocked) = query.blocked(cx.namespace, class.pod()) else { continue };
+                let found = finding(cx, &pods, class.pod(), &blocked, None);
+                // Pods that are blocked for the same reasons are one finding.
+                let same = |f: &&mut Finding| f.message == found.message && f.because == found.because;
+                match groups.iter_mut().find(same) {
+                    Some(group) => group.affected.push(Affected::of(class)),
+                    None => groups.push(Finding { affected: vec![Affected::of(class)], ..found }),
+                }
+            }
+            out.append(&mut groups);
+        }
+    }
+}
+
+fn finding(cx: &Context<'_>, pods: &DnsPods, pod: &PodSpec, blocked: &Blocked, workload: Option<&Workload>) -> Finding {
+    let (object, who) = match workload {
+        Some(workload) => (workload.id.clone(), workload.id.to_string()),
+        None => (
+            cx.change.object().map_or_else(|| cx.change.id.clone(), Object::id),
+            format!("pods of namespace {}", cx.namespace.name()),
+        ),
+    };
+    let target = if blocked.servers.is_empty() {
+        "cluster DNS".to_owned()
+    } else {
+        let servers: Vec<String> = blocked.servers.iter().map(ToString::to_string).collect();
+        format!("the DNS of dnsConfig ({})", wording::few(&servers, 3, "servers"))
+    };
+    let remedy = if blocked.is_refused_by_dns() { "open the ingress of the DNS pods" } else { "allow it" };
+    let message = format!("{target} cannot be reached on {} by {who}; {remedy}", ports(&blocked.missing));
+    let mut finding = Finding::new(RuleId::BlockedDns, object, message).keyed(ports(&blocked.missing));
+    // What was wholly blocked and is partly blocked now has become better.
+    finding.implies = blocked.missing.iter().map(|protocol| ports(&[*protocol])).collect();
+    finding.because = reasons(cx, pods, pod, blocked);
+    finding.rests_on_absence = true;
+    if cx.creates_policy() {
+        finding.cap = Level::Warn;
+        finding.help = Some("allow before deny: apply the policy that allows DNS first".to_owned());
+    }
+    if !blocked.is_refused_by_dns() && blocked.servers.is_empty() {
+        finding.fix = fix(cx, pod);
+    }
+    if !pods.seen && !pods.namespace.classes().is_empty() {
+        finding.help = Some(format!(
+            "no pod of {} has {}; if cluster DNS is elsewhere, say where under `dns` in the house rules",
+            pods.namespace.name(),
+            cx.settings.dns.labels
+        ));
+    }
+    finding
+}
+
+/// `UDP 53 and TCP 53`.
+fn ports(protocols: &[Protocol]) -> String {
+    let all: Vec<String> = protocols.iter().map(|p| format!("{p} {DNS_PORT}")).collect();
+    all.join(" and ")
+}
+
+/// Allows DNS for exactly the pods that a policy isolates already, so that the cure cuts nobody else off.
+fn fix(cx: &Context<'_>, pod: &PodSpec) -> Option<Fix> {
+    let policies = selecting(cx.world, cx.namespace, pod);
+    let isolating = || policies.iter().filter(|p| p.isolates(Direction::Egress));
+    let widest = isolating().find(|p| p.subject.pods.matches_everything()).or_else(|| isolating().next())?;
+    if widest.subject.pods.matches_everything() {
+        return Some(Fix::ApplyFirst(vec![suggest::allow_dns(cx)]));
+    }
+    if widest.id.kind != "NetworkPolicy" {
+        return None;
+    }
+    let name: String = format!("allow-dns-for-{}", widest.id.name).chars().take(240).collect();
+    Some(Fix::ApplyFirst(vec![suggest::allow_dns_for(cx, &name, widest.subject.pods.clone())]))
+}
+
+fn reasons(cx: &Context<'_>, pods: &DnsPods, pod: &PodSpec, blocked: &Blocked) -> Vec<String> {
+    let dns = &cx.settings.dns;
+    let there = if blocked.servers.is_empty() {
+        format!("{} pods {}", dns.namespace, dns.labels)
+    } else {
+        "these servers".to_owned()
+    };
+    let mut facts = Vec::new();
+    if blocked.is_refused_by_dns() {
+        let from = format!("pods {} of namespace {}", wording::labels(pod), cx.namespace.name());
+        facts.push(side(dns, &blocked.ingress, &format!("ingress of {there}"), &from, blocked, Direction::Ingress));
+        return facts;
+    }
+    facts.push(side(dns, &blocked.egress, "egress", &there, blocked, Direction::Egress));
+    for policy in selecting(cx.world, cx.namespace, pod) {
+        for (at, address) in service_addresses(policy, pods, dns) {
+            facts.push(format!(
+                "{} {at} names {address}: the address of a Service never matches, because policies see the address of the \
+                 pod behind it; name the DNS pods instead",
+                wording::policy(&policy.id)
+            ));
+        }
+        facts.extend(near_misses(cx, pods, policy));
+    }
+    if blocked.in_doubt {
+        facts
+            .push("the addresses of the DNS pods are not known here, so no ipBlock is certain to hold them".to_owned());
+    }
+    facts
+}
+
+/// What one side says: who isolates or denies, and what gets through nevertheless.
+fn side(
+    dns: &crate::model::house::Dns,
+    decision: &Decision,
+    subject: &str,
+    other: &str,
+    blocked: &Blocked,
+    direction: Direction,
+) -> String {
+    let on = |used: &Used, protocols: &[Protocol]| protocols.iter().any(|p| used.ports.contains(*p, DNS_PORT));
+    let place = |used: &Used| {
+        let rule = used.rule.and_then(|i| used.policy.rules(direction).get(i));
+        rule.map_or_else(|| wording::policy(&used.policy.id), |rule| wording::place(&used.policy.id, &rule.at))
+    };
+    let deny = decision.used.iter().find(|u| u.action == Action::Deny && u.rule.is_some() && on(u, &blocked.missing));
+    if let Some(deny) = deny {
+        return format!("{subject} is denied by {} on {}", place(deny), ports(&blocked.missing));
+    }
+    let isolating: Vec<&Arc<Policy>> =
+        decision.used.iter().filter(|used| used.rule.is_none()).map(|used| &used.policy).collect();
+    let open = dns.protocols.iter().filter(|p| !blocked.missing.contains(p)).filter_map(|protocol| {
+        let by = decision.used.iter().find(|u| u.action == Action::Allow && on(u, &[*protocol]))?;
+        Some(format!("{} is allowed by {}", ports(&[*protocol]), place(by)))
+    });
+    let open: Vec<String> = open.collect();
+    let but = if open.is_empty() { String::new() } else { format!(" ({})", open.join(", ")) };
+    format!(
+        "{subject} is isolated by {}; no rule admits {other} on {}{but}",
+        wording::policies(isolating),
+        ports(&blocked.missing)
+    )
+}
+
+/// Rules that are about port 53 and name the wrong pods.
+fn near_misses(cx: &Context<'_>, pods: &DnsPods, policy: &Policy) -> Vec<String> {
+    let dns = &cx.settings.dns;
+    let Some((dns_pod, _)) = pods.pods.first() else { return Vec::new() };
+    let lookup = PodLookup { pod: dns_pod, namespace: pods.namespace.labels() };
+    let mut facts = Vec::new();
+    for rule in policy.rules(Direction::Egress).iter().filter(|rule| rule.action == Action::Allow) {
+        let about_dns = dns.protocols.iter().any(|p| {
+            let ports = rule.ports.numbers.ports(*p);
+            ports.contains(DNS_PORT) && !ports.is_full()
+        });
+        for (i, peer) in rule.peers.iter().enumerate().filter(|_| about_dns) {
+            let Peer::Pods(peer) = peer else { continue };
+            let place = wording::place(&policy.id, &rule.peer_path(i));
+            if !pods.namespace.is_in(&peer.namespaces) {
+                facts.push(match &peer.namespaces {
+                    NamespaceScope::Named(name) => {
+                        format!("{place} has no namespaceSelector, so it means pods of namespace {name}")
+                    }
+                    NamespaceScope::Matching(selector) => {
+                        format!("{place} names namespaces with {selector}, and {} is none", dns.namespace)
+                    }
+                });
+            } else if !peer.pods.matches(&lookup) {
+                facts.push(format!("{place} names pods with {}, and the DNS pods have {}", peer.pods, dns.labels));
+            }
+        }
+    }
+    facts
+}

@@ -1,0 +1,180 @@
+//! `dangling-peer`: a peer that matches no namespace, or no pod there, allows nothing.
+
+use std::sync::Arc;
+
+use super::nearest;
+use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
+use super::wording;
+use crate::model::house::{Level, RuleId};
+use crate::model::labels::NAMESPACE_NAME_LABEL;
+use crate::model::pod::PodLookup;
+use crate::model::selector::Test;
+use crate::model::{Direction, NamespaceScope, Peer, PodPeer, Selector, Str};
+use crate::snapshot::NamespaceState;
+
+declare_rule! {
+    /// A peer should match pods that are there.
+    ///
+    /// ## What it checks
+    ///
+    /// When a policy is created or changed: does the `namespaceSelector` of each peer match a namespace, and its
+    /// `podSelector` a pod in one of them? If not, the nearest namespace or label is named.
+    ///
+    /// ## Why
+    ///
+    /// A peer with a slip allows nothing, and the policy looks right. Most often the namespace is called otherwise
+    /// (`ingress` for `ingress-nginx`) or is selected by a label that nobody has set (`name: kube-system`).
+    ///
+    /// ## Refused
+    ///
+    /// ```yaml
+    /// to:
+    ///   - namespaceSelector: {matchLabels: {name: kube-system}}
+    /// ```
+    ///
+    /// ## Accepted
+    ///
+    /// ```yaml
+    /// to:
+    ///   - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+    /// ```
+    ///
+    /// ## Exceptions
+    ///
+    /// It is only recorded where nothing can be known yet: the namespace has no pods, or no Namespace object has been
+    /// seen, as in a folder of manifests.
+    ///
+    /// ## References
+    ///
+    /// Kubernetes: *Network Policies*, "Targeting a namespace by its name".
+    pub DanglingPeer = DanglingPeer, since "0.1.0"
+}
+
+impl Rule for DanglingPeer {
+    fn meta(&self) -> &'static RuleMeta {
+        &Self::META
+    }
+
+    fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        let Some(object) = cx.policy() else { return };
+        for policy in &object.policies {
+            for rule in Direction::BOTH.into_iter().flat_map(|direction| policy.rules(direction)) {
+                for (i, peer) in rule.peers.iter().enumerate() {
+                    let Peer::Pods(peer) = peer else { continue };
+                    let Some(dangling) = judge(cx, peer) else { continue };
+                    let path = rule.peer_path(i).field(dangling.field);
+                    let message = format!("{} {}", wording::place(&object.id, &path), dangling.what);
+                    let mut finding =
+                        Finding::new(RuleId::DanglingPeer, (*object.id).clone(), message).at(path).capped(dangling.cap);
+                    finding.because.extend(dangling.because);
+                    out.push(finding);
+                }
+            }
+        }
+    }
+}
+
+struct Dangling {
+    field: &'static str,
+    what: String,
+    because: Option<String>,
+    cap: Level,
+}
+
+fn judge(cx: &Context<'_>, peer: &PodPeer) -> Option<Dangling> {
+    let mut namespaces = cx.world.in_scope(&peer.namespaces).peekable();
+    match &peer.namespaces {
+        NamespaceScope::Matching(selector) if namespaces.peek().is_none() => return Some(no_namespace(cx, selector)),
+        _ => {}
+    }
+    if peer.pods.is_everything() {
+        return None;
+    }
+    let namespaces: Vec<&Arc<NamespaceState>> = namespaces.collect();
+    let mut on_host = false;
+    for namespace in &namespaces {
+        for class in namespace.classes() {
+            if peer.pods.matches(&PodLookup { pod: class.pod(), namespace: namespace.labels() }) {
+                if !class.pod().host_network {
+                    return None;
+                }
+                on_host = true;
+            }
+        }
+    }
+    let selector = &peer.pods;
+    let dangling = |what, because, cap| Some(Dangling { field: "podSelector", what, because, cap });
+    if on_host {
+        let what = format!(
+            "{selector} matches only pods on the host's network, which selectors do not see; name the nodes' addresses"
+        );
+        return dangling(what, None, Level::Warn);
+    }
+    let place = match namespaces.as_slice() {
+        [one] => format!("namespace {}", one.name()),
+        [] => format!("namespace {}", cx.namespace.name()),
+        several => format!("the {} namespaces it names", several.len()),
+    };
+    let what = format!("{selector} matches no pod of {place}; correct it or create the workload");
+    if namespaces.iter().all(|namespace| namespace.classes().is_empty()) {
+        return dangling(what, Some("there are no pods yet".to_owned()), Level::Audit);
+    }
+    let there = namespaces.iter().flat_map(|n| n.classes()).map(|class| &class.pod().labels);
+    let because = forgotten_namespace(cx, peer)
+        .or_else(|| nearest::label(selector, there).map(|instead| instead.sentence("pods there")));
+    dangling(what, because, Level::Warn)
+}
+
+/// Without a `namespaceSelector` a peer is a pod of the policy's own namespace. Pods elsewhere that match say what was meant.
+fn forgotten_namespace(cx: &Context<'_>, peer: &PodPeer) -> Option<String> {
+    let NamespaceScope::Named(own) = &peer.namespaces else { return None };
+    let mut elsewhere: Vec<&Str> = cx
+        .world
+        .namespaces()
+        .filter(|namespace| {
+            let pods = namespace.classes().iter().map(|class| class.pod());
+            pods.into_iter().any(|pod| peer.pods.matches(&PodLookup { pod, namespace: namespace.labels() }))
+        })
+        .map(|namespace| namespace.name())
+        .collect();
+    elsewhere.sort();
+    let first = elsewhere.first()?;
+    Some(format!(
+        "without a namespaceSelector it means pods of namespace {own}; there are such pods in namespace {first}"
+    ))
+}
+
+fn no_namespace(cx: &Context<'_>, selector: &Selector) -> Dangling {
+    let known: Vec<&Arc<NamespaceState>> = cx.world.namespaces().filter(|n| n.is_known()).collect();
+    let mut names: Vec<&Str> = known.iter().map(|n| n.name()).collect();
+    names.sort();
+    let because = because_of_name(selector, &names)
+        .or_else(|| nearest::label(selector, known.iter().map(|n| n.labels())).map(|i| i.sentence("namespaces")));
+    // The home of cluster DNS is in every cluster, though hardly in anybody's folder of manifests.
+    let assumed = selector.required_value(NAMESPACE_NAME_LABEL).is_some_and(|name| *name == cx.settings.dns.namespace);
+    Dangling {
+        field: "namespaceSelector",
+        what: format!("{selector} matches no namespace; correct it or create the namespace"),
+        because,
+        cap: if known.is_empty() || assumed { Level::Audit } else { Level::Warn },
+    }
+}
+
+/// The slips with names of namespaces: a name that is nearly right, and a name under a label that nobody sets.
+fn because_of_name(selector: &Selector, names: &[&Str]) -> Option<String> {
+    if let Some(asked) = selector.required_value(NAMESPACE_NAME_LABEL) {
+        let near = nearest::name(asked, names.iter().copied())?;
+        return Some(format!("{NAMESPACE_NAME_LABEL} is {near}, not {asked}: did you mean that?"));
+    }
+    let parts = match selector {
+        Selector::And(parts) => parts.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    parts.iter().find_map(|part| match part {
+        Selector::Key(key, Test::In(values)) => {
+            let name = values.iter().find(|value| names.contains(value))?;
+            Some(format!("there is a namespace {name}, and its name is in {NAMESPACE_NAME_LABEL}, not in {key}"))
+        }
+        _ => None,
+    })
+}

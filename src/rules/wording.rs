@@ -1,0 +1,45 @@
+//! The few phrases that all rules share, so that the same thing is always called the same.
+
+use std::sync::Arc;
+
+use crate::model::{FieldPath, ObjectRef, PodSpec, Policy};
+
+/// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them.
+pub(super) fn policy(id: &ObjectRef) -> String {
+    if id.kind == "NetworkPolicy" { id.name.to_string() } else { format!("{} {}", id.kind, id.name) }
+}
+
+/// The names of policies, each once; of many only the first.
+pub(super) fn policies<'a>(list: impl IntoIterator<Item = &'a Arc<Policy>>) -> String {
+    let mut names: Vec<String> = list.into_iter().map(|p| policy(&p.id)).collect();
+    names.sort();
+    names.dedup();
+    few(&names, 3, "policies")
+}
+
+/// At most `most` of them, then how many more there are.
+pub(super) fn few(all: &[String], most: usize, what: &str) -> String {
+    let shown: Vec<&str> = all.iter().take(most).map(String::as_str).collect();
+    match all.len().saturating_sub(most) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more {what}", shown.join(", ")),
+    }
+}
+
+/// A place in a policy: `allow-dns egress[0]`.
+pub(super) fn place(id: &ObjectRef, at: &FieldPath) -> String {
+    format!("{} {}", policy(id), at.short())
+}
+
+/// The labels that people write; those that controllers add tell nobody anything.
+pub(super) fn labels(pod: &PodSpec) -> String {
+    const BY_CONTROLLERS: [&str; 4] = [
+        "controller-revision-hash",
+        "pod-template-generation",
+        "pod-template-hash",
+        "statefulset.kubernetes.io/pod-name",
+    ];
+    let written = pod.labels.iter().filter(|(key, _)| !BY_CONTROLLERS.contains(&&***key));
+    let pairs: Vec<String> = written.map(|(k, v)| format!("{k}={v}")).collect();
+    if pairs.is_empty() { "no labels".to_owned() } else { pairs.join(",") }
+}

@@ -1,0 +1,136 @@
+//! HouseRules and RuleExceptions as the cluster has them, compiled into the [`House`] that reviews go by.
+
+use std::collections::BTreeMap;
+
+use super::item::{Configured, Item, Key};
+use super::resource::Resource;
+use crate::model::house::{Exception, House, HouseRules};
+use crate::model::{Str, house::Level};
+
+/// All of our objects. Few, so they are kept whole.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// The namespace whose exceptions count.
+    honoured: Str,
+    rules: BTreeMap<Key, Configured<HouseRules>>,
+    exceptions: BTreeMap<Key, Configured<Option<Exception>>>,
+    changed: bool,
+    house_changed: bool,
+    /// When the next exception in force ends.
+    next_end: Option<i64>,
+}
+
+impl Desk {
+    /// An empty one; exceptions count in this namespace only.
+    pub(super) fn new(honoured: Str) -> Self {
+        Self {
+            honoured,
+            rules: BTreeMap::new(),
+            exceptions: BTreeMap::new(),
+            changed: false,
+            // The first version is published whatever it holds.
+            house_changed: true,
+            next_end: None,
+        }
+    }
+
+    /// HouseRules by key; cluster-scoped, so the namespace is empty.
+    pub fn rules(&self) -> &BTreeMap<Key, Configured<HouseRules>> {
+        &self.rules
+    }
+
+    /// RuleExceptions by namespace and name.
+    pub fn exceptions(&self) -> &BTreeMap<Key, Configured<Option<Exception>>> {
+        &self.exceptions
+    }
+
+    /// Whether exceptions in this namespace count.
+    pub fn honours(&self, namespace: &str) -> bool {
+        *self.honoured == *namespace
+    }
+
+    /// When the next exception in force ends, in seconds since the epoch.
+    pub(super) const fn next_end(&self) -> Option<i64> {
+        self.next_end
+    }
+
+    pub(super) fn put_rules(&mut self, key: Key, rules: Configured<HouseRules>) {
+        let old = self.rules.get(&key);
+        self.house_changed |= old.is_none_or(|old| old.read != rules.read);
+        self.changed |= old != Some(&rules);
+        self.rules.insert(key, rules);
+    }
+
+    pub(super) fn put_exception(&mut self, key: Key, exception: Configured<Option<Exception>>) {
+        let old = self.exceptions.get(&key);
+        self.house_changed |= old.is_none_or(|old| old.read != exception.read) && self.honours(&key.0);
+        self.changed |= old != Some(&exception);
+        self.exceptions.insert(key, exception);
+    }
+
+    pub(super) fn delete(&mut self, resource: Resource, key: &Key) {
+        let removed = match resource {
+            Resource::HouseRules => self.rules.remove(key).is_some(),
+            Resource::RuleExceptions => self.exceptions.remove(key).is_some(),
+            Resource::Namespaces | Resource::Pods | Resource::NetworkPolicies => false,
+        };
+        self.changed |= removed;
+        self.house_changed |= removed;
+    }
+
+    /// The kind does not exist any more, and neither do its objects.
+    pub(super) fn clear(&mut self, resource: Resource) {
+        for key in self.missing(resource, &[]) {
+            self.delete(resource, &key);
+        }
+    }
+
+    /// Objects that a complete list does not have.
+    pub(super) fn missing(&self, resource: Resource, listed: &[Item]) -> Vec<Key> {
+        let listed: std::collections::BTreeSet<&Key> = listed
+            .iter()
+            .filter_map(|item| match item {
+                Item::Rules(key, _) | Item::Exception(key, _) => Some(key),
+                Item::Object(_) => None,
+            })
+            .collect();
+        let missing = |key: &&Key| !listed.contains(key);
+        match resource {
+            Resource::HouseRules => self.rules.keys().filter(missing).cloned().collect(),
+            Resource::RuleExceptions => self.exceptions.keys().filter(missing).cloned().collect(),
+            Resource::Namespaces | Resource::Pods | Resource::NetworkPolicies => Vec::new(),
+        }
+    }
+
+    /// Whether any object has changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Whether the house is another one than when this was last asked, be it that an exception has ended.
+    pub(super) fn expire(&mut self, now: i64) -> bool {
+        let ended = self.next_end.is_some_and(|end| end <= now);
+        let changed = std::mem::take(&mut self.house_changed) || ended;
+        if changed {
+            self.next_end = self.in_force(now).map(|exception| exception.expires_at).min();
+        }
+        // The status of an exception that has just ended is another one as well.
+        self.changed |= ended;
+        changed
+    }
+
+    fn in_force(&self, now: i64) -> impl Iterator<Item = &Exception> {
+        let honoured = self.exceptions.iter().filter(|(key, _)| self.honours(&key.0));
+        honoured.filter_map(|(_, exception)| exception.read.as_ref()).filter(move |e| e.expires_at > now)
+    }
+
+    /// What holds now. Level and cap are those of the process.
+    pub(super) fn house(&self, now: i64) -> House {
+        House {
+            rules: self.rules.values().map(|rules| rules.read.clone()).collect(),
+            exceptions: self.in_force(now).cloned().collect(),
+            cap: Level::Enforce,
+            from_controllers: Level::Warn,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One object of a watched kind, in the terms in which it is kept.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::resource::Resource;
+use super::wire::Head;
+use crate::api::Condition;
+use crate::model::house::{Exception, HouseRules};
+use crate::model::{Object, PolicyObject, Str, Unread};
+use crate::translate::{Defaults, Kind, from_json, houserules};
+
+/// Namespace (empty for cluster-scoped objects) and name.
+pub type Key = (Str, Str);
+
+/// A HouseRules or RuleException object: what it says and what its status said so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configured<T> {
+    /// What was read.
+    pub read: T,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
+    /// `metadata.generation`.
+    pub generation: Option<i64>,
+    /// `status` as it is in the cluster.
+    pub status: Value,
+}
+
+impl<T> Configured<T> {
+    fn new(value: &Value, (read, unread): (T, Vec<Unread>)) -> Self {
+        Self {
+            read,
+            unread,
+            generation: value.pointer("/metadata/generation").and_then(Value::as_i64),
+            status: value.get("status").cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The conditions in its status.
+    pub fn conditions(&self) -> Vec<Condition> {
+        let conditions = self.status.get("conditions").cloned().unwrap_or_default();
+        serde_json::from_value(conditions).unwrap_or_default()
+    }
+}
+
+/// One object.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A namespace, pod or policy.
+    Object(Object),
+    /// HouseRules.
+    Rules(Key, Box<Configured<HouseRules>>),
+    /// A RuleException; `None` where it cannot count.
+    Exception(Key, Box<Configured<Option<Exception>>>),
+}
+
+impl Item {
+    /// Reads an object of this kind. The error says why nothing is known of it, not even its name.
+    pub(super) fn read(resource: Resource, raw: &RawValue) -> Result<Self, String> {
+        let kind = match resource {
+            Resource::Namespaces => Kind::Namespace,
+            Resource::Pods => Kind::Pod,
+            Resource::NetworkPolicies => Kind::NetworkPolicy,
+            Resource::HouseRules | Resource::RuleExceptions => return Self::read_ours(resource, raw),
+        };
+        let object = match from_json(kind, raw.get().as_bytes(), &Defaults::default()) {
+            // A policy that is there must show, even where nothing of it can be used.
+            Object::Unreadable(id, unread) if kind == Kind::NetworkPolicy => {
+                Object::Policy(PolicyObject { id: id.into(), policies: Vec::new(), unread, implicit_types: false })
+            }
+            object => object,
+        };
+        if object.id().name.is_empty() {
+            return Err("it has no metadata.name".to_owned());
+        }
+        Ok(Self::Object(object))
+    }
+
+    fn read_ours(resource: Resource, raw: &RawValue) -> Result<Self, String> {
+        let key = Head::of(raw).key().ok_or("it has no metadata.name")?;
+        let value: Value = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
+        Ok(if resource == Resource::HouseRules {
+            Self::Rules(key, Box::new(Configured::new(&value, houserules::house_rules(&value))))
+        } else {
+            Self::Exception(key, Box::new(Configured::new(&value, houserules::rule_exception(&value))))
+        })
+    }
+
+    /// What could not be read of a policy, or of an object as a whole.
+    pub(super) fn unread(&self) -> &[Unread] {
+        match self {
+            Self::Object(object) => object.unread(),
+            Self::Rules(_, rules) => &rules.unread,
+            Self::Exception(_, exception) => &exception.unread,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The state of a cluster, followed by watches: one follower per kind hands what comes to one writer, which publishes
+//! whole versions. Reviews hold one version from start to end and never wait for a writer.
+
+mod access;
+mod client;
+mod confirm;
+mod desk;
+mod dirty;
+mod follow;
+mod item;
+mod progress;
+mod resource;
+#[cfg(test)]
+mod script;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use access::AccessError;
+pub use confirm::{ConfirmError, ConfirmNumbers};
+pub use desk::Desk;
+pub use follow::Timing;
+pub use item::{Configured, Key};
+pub use progress::KindNumbers;
+pub use resource::Resource;
+
+use crate::model::Str;
+use crate::model::house::Level;
+use crate::review::{User, World};
+use confirm::{FromApi, Reader};
+use dirty::Dirty;
+use progress::Progress;
+
+/// Pages and events that wait for the writer, before the followers wait for it.
+const QUEUE: usize = 64;
+
+/// How a cluster is followed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespace whose RuleExceptions count.
+    pub config_namespace: Str,
+    /// No finding goes above this level.
+    pub cap: Level,
+    /// Level at which findings about pods that a controller makes are capped.
+    pub from_controllers: Level,
+    /// Without a word from the API server for longer than this, nothing is answered.
+    pub give_up_after: Duration,
+    /// An approval needs policies and namespaces to be known this freshly; otherwise the namespace is read again. API
+    /// servers send a word every 30 seconds or so.
+    pub fresh_for: Duration,
+    /// Times of lists and watches.
+    pub timing: Timing,
+}
+
+impl Settings {
+    /// The defaults, with exceptions from this namespace.
+    pub fn new(config_namespace: impl Into<Str>) -> Self {
+        Self {
+            config_namespace: config_namespace.into(),
+            cap: Level::Enforce,
+            from_controllers: Level::Warn,
+            give_up_after: Duration::from_mins(2),
+            fresh_for: Duration::from_mins(1),
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// Settings of the client that following needs: the followers do their own waiting and trying, and know how long a
+/// healthy silence is; a connection that does not come about should fail while there is time for another.
+#[must_use]
+pub fn client_config(mut config: kube::Config) -> kube::Config {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config
+}
+
+/// What is shared by those who follow and those who ask.
+#[derive(Debug)]
+struct Shared {
+    world: ArcSwap<World>,
+    desk: watch::Sender<Arc<Desk>>,
+    progress: Arc<Progress>,
+    dirty: Dirty,
+}
+
+/// A cluster that is followed. Following ends when this is dropped.
+pub struct Watched {
+    shared: Arc<Shared>,
+    settings: Settings,
+    client: Client,
+    reader: Reader<FromApi>,
+    _tasks: AbortOnDropHandle<()>,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched")
+            .field("shared", &self.shared)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Numbers for metrics.
+#[derive(Clone, Debug)]
+pub struct Numbers {
+    /// Per kind.
+    pub kinds: Vec<KindNumbers>,
+    /// Version of the published state.
+    pub version: u64,
+    /// Consistent reads.
+    pub confirm: ConfirmNumbers,
+}
+
+impl Watched {
+    /// Starts to follow. Must be called within a tokio runtime; make the client with [`client_config`].
+    pub fn start(client: Client, settings: Settings) -> Self {
+        let desk = Desk::new(settings.config_namespace.clone());
+        let shared = Arc::new(Shared {
+            world: ArcSwap::default(),
+            desk: watch::Sender::new(Arc::new(desk.clone())),
+            progress: Arc::new(Progress::new()),
+            dirty: Dirty::default(),
+        });
+        let (updates, inbox) = mpsc::channel(QUEUE);
+        let tasks = tasks::run(client.clone(), desk, Arc::clone(&shared), settings.clone(), (updates, inbox));
+        Self {
+            shared,
+            reader: Reader::new(FromApi { client: client.clone(), within: settings.timing.list }),
+            settings,
+            client,
+            _tasks: AbortOnDropHandle::new(tokio::spawn(tasks)),
+        }
+    }
+
+    /// The latest published state.
+    pub fn current(&self) -> Arc<World> {
+        self.shared.world.load_full()
+    }
+
+    /// Why reviews cannot be answered from it; `None` when they can.
+    pub fn not_ready(&self) -> Option<String> {
+        self.shared.progress.not_ready(self.settings.give_up_after)
+    }
+
+    /// The latest state, with the policies and labels of this namespace as the API server has them now.
+    pub async fn confirm(&self, namespace: &str, deadline: Instant) -> Result<Arc<World>, ConfirmError> {
+        let fresh = self.reader.read(namespace, deadline).await?;
+        let current = self.current();
+        let mut snapshot = current.snapshot.clone();
+        fresh.overlay(namespace, &mut snapshot);
+        Ok(Arc::new(World { snapshot, house: current.house.clone() }))
+    }
+
+    /// Whether an approval from the cache could be wrong for this namespace: a change there has been admitted and not
+    /// been seen yet, the namespace itself has not been seen, or the watches have been silent for too long.
+    pub fn may_be_behind(&self, namespace: &str) -> bool {
+        const NEEDED: [Resource; 2] = [Resource::Namespaces, Resource::NetworkPolicies];
+        self.shared.dirty.is_marked(namespace)
+            || !self.shared.progress.is_fresh(&NEEDED, self.settings.fresh_for)
+            || !self.shared.world.load().snapshot.namespace(namespace).is_some_and(|state| state.is_known())
+    }
+
+    /// Notes that a policy change in this namespace has been admitted.
+    pub fn admitted_policy_change(&self, namespace: &str) {
+        self.shared.dirty.mark(namespace);
+    }
+
+    /// Whether the user may update HouseRules.
+    pub async fn may_edit_house_rules(&self, user: &User) -> Result<bool, AccessError> {
+        access::may_edit_house_rules(&self.client, user).await
+    }
+
+    /// Our own objects, and a signal when they change.
+    pub fn desk(&self) -> watch::Receiver<Arc<Desk>> {
+        self.shared.desk.subscribe()
+    }
+
+    /// Numbers for metrics.
+    pub fn numbers(&self) -> Numbers {
+        Numbers {
+            kinds: self.shared.progress.numbers(),
+            version: self.shared.world.load().snapshot.version(),
+            confirm: self.reader.numbers(),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The one writer of the published state: takes what the followers hand over, changes its working copy, and publishes
+//! it when nothing more is queued. What has not changed in model terms is not published.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::desk::Desk;
+use super::follow::Update;
+use super::item::{Item, Key};
+use super::resource::Resource;
+use crate::model::house::{House, Level};
+use crate::model::pod::Controller;
+use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str, Workload};
+use crate::review::World;
+use crate::snapshot::{Owner, Snapshot};
+
+/// Complaints that are remembered, so that each is logged once.
+const REMEMBERED: usize = 10_000;
+
+/// What must be known of a pod to take it out of its class again.
+#[derive(Debug, PartialEq)]
+struct Pod {
+    spec: Arc<PodSpec>,
+    controller: Option<Controller>,
+    addresses: Box<[std::net::IpAddr]>,
+}
+
+/// A thing and the list in which it was last seen.
+#[derive(Debug)]
+struct Seen<T> {
+    thing: T,
+    list: u32,
+}
+
+/// A list that is being taken over. Its objects wait until it is complete, so that a mixture of old and new is never
+/// published; those that have not changed only leave a mark.
+#[derive(Debug, Default)]
+struct Relist {
+    number: u32,
+    waiting: Vec<Item>,
+}
+
+/// What a publication brings.
+#[derive(Debug)]
+pub(super) struct Publication {
+    /// The new state; `None` if it is the same as before.
+    pub(super) world: Option<Arc<World>>,
+    /// Whether HouseRules or RuleExceptions have changed, if only in their status.
+    pub(super) desk_changed: bool,
+    /// Up to when each kind is complete.
+    pub(super) complete_at: Vec<(Resource, Instant)>,
+    /// Kinds whose list is now part of the state, and whether they are absent.
+    pub(super) synced: Vec<(Resource, bool)>,
+    /// Namespaces in which a policy has changed.
+    pub(super) policies_changed: Vec<Str>,
+}
+
+/// The writer's working copy.
+#[derive(Debug)]
+pub(super) struct Writer {
+    work: Snapshot,
+    changed: bool,
+    pods: BTreeMap<Key, Seen<Pod>>,
+    namespaces: BTreeMap<Key, Seen<()>>,
+    policies: BTreeMap<Key, Seen<()>>,
+    desk: Desk,
+    relists: [Relist; Resource::ALL.len()],
+    complained: HashSet<u64>,
+    hasher: RandomState,
+    complete_at: Vec<(Resource, Instant)>,
+    synced: Vec<(Resource, bool)>,
+    policies_changed: Vec<Str>,
+}
+
+impl Writer {
+    pub(super) fn new(desk: Desk) -> Self {
+        Self {
+            work: Snapshot::default(),
+            changed: false,
+            pods: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            desk,
+            relists: std::array::from_fn(|_| Relist::default()),
+            complained: HashSet::new(),
+            hasher: RandomState::new(),
+            complete_at: Vec::new(),
+            synced: Vec::new(),
+            policies_changed: Vec::new(),
+        }
+    }
+
+    pub(super) const fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    pub(super) fn objects(&self, resource: Resource) -> usize {
+        match resource {
+            Resource::Namespaces => self.namespaces.len(),
+            Resource::Pods => self.pods.len(),
+            Resource::NetworkPolicies => self.policies.len(),
+            Resource::HouseRules => self.desk.rules().len(),
+            Resource::RuleExceptions => self.desk.exceptions().len(),
+        }
+    }
+
+    /// Takes over what a follower says.
+    pub(super) fn take(&mut self, update: Update) {
+        match update {
+            Update::ListBegun(resource) => {
+                let relist = &mut self.relists[resource as usize];
+                relist.number = relist.number.wrapping_add(1);
+                relist.waiting.clear();
+            }
+            Update::Page(resource, items) => {
+                for item in items {
+                    self.complain(&item);
+                    if !self.is_known(&item) {
+                        self.relists[resource as usize].waiting.push(item);
+                    }
+                }
+            }
+            Update::ListEnded(resource, at) => {
+                // What has gone goes first: a pod that moved to another owner is then never counted twice.
+                let waiting = std::mem::take(&mut self.relists[resource as usize].waiting);
+                self.remove_unseen(resource, &waiting);
+                for item in waiting {
+                    self.put(item);
+                }
+                self.synced.push((resource, false));
+                self.complete_at.push((resource, at));
+            }
+            Update::Changed(resource, item, at) => {
+                self.complain(&item);
+                self.put(item);
+                self.complete_at.push((resource, at));
+            }
+            Update::Deleted(resource, key, at) => {
+                self.delete(resource, &key);
+                self.complete_at.push((resource, at));
+            }
+            Update::Complete(resource, at) => self.complete_at.push((resource, at)),
+            Update::Absent(resource, at) => {
+                self.desk.clear(resource);
+                self.synced.push((resource, true));
+                self.complete_at.push((resource, at));
+            }
+        }
+    }
+
+    /// The next version, given the time in seconds since the epoch.
+    pub(super) fn publish(&mut self, now: i64, cap: Level, from_controllers: Level) -> Publication {
+        let house = self.desk.expire(now);
+        let desk_changed = self.desk.take_changed();
+        let mut world = None;
+        if self.changed || house {
+            self.changed = false;
+            self.work.advance();
+            let house = House { cap, from_controllers, ..self.desk.house(now) };
+            world = Some(Arc::new(World { snapshot: self.work.clone(), house }));
+        }
+        Publication {
+            world,
+            desk_changed,
+            complete_at: std::mem::take(&mut self.complete_at),
+            synced: std::mem::take(&mut self.synced),
+            policies_changed: std::mem::take(&mut self.policies_changed),
+        }
+    }
+
+    /// Whether the object is there already just as it is; then it is marked as seen.
+    fn is_known(&mut self, item: &Item) -> bool {
+        match item {
+            Item::Object(Object::Namespace(namespace)) => {
+                let (same, list) = (self.has_namespace(namespace), self.list_of(Resource::Namespaces));
+                same && mark(&mut self.namespaces, &namespace_key(namespace), list)
+            }
+            Item::Object(Object::Policy(policy)) => {
+                let same = self.work.policy(&policy.id).is_some_and(|old| **old == *policy);
+                let list = self.list_of(Resource::NetworkPolicies);
+                same && mark(&mut self.policies, &key_of(&policy.id), list)
+            }
+            Item::Object(Object::Workload(workload)) => {
+                let key = key_of(&workload.id);
+                let same = self.pods.get(&key).is_some_and(|pod| is_same(&pod.thing, workload));
+                let list = self.list_of(Resource::Pods);
+                same && mark(&mut self.pods, &key, list)
+            }
+            // Few, and cheap to put in again.
+            Item::Object(Object::Unreadable(..)) | Item::Rules(..) | Item::Exception(..) => false,
+        }
+    }
+
+    /// The list of this kind that was begun last.
+    const fn list_of(&self, resource: Resource) -> u32 {
+        self.relists[resource as usize].number
+    }
+
+    fn has_namespace(&self, namespace: &Namespace) -> bool {
+        self.work.namespace(&namespace.name).is_some_and(|state| state.is_known() && state.object() == namespace)
+    }
+
+    fn put(&mut self, item: Item) {
+        match item {
+            Item::Object(Object::Workload(workload)) => self.put_pod(workload),
+            Item::Object(Object::Namespace(namespace)) => {
+                let list = self.list_of(Resource::Namespaces);
+                self.namespaces.insert(namespace_key(&namespace), Seen { thing: (), list });
+                if !self.has_namespace(&namespace) {
+                    self.work.insert(&Object::Namespace(namespace));
+                    self.changed = true;
+                }
+            }
+            Item::Object(Object::Policy(policy)) => {
+                let list = self.list_of(Resource::NetworkPolicies);
+                self.policies.insert(key_of(&policy.id), Seen { thing: (), list });
+                self.policies_changed.extend(policy.id.namespace.clone());
+                if self.work.policy(&policy.id).is_none_or(|old| **old != policy) {
+                    self.work.insert(&Object::Policy(policy));
+                    self.changed = true;
+                }
+            }
+            // It is there, and what it was before is the best that is known of it.
+            Item::Object(Object::Unreadable(id, _)) => {
+                let key = key_of(&id);
+                let (pods, namespaces) = (self.list_of(Resource::Pods), self.list_of(Resource::Namespaces));
+                mark(&mut self.pods, &key, pods);
+                mark(&mut self.namespaces, &key, namespaces);
+            }
+            Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
+            Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
+        }
+    }
+
+    fn put_pod(&mut self, workload: Workload) {
+        let key = key_of(&workload.id);
+        if !workload.takes_part() {
+            self.remove_pod(&key);
+            return;
+        }
+        let list = self.list_of(Resource::Pods);
+        if let Some(old) = self.pods.get_mut(&key)
+            && is_same(&old.thing, &workload)
+        {
+            old.list = list;
+            return;
+        }
+        self.remove_pod(&key);
+        let workload = self.shared(workload);
+        let namespace = workload.id.namespace.clone().unwrap_or_default();
+        let pod = Pod {
+            spec: Arc::clone(&workload.pod),
+            controller: workload.controller.clone(),
+            addresses: workload.addresses.clone().into(),
+        };
+        self.pods.insert((namespace, workload.id.name.clone()), Seen { thing: pod, list });
+        self.work.insert(&Object::Workload(workload));
+        self.changed = true;
+    }
+
+    /// The same pod, sharing with its class what it has in common with others of its owner.
+    fn shared(&self, mut workload: Workload) -> Workload {
+        let Some(state) = workload.id.namespace.as_deref().and_then(|name| self.work.namespace(name)) else {
+            return workload;
+        };
+        workload.id.namespace = Some(state.name().clone());
+        let owner = Owner::of(&workload);
+        let found =
+            state.classes().binary_search_by(|class| (class.owner(), &**class.pod()).cmp(&(&owner, &workload.pod)));
+        if let Some(class) = found.ok().and_then(|i| state.classes().get(i)) {
+            workload.pod = Arc::clone(class.pod());
+            if let Some(controller) = &mut workload.controller {
+                controller.kind = class.owner().kind.clone();
+                controller.name = class.owner().name.clone();
+            }
+        }
+        workload
+    }
+
+    fn remove_pod(&mut self, key: &Key) {
+        let Some(Seen { thing: pod, .. }) = self.pods.remove(key) else { return };
+        self.work.remove(&Object::Workload(Workload {
+            id: ObjectRef::namespaced("v1", "Pod", key.0.clone(), key.1.clone()),
+            labels: pod.spec.labels.clone(),
+            pod: pod.spec,
+            controller: pod.controller,
+            addresses: pod.addresses.into(),
+            finished: false,
+            leaving: false,
+            template_at: "",
+        }));
+        self.changed = true;
+    }
+
+    fn delete(&mut self, resource: Resource, key: &Key) {
+        match resource {
+            Resource::Pods => self.remove_pod(key),
+            Resource::Namespaces => {
+                if self.namespaces.remove(key).is_some() {
+                    self.work.remove(&Object::Namespace(Namespace::named(key.1.clone())));
+                    self.changed = true;
+                }
+            }
+            Resource::NetworkPolicies => {
+                self.policies_changed.push(key.0.clone());
+                let id = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", key.0.clone(), key.1.clone());
+                let known = self.work.policy(&id).map(|policy| Object::Policy((**policy).clone()));
+                if let (Some(_), Some(policy)) = (self.policies.remove(key), known) {
+                    self.work.remove(&policy);
+                    self.changed = true;
+                }
+            }
+            Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
+        }
+    }
+
+    /// Takes out what the list that is now complete did not have.
+    fn remove_unseen(&mut self, resource: Resource, waiting: &[Item]) {
+        let number = self.list_of(resource);
+        for item in waiting {
+            // Changed objects are seen as well.
+            match item {
+                Item::Object(object) => {
+                    let key = key_of(&object.id());
+                    match resource {
+                        Resource::Pods => mark(&mut self.pods, &key, number),
+                        Resource::Namespaces => mark(&mut self.namespaces, &key, number),
+                        _ => mark(&mut self.policies, &key, number),
+                    };
+                }
+                Item::Rules(..) | Item::Exception(..) => {}
+            }
+        }
+        let gone: Vec<Key> = match resource {
+            Resource::Pods => unseen(&self.pods, number),
+            Resource::Namespaces => unseen(&self.namespaces, number),
+            Resource::NetworkPolicies => unseen(&self.policies, number),
+            Resource::HouseRules | Resource::RuleExceptions => self.desk.missing(resource, waiting),
+        };
+        for key in gone {
+            self.delete(resource, &key);
+        }
+    }
+
+    /// Logs what could not be read of an object, each complaint once.
+    fn complain(&mut self, item: &Item) {
+        if item.unread().is_empty() {
+            return;
+        }
+        let name = match item {
+            Item::Object(object) => object.id().to_string(),
+            Item::Rules(key, _) => format!("HouseRules {}", key.1),
+            Item::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
+        };
+        for unread in item.unread() {
+            let hash = self.hasher.hash_one((&name, unread.at.as_str(), &unread.what));
+            if self.complained.len() < REMEMBERED && self.complained.insert(hash) {
+                tracing::warn!(object = name, at = %unread.at, what = unread.what, "not understood");
+            }
+        }
+    }
+}
+
+fn is_same(pod: &Pod, workload: &Workload) -> bool {
+    workload.takes_part()
+        && pod.controller == workload.controller
+        && *pod.addresses == *workload.addresses
+        && *pod.spec == *workload.pod
+}
+
+fn key_of(id: &ObjectRef) -> Key {
+    (id.namespace.clone().unwrap_or_default(), id.name.clone())
+}
+
+fn namespace_key(namespace: &Namespace) -> Key {
+    (Str::default(), namespace.name.clone())
+}
+
+fn mark<T>(all: &mut BTreeMap<Key, Seen<T>>, key: &Key, list: u32) -> bool {
+    let Some(seen) = all.get_mut(key) else { return false };
+    seen.list = list;
+    true
+}
+
+fn unseen<T>(all: &BTreeMap<Key, Seen<T>>, list: u32) -> Vec<Key> {
+    all.iter().filter(|(_, seen)| seen.list != list).map(|(key, _)| key.clone()).collect()
+}

@@ -1,0 +1,3 @@
+//! What the literate specs of the rules are read and judged with.
+
+pub mod spec;

@@ -1,0 +1,181 @@
+//! Reads a spec (see `tests/rules/README.md`), judges its changes one after the other, and writes it back with what came out.
+
+use std::fmt::Write as _;
+
+use portcullis::model::house::{Exempt, House, HouseRules, Level, PartialSettings, RuleId};
+use portcullis::model::{Change, Object, Policy, Selector};
+use portcullis::review::{Cure, User, Verdict, review};
+use portcullis::snapshot::Snapshot;
+use portcullis::source::manifests;
+use portcullis::translate::{self, Defaults, Kind, render};
+
+/// What a change led to.
+pub struct Outcome {
+    pub verdict: Verdict,
+}
+
+impl Outcome {
+    /// Whether nothing was found.
+    pub fn is_clean(&self) -> bool {
+        self.verdict.findings.is_empty()
+    }
+}
+
+/// A spec after it ran.
+pub struct Run {
+    /// The spec as it should be.
+    pub text: String,
+    /// The verdicts in their order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The objects of one section.
+#[derive(Clone, Default)]
+struct State(Vec<Object>);
+
+impl State {
+    fn find(&self, object: &Object) -> Option<&Object> {
+        let id = object.id();
+        self.0.iter().find(|o| o.id().kind == id.kind && o.id().namespace == id.namespace && o.id().name == id.name)
+    }
+
+    fn carry_out(&mut self, change: &Change) {
+        if let Some(before) = &change.before {
+            self.0.retain(|object| object != before);
+        }
+        self.0.extend(change.after.clone());
+    }
+}
+
+/// Runs a spec with this rule alone, at its default level.
+pub fn run(rule: RuleId, text: &str) -> Run {
+    let house = only(rule);
+    let mut run = Run { text: String::new(), outcomes: Vec::new() };
+    let (mut common, mut state, mut in_section) = (State::default(), State::default(), false);
+    let source = without_verdicts(text);
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("## ") {
+            (state, in_section) = (common.clone(), true);
+        }
+        let _ = writeln!(run.text, "{line}");
+        let Some(info) = line.strip_prefix("```") else { continue };
+        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let body = body.join("\n") + "\n";
+        let _ = writeln!(run.text, "{body}```");
+        match info {
+            "yaml state" => state.0.extend(objects(&body)),
+            "yaml apply" | "yaml delete" => {
+                let change = change(&state, info == "yaml delete", &body);
+                let verdict = review(&Snapshot::of(&state.0), &house, &change, &User::default());
+                let _ = writeln!(run.text, "\n{VERDICT}\n{}```", show(&verdict));
+                // As in a cluster: what was allowed is there from now on.
+                if verdict.is_allowed() {
+                    state.carry_out(&change);
+                }
+                run.outcomes.push(Outcome { verdict });
+            }
+            _ => panic!("`{info}` is no block of a spec"),
+        }
+        if !in_section {
+            common = state.clone();
+        }
+    }
+    run
+}
+
+const VERDICT: &str = "```text verdict";
+
+/// The spec as its author wrote it: verdicts go, with the blank line before each.
+fn without_verdicts(text: &str) -> String {
+    let mut out: Vec<&str> = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line != VERDICT {
+            out.push(line);
+            continue;
+        }
+        out.pop();
+        for skipped in lines.by_ref() {
+            if skipped == "```" {
+                break;
+            }
+        }
+    }
+    out.join("\n") + "\n"
+}
+
+fn change(state: &State, delete: bool, body: &str) -> Change {
+    let mut list = objects(body);
+    assert_eq!(list.len(), 1, "one object for each change:\n{body}");
+    let object = list.remove(0);
+    let before = state.find(&object).cloned();
+    match (delete, before) {
+        (true, Some(before)) => Change::delete(before),
+        (true, None) => panic!("{} is not there to be deleted", object.id()),
+        (_, Some(before)) => Change::update(before, object),
+        (_, None) => Change::create(object),
+    }
+}
+
+fn objects(yaml: &str) -> Vec<Object> {
+    let (documents, errors) = manifests::read_str("spec", yaml);
+    assert!(errors.is_empty(), "{errors:?}\n{yaml}");
+    let read = documents.iter().map(|document| {
+        let api = document.api_version().unwrap_or_default();
+        let group = api.split_once('/').map_or("", |(group, _)| group);
+        let kind = document.kind().and_then(|kind| Kind::of(group, kind));
+        let kind = kind.unwrap_or_else(|| panic!("{api} {:?} is no kind that is known", document.kind()));
+        translate::from_value(kind, &document.value, &Defaults { namespace: "default", name: "" })
+    });
+    read.collect()
+}
+
+fn only(rule: RuleId) -> House {
+    let levels = RuleId::ALL.iter().map(|id| (*id, if *id == rule { rule.default_level() } else { Level::Off }));
+    let rules = HouseRules {
+        name: "spec".into(),
+        namespaces: Selector::everything(),
+        levels: levels.collect(),
+        settings: PartialSettings::default(),
+        exempt: Exempt::default(),
+    };
+    House { rules: vec![rules], ..House::default() }
+}
+
+fn show(verdict: &Verdict) -> String {
+    let mut out = String::from(if verdict.is_allowed() { "allowed\n" } else { "denied\n" });
+    for judged in &verdict.findings {
+        let finding = &judged.finding;
+        let place = format!("{} {}", finding.object, finding.path);
+        let _ = writeln!(out, "{}: {} ({})", judged.level, finding.message, place.trim_end());
+        for fact in &finding.because {
+            let _ = writeln!(out, "  because {fact}");
+        }
+        if !finding.affected.is_empty() {
+            let affected = finding.affected.iter().map(|a| format!("{} ({} pods)", a.owner, a.pods));
+            let _ = writeln!(out, "  affects {}", affected.collect::<Vec<_>>().join(", "));
+        }
+        if let Some(help) = &finding.help {
+            let _ = writeln!(out, "  help {help}");
+        }
+        if judged.pre_existing {
+            let _ = writeln!(out, "  as before");
+        }
+    }
+    match &verdict.cure {
+        Cure::None => {}
+        Cure::First(policies) => {
+            let _ = write!(out, "cure: apply this first\n{}", yaml(policies));
+        }
+        Cure::Instead(policy) => {
+            let _ = write!(out, "cure: apply this instead\n{}", yaml(std::slice::from_ref(policy)));
+        }
+    }
+    out
+}
+
+fn yaml(policies: &[Policy]) -> String {
+    let all = policies.iter().map(|policy| render::to_yaml(&render::network_policy(policy).unwrap()));
+    all.collect::<Vec<_>>().join("---\n")
+}
