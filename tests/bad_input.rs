@@ -293,13 +293,6 @@ async fn what_is_no_review() {
     check("two reviews", &send(&routes, "application/json", two).await, Expected::Refused(400, "trailing characters"));
 }
 
-/// A good review of a Deployment in `namespace`, changed.
-fn changed(namespace: &str, change: impl FnOnce(&mut Value)) -> String {
-    let mut review = review("CREATE", &deployment(namespace));
-    change(&mut review);
-    text(&review)
-}
-
 #[tokio::test]
 async fn large_objects_are_judged_like_small_ones() {
     let routes = routes();

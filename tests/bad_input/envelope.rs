@@ -1,8 +1,15 @@
-//! Reviews whose envelope or object is not quite one.
+//! Reviews with one thing wrong in the envelope: fields that are missing, doubled, null, of another type or not ours.
 
 use serde_json::{Value, json};
 
-use super::{Expected, changed, check_all, deployment, review, text};
+use super::{Expected, check_all, deployment, review, text};
+
+/// A good review of a Deployment in `namespace`, changed.
+fn changed(namespace: &str, change: impl FnOnce(&mut Value)) -> String {
+    let mut review = review("CREATE", &deployment(namespace));
+    change(&mut review);
+    text(&review)
+}
 
 #[tokio::test]
 async fn a_review_that_is_not_quite_one() {
