@@ -102,6 +102,8 @@ impl Matrix {
         let mut pairs = Pairs { matrix: self, known: HashMap::new(), bounds: Vec::new() };
         let defaults: Vec<u32> = self.partitions.iter().map(|p| p.default).collect();
         let everything = self.outcomes.full();
+        let shut = self.outcomes.shut();
+        let is_shut = |outcome: u32| shut.get(outcome as usize).copied().unwrap_or_default();
         for (i, src) in self.nodes.iter().enumerate() {
             let mut egress = vec![self.partitions[self.egress[src.kind]].default; self.host.len()];
             for &(kind, outcome) in &self.partitions[self.egress[src.kind]].exceptions {
@@ -116,7 +118,12 @@ impl Matrix {
                     continue;
                 }
                 let by_node = self.host[src.kind] || self.host[dst.kind];
-                let id = pairs.id(egress[dst.kind], ingress[self.ingress[dst.kind]], by_node);
+                let (out, into) = (egress[dst.kind], ingress[self.ingress[dst.kind]]);
+                // Most pairs of a segmented cluster: one side refuses whatever the other says.
+                if !empty && !by_node && (is_shut(out) || is_shut(into)) {
+                    continue;
+                }
+                let id = pairs.id(out, into, by_node);
                 let bounds = &pairs.bounds[id as usize];
                 if empty || has_ports(&bounds.possible) {
                     each(Edge { src: End::Node(i), dst: End::Node(j), id, bounds });

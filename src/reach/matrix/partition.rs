@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::atoms;
-use super::super::bounds::{Bounds, Readings, SideReading, may_doubt};
+use super::super::bounds::{Bounds, Readings, SideReading, has_ports, may_doubt};
 use super::super::decide::Endpoint;
 use super::kinds::Kinds;
 use crate::model::{Direction, IpSet, NamedPort, Peer, PodSpec, Policy};
@@ -47,6 +47,11 @@ impl Outcomes {
     #[allow(clippy::unused_self, reason = "the number is this type's own affair")]
     pub(super) const fn full(&self) -> u32 {
         0
+    }
+
+    /// For each outcome whether nothing passes under any reading.
+    pub(super) fn shut(&self) -> Vec<bool> {
+        self.list.iter().map(|outcome| outcome.iter().all(|bounds| !has_ports(&bounds.possible))).collect()
     }
 
     pub(super) fn get(&self, id: u32) -> &[Bounds] {
@@ -137,16 +142,17 @@ impl<'k, 'a> Partitions<'k, 'a> {
             }
         }
         // On egress the destination resolves named ports.
-        if direction == Direction::Egress && uses_names(policies, direction) {
+        if direction == Direction::Egress && uses_names(policies, direction) && differ(&kinds.ports) {
             cells.split(kinds.ports.iter().copied().enumerate());
         }
-        if may_doubt(policies, direction) {
+        if may_doubt(policies, direction) && differ(&kinds.places) {
             cells.split(kinds.places.iter().copied().enumerate());
         }
-        let mut numbers: HashMap<u32, u32> = HashMap::new();
+        // Cells that are empty by now lose their number.
+        let mut numbers: Vec<Option<u32>> = vec![None; cells.count as usize];
         let mut firsts = Vec::new();
         for (kind, cell) in cells.of.iter_mut().enumerate() {
-            *cell = *numbers.entry(*cell).or_insert_with(|| {
+            *cell = *numbers[*cell as usize].get_or_insert_with(|| {
                 firsts.push(kind);
                 u32::try_from(firsts.len() - 1).unwrap_or(u32::MAX)
             });
@@ -195,6 +201,10 @@ impl<'k, 'a> Partitions<'k, 'a> {
 
 fn uses_names(policies: &[&Arc<Policy>], direction: Direction) -> bool {
     policies.iter().flat_map(|p| p.rules(direction)).any(|rule| !rule.ports.names.is_empty())
+}
+
+fn differ(marks: &[u32]) -> bool {
+    marks.windows(2).any(|pair| pair[0] != pair[1])
 }
 
 /// A partition that is being refined.
