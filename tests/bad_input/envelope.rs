@@ -103,8 +103,8 @@ async fn a_review_that_is_not_quite_one() {
         ),
         ("a subresource", request(|r| r["subResource"] = "scale".into()), Expected::Allowed),
         ("CONNECT", request(|r| r["operation"] = "CONNECT".into()), Expected::Allowed),
-        ("the object is a list", request(|r| r["object"] = json!([])), Expected::Warned("not-understood")),
-        ("the object is text", request(|r| r["object"] = "x".into()), Expected::Warned("not-understood")),
+        ("the object is a list", request(|r| r["object"] = json!([])), Expected::Refused(403, "not-understood")),
+        ("the object is text", request(|r| r["object"] = "x".into()), Expected::Refused(403, "not-understood")),
         (
             "junk 100,000 deep",
             closed.replacen("\"spec\":{", &format!("\"deep\":{deep},\"spec\":{{"), 1),
