@@ -148,12 +148,11 @@ impl Closing {
         let mut in_a_row = 0_u32;
         let mut ready_since = None;
         loop {
-            let settled = match not_ready() {
-                None => ready_since.get_or_insert_with(Instant::now).elapsed() >= SETTLED,
-                Some(_) => {
-                    ready_since = None;
-                    false
-                }
+            let settled = if not_ready().is_some() {
+                ready_since = None;
+                false
+            } else {
+                ready_since.get_or_insert_with(Instant::now).elapsed() >= SETTLED
             };
             if !settled {
                 tokio::time::sleep(SOON.min(self.poll)).await;
