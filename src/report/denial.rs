@@ -81,9 +81,10 @@ pub(super) fn affected(list: &[Affected]) -> String {
     }
 }
 
-/// One short warning for each finding that is shown and does not deny.
+/// Short warnings for the findings that are shown and do not deny: what is wrong, and for a selector that misses its
+/// target a second one with what would hit it, because both rarely fit into one.
 pub fn warnings(verdict: &Verdict) -> Vec<String> {
-    verdict.at(Level::Warn).map(warning).collect()
+    verdict.at(Level::Warn).flat_map(|judged| std::iter::once(warning(judged)).chain(nearest(judged))).collect()
 }
 
 fn warning(judged: &Judged) -> String {
@@ -95,7 +96,19 @@ fn warning(judged: &Judged) -> String {
     } else {
         ""
     };
-    let text = format!("{}: {}", finding.rule, finding.message);
+    short(finding.rule, &finding.message, note)
+}
+
+fn nearest(judged: &Judged) -> Option<String> {
+    let finding = &judged.finding;
+    let misses = matches!(finding.rule, RuleId::DanglingPeer | RuleId::DanglingSubject | RuleId::UnresolvedNamedPort);
+    let fact = finding.because.first().filter(|_| misses && !judged.pre_existing)?;
+    Some(short(finding.rule, fact, ""))
+}
+
+/// `rule: text` and a note, cut to what every API server shows.
+fn short(rule: RuleId, text: &str, note: &str) -> String {
+    let text = format!("{rule}: {text}");
     let room = WARNING_LENGTH - note.len();
     if text.chars().count() <= room {
         return text + note;

@@ -165,7 +165,8 @@ fn dns_namespace_misspelt(suite: &Suite) {
         let labels = &mut rules.last_mut().unwrap()["to"][0]["namespaceSelector"]["matchLabels"];
         labels["kubernetes.io/metadata.name"] = "kube-sytem".into();
     });
-    kubectl.apply(&policy.to_string()).warns("dangling-peer", "kube-sytem matches no name");
+    let warned = kubectl.apply(&policy.to_string()).warns("dangling-peer", "kube-sytem matches no name");
+    warned.warns("dangling-peer", "kube-system");
     let api = named(&workloads, "myapp-api").to_string();
     let denial = kubectl.denied_then_cured(&api, "blocked-dns", "cluster DNS cannot be reached");
     assert!(denial.stderr.contains("kube-sytem"), "the misspelt name must be shown:\n{denial}");
