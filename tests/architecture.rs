@@ -34,8 +34,8 @@ const ROOMS: &[Room] = &[
     // The pure rooms: values in, values out. Without a clock, files, sockets or threads the same input has the same verdict.
     pure("model", &[], &["ipnet", "thiserror"]),
     pure("snapshot", &["model"], &[]),
-    pure("reach", &["model", "snapshot"], &[]),
-    pure("rules", &["model", "snapshot", "reach"], &["strsim"]),
+    pure("reach", &["model", "snapshot"], &["ipnet", "thiserror"]),
+    pure("rules", &["model", "snapshot", "reach"], &["ipnet", "strsim"]),
     pure("review", &["model", "snapshot", "reach", "rules"], &[]),
     // The schemas of our objects have one property per rule, made from the list of rules in `model`.
     outer("api", &["model"]),

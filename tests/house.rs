@@ -157,8 +157,9 @@ fn scripts_are_strict_executable_and_called_by_something() {
     for (path, text) in texts.iter().filter(|(_, text)| text.starts_with("#!")) {
         let mode = fs::metadata(root().join(path)).unwrap().permissions().mode();
         assert!(mode & 0o111 != 0, "{path} is not executable (chmod +x)");
+        let shell = text.lines().next().is_some_and(|first| first.ends_with("sh"));
         assert!(
-            text.lines().any(|line| line.starts_with("set -")),
+            !shell || text.lines().any(|line| line.starts_with("set -")),
             "{path} does not say what happens on errors (set -eu)"
         );
         let name = path.rsplit('/').next().unwrap();

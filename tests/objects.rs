@@ -1,7 +1,6 @@
 //! Our own objects: the definitions, the validations in them, and the reader that never lowers a rule by mistake.
 //!
-//! The tests against a real API server are ignored without one. With one in `KUBECONFIG`:
-//! `cargo test --test objects -- --ignored`
+//! The same examples go to a real API server in `tests/e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::needless_pass_by_value, missing_docs)]
 
 use std::collections::BTreeSet;
@@ -18,8 +17,6 @@ use serde_json::{Value, json};
 
 #[path = "objects/cases.rs"]
 mod cases;
-#[path = "objects/server.rs"]
-mod server;
 
 #[test]
 fn definitions_are_what_was_reviewed() {

@@ -173,7 +173,7 @@ struct Turn {
 async fn take_turn(client: &mut Client, server: &Process, review: &Review) -> anyhow::Result<Turn> {
     let (cpu, begun) = (server.cpu()?, Instant::now());
     let mut took = client.run(&review.body, TURN).await?;
-    let (cpu, wall) = (server.cpu()? - cpu, begun.elapsed());
+    let (cpu, wall) = (server.cpu()?.saturating_sub(cpu), begun.elapsed());
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
     let reviews = took.len() as f64;
     Ok(Turn {

@@ -81,7 +81,7 @@ impl Process {
             let before = self.cpu()?;
             sleep(Duration::from_secs(1));
             let now = self.cpu()?;
-            if now - before < Duration::from_millis(50) {
+            if now.saturating_sub(before) < Duration::from_millis(50) {
                 return Ok(now);
             }
         }

@@ -48,6 +48,6 @@ pub fn measure() {
     println!("\nState of {}", counts.map(|(name, count)| format!("{count} {name}")).join(", "));
     println!("  read from JSON      {:8.2} s", reading.as_secs_f64());
     println!("  applied             {:8.2} s", applying.as_secs_f64());
-    println!("  resident memory     {:8.1} MiB ({empty:.1} before)", full);
+    println!("  resident memory     {full:8.1} MiB ({empty:.1} before)");
     println!("  one more change, published by itself {each:8.1} µs");
 }

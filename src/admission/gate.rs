@@ -10,7 +10,7 @@ use super::envelope::{self, Incoming};
 use super::response::Response;
 use super::{Cluster, ConfirmError};
 use crate::model::house::Level;
-use crate::model::{Change, Object, Operation};
+use crate::model::{Change, Object};
 use crate::review::{User, Verdict, World, home_of, lowers_level, review};
 
 /// What an answer came to, for logs and metrics.
@@ -199,5 +199,5 @@ fn bad_request(uid: &str, message: String) -> Reply {
 }
 
 fn changes_policies(change: &Change) -> bool {
-    matches!(change.object(), Some(Object::Policy(_))) || change.operation == Operation::Delete
+    matches!(change.object(), Some(Object::Policy(_)))
 }

@@ -2,10 +2,13 @@
 
 mod check;
 mod demo;
+mod endpoint;
 mod fixed;
 mod generate;
 mod live;
+mod matrix;
 mod probe;
+mod reach;
 mod review;
 mod rules;
 mod serve;
@@ -43,6 +46,7 @@ impl From<Exit> for ExitCode {
   portcullis demo                                  see what it does, without a cluster
   portcullis check manifests/                      judge files as the webhook would
   helm template shop ./chart | portcullis check -  judge what Helm would install
+  portcullis matrix manifests/                     who may talk to whom
   portcullis rules open-cidr                       read about a rule
   portcullis generate baseline shop | kubectl apply -f -")]
 pub struct Cli {
@@ -56,6 +60,10 @@ enum Command {
     Serve(Box<serve::Args>),
     /// Judge manifests as the webhook would judge them
     Check(check::Args),
+    /// Say whether traffic passes from one end to another, and which rules decide
+    Reach(reach::Args),
+    /// Show which workloads may talk to which
+    Matrix(matrix::Args),
     /// Answer one AdmissionReview from a file or standard input
     Review(review::Args),
     /// List the house rules, or explain one
@@ -106,6 +114,8 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
             serve::run(&args)
         }
         Command::Check(args) => check::run(&args, &mut out),
+        Command::Reach(args) => reach::run(&args, &mut out),
+        Command::Matrix(args) => matrix::run(&args, &mut out),
         Command::Review(args) => review::run(&args, &mut out),
         Command::Rules(args) => rules::run(&args, &mut out),
         Command::Generate(command) => generate::run(&command, &mut out),

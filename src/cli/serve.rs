@@ -16,8 +16,12 @@ use super::fixed::Fixed;
 use crate::admission::Cluster;
 use crate::model::house::Level;
 use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
-use crate::serve::{self, AuditMetrics, Certificates, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown};
+use crate::serve::{
+    self, AuditMetrics, Certificates, Closing, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown,
+};
 use crate::source::files::Files;
+use crate::source::lease::Candidate;
+use crate::source::status;
 use crate::source::watch::{Settings, Watched, client_config};
 
 /// Answer admission reviews, in a cluster or from a folder of manifests.
@@ -154,7 +158,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 fn start_logging(format: Option<LogFormat>) {
     use std::io::IsTerminal;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_client=off"));
     let terminal = std::io::stdout().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     if format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) == LogFormat::Json {
@@ -197,13 +201,24 @@ async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
     let cluster = Arc::new(Watched::start(client.clone(), settings));
     let mut registry = serve::new_registry();
     serve::register_watch_metrics(&mut registry, &cluster);
-    let options =
+    let mut options =
         options(args, &namespace, || Arc::new(KubeStore::new(client.clone(), &self_managed(args, &namespace))));
+    options.closing = Some(Closing::new(client.clone(), &args.webhook_configuration));
+    let candidate = Candidate::new(client.clone(), &namespace, "portcullis-status", &identity());
+    let statuses = tokio::spawn(status::keep(client.clone(), Arc::clone(&cluster), candidate));
     let not_ready: NotReady = {
         let cluster = Arc::clone(&cluster);
         Arc::new(move || cluster.not_ready())
     };
-    run_server(options, cluster, not_ready, namespace, shutdown, registry).await
+    let served = run_server(options, cluster, not_ready, namespace, shutdown, registry).await;
+    statuses.abort();
+    served
+}
+
+/// What tells this replica from the others: the pod's name, which is also its host name.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "portcullis".to_owned());
+    format!("{host}-{}", std::process::id())
 }
 
 /// The named kubeconfig or context, else the pod's service account, else the default kubeconfig.

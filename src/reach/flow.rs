@@ -24,7 +24,7 @@ impl<'a> PodAt<'a> {
         Self { namespace, pod, addresses: &[] }
     }
 
-    const fn endpoint(self) -> Endpoint<'a> {
+    pub(super) const fn endpoint(self) -> Endpoint<'a> {
         Endpoint::Pod { namespace: self.namespace, pod: self.pod, addresses: self.addresses }
     }
 }

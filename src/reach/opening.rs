@@ -73,14 +73,13 @@ fn with_missing_names(policies: &[&Policy], pod: &PodSpec) -> PodSpec {
 
 /// The private addresses that are open where too many public ones are as well, in pieces by port (see [`OpenCidr`]).
 /// `openings` may be of several policies: a pod gets the union of all.
-pub fn private_beside_public(openings: &[Opening<'_>], settings: &OpenCidr) -> Vec<Exposure> {
-    let everything: Vec<&Opening<'_>> = openings.iter().collect();
+pub fn private_beside_public(openings: &[&Opening<'_>], settings: &OpenCidr) -> Vec<Exposure> {
     // What is fine on all ports together is fine on each.
-    if judge(&everything, settings).is_empty() {
+    if judge(openings, settings).is_empty() {
         return Vec::new();
     }
     let mut by_ports: BTreeMap<&PortSet, Vec<&Opening<'_>>> = BTreeMap::new();
-    for opening in openings {
+    for &opening in openings {
         by_ports.entry(&opening.ports).or_default().push(opening);
     }
     let groups: Vec<(&PortSet, Vec<&Opening<'_>>)> = by_ports.into_iter().collect();

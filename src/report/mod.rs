@@ -2,9 +2,16 @@
 
 mod denial;
 mod findings;
+pub mod matrix;
+mod matrix_diff;
+mod matrix_dot;
+mod reach;
 
 pub use denial::{causes, denial, warnings};
 pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};
+pub use matrix::{Filter, Pick, Row};
+pub use matrix_diff::Difference;
+pub use reach::Reach;
 
 use crate::model::Policy;
 use crate::model::house::RuleId;

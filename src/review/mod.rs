@@ -117,6 +117,8 @@ fn settle(
     (finding, pre_existing): (Finding, bool),
     (wanted, source): (Level, &Str),
 ) -> Judged {
+    // A workload of which nothing could be read cannot be let through on the word of rules that saw nothing.
+    let wanted = if wanted > Level::Off && unreadable_workload(change) { Level::Enforce } else { wanted };
     let mut level = wanted.min(finding.cap).min(house.cap);
     if pre_existing {
         // The writer of this object hears what is wrong with it; what was wrong with other pods before is for the audit.
@@ -131,6 +133,11 @@ fn settle(
         level = Level::Off;
     }
     Judged { finding, level, wanted, source: source.clone(), pre_existing, lifted }
+}
+
+/// Whether the object is of a workload kind and could not be read at all. Policy kinds that are not read are another matter.
+fn unreadable_workload(change: &Change) -> bool {
+    matches!(&change.after, Some(Object::Unreadable(id, _)) if matches!(id.group(), "" | "apps" | "batch"))
 }
 
 /// Judges an object that is there already, as though it were the last to arrive: what the background audit and `check` do.

@@ -123,7 +123,12 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
         Missing::Open(open) if direction == Direction::Ingress => {
             format!("{} lets everyone reach every pod; narrow its rules", wording::policies(open))
         }
-        Missing::Open(open) => format!("{} lets every pod reach everyone; narrow its rules", wording::policies(open)),
+        Missing::Open(open) if open.len() == 1 => {
+            format!("{} lets every pod reach everyone; narrow its rules", wording::policies(open))
+        }
+        Missing::Open(open) => {
+            format!("{} together let every pod reach everyone; narrow their rules", wording::policies(open))
+        }
         Missing::Unproven(entangled) => {
             format!(
                 "the selectors of {} are too entangled to prove that they cover every pod",

@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn slips_of_values_and_keys_are_found() {
         let web = Selector::equals("app", "web");
-        assert_eq!(near(&web, &[("app", "wbe")]), None, "two edits of three letters are another word");
+        assert_eq!(near(&web, &[("app", "wax")]).unwrap(), "pods have app=wax", "another word, so no question");
+        assert_eq!(near(&web, &[("app", "wbe")]).unwrap(), "pods have app=wbe: did you mean that?");
         assert_eq!(near(&web, &[("app", "web-api")]).unwrap(), "pods have app=web-api: did you mean that?");
         assert_eq!(
             near(&web, &[("app.kubernetes.io/name", "web"), ("tier", "front")]).unwrap(),

@@ -78,6 +78,9 @@ impl Rule for OpenCidrRule {
     }
 }
 
+/// Items that are told one by one.
+const MOST_ITEMS: usize = 6;
+
 /// What is open that should not be.
 struct Violation {
     open: Vec<Exposure>,
@@ -120,15 +123,16 @@ fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction
         if !all.iter().any(|o| *o.policy.id == *id) {
             continue;
         }
-        let open = private_beside_public(&all, settings);
+        let everything: Vec<&Opening<'_>> = all.iter().collect();
+        let open = private_beside_public(&everything, settings);
         if open.is_empty() {
             continue;
         }
-        let (mine, theirs): (Vec<Opening<'_>>, Vec<Opening<'_>>) =
-            all.iter().cloned().partition(|o| *o.policy.id == *id);
+        let (mine, theirs): (Vec<&Opening<'_>>, Vec<&Opening<'_>>) = all.iter().partition(|o| *o.policy.id == *id);
         let public =
-            theirs.iter().map(|o| Opening { addresses: o.addresses.difference(&settings.private), ..o.clone() });
-        let alone: Vec<Opening<'_>> = mine.iter().cloned().chain(public).collect();
+            theirs.iter().map(|o| Opening { addresses: o.addresses.difference(&settings.private), ..(*o).clone() });
+        let public: Vec<Opening<'_>> = public.collect();
+        let alone: Vec<&Opening<'_>> = mine.iter().copied().chain(&public).collect();
         let to_blame = !private_beside_public(&alone, settings).is_empty()
             || !beyond(&open, &private_beside_public(&theirs, settings)).is_empty();
         if !to_blame {
@@ -140,15 +144,15 @@ fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction
                 violation.open.extend(more);
                 violation.blamed.extend(guilty(&mine, &open).map(|o| o.index));
             }
-            None => result = Some(violation(cx, id, &mine, &all, open)?),
+            None => result = Some(violation(cx, id, &mine, &everything, open)?),
         }
     }
     result
 }
 
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.
-fn guilty<'a>(list: &'a [Opening<'a>], open: &'a [Exposure]) -> impl Iterator<Item = &'a Opening<'a>> {
-    list.iter().filter(|o| {
+fn guilty<'a>(list: &'a [&'a Opening<'a>], open: &'a [Exposure]) -> impl Iterator<Item = &'a Opening<'a>> {
+    list.iter().copied().filter(|o| {
         open.iter().any(|e| {
             let families = (!e.addresses.v4().is_empty() && !o.addresses.v4().is_empty())
                 || (!e.addresses.v6().is_empty() && !o.addresses.v6().is_empty());
@@ -160,15 +164,17 @@ fn guilty<'a>(list: &'a [Opening<'a>], open: &'a [Exposure]) -> impl Iterator<It
 fn violation(
     cx: &Context<'_>,
     id: &ObjectRef,
-    mine: &[Opening<'_>],
-    all: &[Opening<'_>],
+    mine: &[&Opening<'_>],
+    all: &[&Opening<'_>],
     open: Vec<Exposure>,
 ) -> Option<Violation> {
     let private = &cx.settings.open_cidr.private;
     let opens =
         |o: &Opening<'_>| open.iter().any(|e| e.addresses.intersects(&o.addresses) && e.ports.intersects(&o.ports));
-    let first = mine.iter().find(|o| opens(o)).or_else(|| guilty(mine, &open).next())?;
-    let wide: Vec<&Opening<'_>> = guilty(all, &open).filter(|o| !o.addresses.is_subset(private)).collect();
+    let first = mine.iter().copied().find(|o| opens(o)).or_else(|| guilty(mine, &open).next())?;
+    let mut wide: Vec<&Opening<'_>> = guilty(all, &open).filter(|o| !o.addresses.is_subset(private)).collect();
+    // Of many items those that let the private addresses in are told first.
+    wide.sort_by_cached_key(|o| !opens(o));
     let inside: Vec<&Opening<'_>> = guilty(all, &open).filter(|o| o.addresses.is_subset(private) && opens(o)).collect();
     let excepting = wide.iter().any(|o| match o.rule.peers.get(o.peer) {
         Some(Peer::Addresses(peer)) => peer.blocks.iter().any(|(_, except)| !except.is_empty()),
@@ -188,9 +194,8 @@ fn violation(
             format!("{} is {again} by {} on {}", written(o), place(o), o.rule.ports)
         }),
     );
-    let lines: Vec<String> = lines.collect();
-    let more = lines.len().saturating_sub(6);
-    let mut because: Vec<String> = lines.into_iter().take(6).collect();
+    let mut because: Vec<String> = lines.take(MOST_ITEMS).collect();
+    let more = (wide.len() + inside.len()).saturating_sub(MOST_ITEMS);
     if more > 0 {
         because.push(format!("and {more} more items"));
     }

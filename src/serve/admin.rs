@@ -11,20 +11,17 @@ use axum::routing::get;
 use prometheus_client::registry::Registry;
 
 use super::Reviewer;
-use super::certs::Served;
-use super::drain::Shutdown;
+use super::readiness::Readiness;
 
 /// What the admin routes look at.
 pub(super) struct Admin<R> {
-    reviewer: Arc<R>,
-    certificate: Arc<Served>,
-    shutdown: Shutdown,
+    readiness: Arc<Readiness<R>>,
     registry: Registry,
 }
 
 impl<R: Reviewer> Admin<R> {
-    pub(super) fn new(reviewer: Arc<R>, certificate: Arc<Served>, shutdown: Shutdown, registry: Registry) -> Self {
-        Self { reviewer, certificate, shutdown, registry }
+    pub(super) fn new(readiness: Arc<Readiness<R>>, registry: Registry) -> Self {
+        Self { readiness, registry }
     }
 
     pub(super) fn router(self) -> Router {
@@ -34,18 +31,10 @@ impl<R: Reviewer> Admin<R> {
             .route("/metrics", get(metrics::<R>))
             .with_state(Arc::new(self))
     }
-
-    /// The first reason that stands in the way. Draining comes first, because it explains all others.
-    fn not_ready(&self) -> Option<String> {
-        if self.shutdown.is_draining() {
-            return Some("draining: this replica is going away".to_owned());
-        }
-        self.certificate.not_ready().or_else(|| self.reviewer.not_ready())
-    }
 }
 
 async fn readyz<R: Reviewer>(State(admin): State<Arc<Admin<R>>>) -> Response {
-    match admin.not_ready() {
+    match admin.readiness.not_ready() {
         None => "ok\n".into_response(),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
     }

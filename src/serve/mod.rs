@@ -4,6 +4,7 @@ mod admin;
 mod body;
 mod budget;
 pub mod certs;
+mod closing;
 mod conn;
 mod deadline;
 mod decisions;
@@ -11,12 +12,14 @@ mod drain;
 mod listener;
 mod metrics;
 mod options;
+mod readiness;
 mod reply;
 mod router;
 mod sweeper;
 mod tls;
 mod watch_metrics;
 
+pub use closing::Closing;
 pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
 pub use decisions::{DecisionMetrics, GateReviewer, NotReady};
 pub use drain::Shutdown;
@@ -38,6 +41,7 @@ use tokio::time::Instant;
 use admin::Admin;
 use certs::Served;
 use listener::Port;
+use readiness::Readiness;
 
 /// Judges one review. It should not panic; the server catches panics all the same.
 pub trait Reviewer: Send + Sync + 'static {
@@ -127,7 +131,8 @@ impl Server {
 
         // Dropped on return, which ends what is in it.
         let mut parts = JoinSet::new();
-        let admin_routes = Admin::new(reviewer, Arc::clone(&served), shutdown.clone(), registry).router();
+        let readiness = Arc::new(Readiness::new(reviewer, Arc::clone(&served), shutdown.clone()));
+        let admin_routes = Admin::new(Arc::clone(&readiness), registry).router();
         let admin_port = Port::plain(admin_routes, options.limits);
         parts.spawn(async move {
             admin_port.serve_forever(admin).await;
@@ -143,6 +148,13 @@ impl Server {
                 "certificate keeper"
             }),
         };
+
+        if let Some(closing) = options.closing {
+            parts.spawn(async move {
+                closing::keep(closing, readiness).await;
+                "keeper of the failure policy"
+            });
+        }
 
         let port = Port::tls(routes, options.limits, tls, metrics);
         tracing::info!(address = %options.listen, "listening for reviews");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::ServeError;
 use super::certs::{SelfManaged, Store};
+use super::closing::Closing;
 use super::deadline::DeadlinePolicy;
 
 /// Everything [`run`](super::run) needs to know.
@@ -18,6 +19,8 @@ pub struct Options {
     pub admin_listen: SocketAddr,
     /// Where the serving certificate comes from.
     pub certificates: Certificates,
+    /// The webhook configuration that is closed when this replica is ready; none without a cluster.
+    pub closing: Option<Closing>,
     /// Oldest TLS version that is spoken.
     pub tls: TlsVersions,
     /// Bounds on what callers can make the server hold.
@@ -33,6 +36,7 @@ impl Options {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10250)),
             admin_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             certificates,
+            closing: None,
             tls: TlsVersions::default(),
             limits: Limits::default(),
             drain: DrainOptions::default(),

@@ -15,7 +15,7 @@ use crate::model::house::{Level, RuleId};
 use crate::review::World;
 
 /// Between two sweeps. Admission sees changes at once; this is for what it could not see.
-pub const PACE: Duration = Duration::from_secs(300);
+pub const PACE: Duration = Duration::from_mins(5);
 /// Between two looks whether the state is complete, at the start.
 const UNTIL_READY: Duration = Duration::from_secs(2);
 

@@ -1,5 +1,7 @@
 //! Where the state that is judged comes from.
 
 pub mod files;
+pub mod lease;
 pub mod manifests;
+pub mod status;
 pub mod watch;

@@ -58,6 +58,13 @@ impl Identity {
         Ok(Self { key: Arc::new(key), not_before, not_after, names })
     }
 
+    /// Whether the leaf is for this DNS name or address.
+    pub fn is_for(&self, name: &str) -> bool {
+        // An IPv6 address has more than one spelling.
+        let canonical = name.parse::<IpAddr>().map(|address| address.to_string());
+        self.names.iter().any(|own| *own == *canonical.as_deref().unwrap_or(name))
+    }
+
     /// The leaf.
     pub fn leaf(&self) -> Option<&CertificateDer<'static>> {
         self.key.cert.first()

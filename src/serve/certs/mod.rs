@@ -72,6 +72,14 @@ impl Served {
         self.problem.store(problem.map(Arc::new));
     }
 
+    /// Why callers who ask for this name and trust this bundle would refuse what is served, if they would.
+    pub(super) fn why_refused(&self, bundle: &[u8], name: &str) -> Option<String> {
+        match self.identity() {
+            Some(identity) => bundle::why_refused(&identity, bundle, name, self.now()),
+            None => Some("no serving certificate is loaded".to_owned()),
+        }
+    }
+
     /// Counts a failure to load or renew.
     pub(super) fn count_failure(&self) {
         self.metrics.certificate_failures.inc();

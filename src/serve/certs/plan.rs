@@ -115,7 +115,7 @@ fn leaf_fault(settings: &SelfManaged, now: Timestamp, leaf: Option<&Identity>, v
     let Some(leaf) = leaf else {
         return Some("there is no usable leaf".to_owned());
     };
-    if let Some(name) = settings.names.iter().find(|name| !leaf.names.contains(name)) {
+    if let Some(name) = settings.names.iter().find(|name| !leaf.is_for(name)) {
         return Some(format!("the leaf is not for {name}"));
     }
     let roots: Vec<_> = valid.iter().map(|ca| ca.der.clone()).collect();

@@ -157,6 +157,12 @@ impl<C: ReadNamespace> Reader<C> {
         Arc::clone(slots.entry(namespace.into()).or_default())
     }
 
+    /// Namespaces that somebody is reading or waiting for.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
     pub(super) fn numbers(&self) -> ConfirmNumbers {
         ConfirmNumbers {
             reads: self.reads.load(Ordering::Relaxed),

@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::resource::Resource;
 use super::wire::{Head, Line, Page, Status};
 
-/// Failures in a row after which a new list is taken instead of the same watch once more.
+/// Refusals in a row after which a new list is taken instead of the same watch once more.
 const PATIENCE: u32 = 4;
 
 /// How long things may take.
@@ -205,7 +205,7 @@ impl Follower {
                     error => error.into(),
                 }
             })?;
-        self.progress.set_trouble(self.resource, None);
+        self.progress.allowed(self.resource);
         while self.line(&mut lines).await? {}
         // Servers end a watch at its time. One that ends them at once would otherwise be asked in a tight loop.
         if opened.elapsed() < Duration::from_secs(1) && self.failures > 0 {
@@ -285,7 +285,6 @@ impl Follower {
             return Ok(self.pause(None));
         }
         self.healthy();
-        self.progress.set_trouble(self.resource, None);
         self.tell(Update::Absent(self.resource, Instant::now())).await?;
         Ok(self.timing.look_again)
     }
@@ -301,16 +300,24 @@ impl Follower {
         } else {
             tracing::debug!(resource = %self.resource, %error, failures = self.failures, "still cannot follow");
         }
-        self.progress.set_trouble(self.resource, Some(error));
-        if self.failures >= PATIENCE {
+        let list_again = match &error {
+            // Nothing is wrong with the version, and a list would only add to what a returning API server has to bear.
+            RequestError::Connection(_) => false,
+            // Lists may still come through where watches are swallowed.
+            RequestError::Silent(_) => self.failures > 0,
+            _ => self.failures >= PATIENCE,
+        };
+        if list_again {
             self.at = None;
         }
+        self.progress.set_trouble(self.resource, Some(error));
         self.pause(asked)
     }
 
     fn healthy(&mut self) {
         self.failures = 0;
         if let Some(since) = self.troubled_since.take() {
+            self.progress.set_trouble(self.resource, None);
             tracing::info!(resource = %self.resource, after_seconds = since.elapsed().as_secs(), "following again");
         }
     }

@@ -70,8 +70,8 @@ impl Settings {
             config_namespace: config_namespace.into(),
             cap: Level::Enforce,
             from_controllers: Level::Warn,
-            give_up_after: Duration::from_secs(120),
-            fresh_for: Duration::from_secs(60),
+            give_up_after: Duration::from_mins(2),
+            fresh_for: Duration::from_mins(1),
             timing: Timing::default(),
         }
     }

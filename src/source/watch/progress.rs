@@ -94,6 +94,14 @@ impl Progress {
         *locked(&self.kind(resource).trouble) = trouble;
     }
 
+    /// A watch was opened: whatever else is wrong, it is not that it is forbidden.
+    pub(super) fn allowed(&self, resource: Resource) {
+        let mut trouble = locked(&self.kind(resource).trouble);
+        if matches!(*trouble, Some(RequestError::Forbidden(_))) {
+            *trouble = None;
+        }
+    }
+
     pub(super) fn set_broken(&self, why: String) {
         *locked(&self.broken) = Some(why);
     }
@@ -164,7 +172,7 @@ impl Progress {
 mod tests {
     use super::*;
 
-    const BUDGET: Duration = Duration::from_secs(120);
+    const BUDGET: Duration = Duration::from_mins(2);
 
     #[tokio::test(start_paused = true)]
     async fn every_kind_must_be_listed_allowed_and_alive() {

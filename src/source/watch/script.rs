@@ -68,14 +68,14 @@ impl Script {
         let script = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let script = script.clone();
-            async move { Ok::<_, Infallible>(script.answer(&request).await) }
+            async move { Ok::<_, Infallible>(script.answer(request.uri()).await) }
         });
         Client::new(service, "default")
     }
 
-    async fn answer(&self, request: &Request<kube::client::Body>) -> Response<Body> {
-        let query = request.uri().query().unwrap_or_default();
-        let resource = request.uri().path().rsplit('/').next().unwrap_or_default();
+    async fn answer(&self, uri: &axum::http::Uri) -> Response<Body> {
+        let query = uri.query().unwrap_or_default();
+        let resource = uri.path().rsplit('/').next().unwrap_or_default();
         let verb = if query.contains("watch=1") { "watch" } else { "list" };
         let what = format!("{verb} {resource}");
         self.asked.lock().unwrap().push(format!("{what}?{query}"));
@@ -107,6 +107,7 @@ pub(super) fn status(code: u16) -> String {
     json!({ "kind": "Status", "status": "Failure", "code": code, "message": format!("says {code}") }).to_string()
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "what feeds take")]
 pub(super) fn event(kind: &str, object: &Value) -> Result<String, std::io::Error> {
     Ok(format!("{}\n", json!({ "type": kind, "object": object })))
 }
@@ -115,6 +116,7 @@ pub(super) fn bookmark(version: &str) -> Result<String, std::io::Error> {
     event("BOOKMARK", &json!({ "metadata": { "resourceVersion": version } }))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "json! makes values")]
 pub(super) fn namespace(name: &str, version: &str, labels: Value) -> Value {
     json!({ "metadata": { "name": name, "resourceVersion": version, "labels": labels } })
 }

@@ -93,7 +93,7 @@ async fn write(mut inbox: Receiver<Update>, mut writer: Writer, shared: &Shared,
 
 /// How long to sleep for the sake of exceptions that end. Never long, so that a clock that is set is noticed.
 fn until_end(end: Option<i64>) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(60);
+    const LONGEST: Duration = Duration::from_mins(1);
     let Some(end) = end else { return LONGEST };
     let seconds = end.saturating_sub(Timestamp::now().as_second()).max(1);
     Duration::from_secs(seconds.unsigned_abs()).min(LONGEST)

@@ -176,3 +176,14 @@ fn what_another_controller_fills_in_is_left_alone() {
     assert_eq!(decide(start(), &holding, Some(&claimed), None), Kind::Rest);
     assert_eq!(decide(start(), &holding, None, None), Kind::Rest, "nothing to publish to");
 }
+
+#[test]
+fn a_leaf_for_addresses_is_not_made_again_and_again() {
+    let mut settings = settings();
+    settings.names.extend(["127.0.0.1", "0:0:0:0:0:0:0:1"].map(str::to_owned));
+    let holding = Holding::read(&made_at(&settings, start()));
+    let published = published(&bundle_of(&holding.cas));
+    assert_eq!(kind(&plan(&settings, start(), &holding, Some(&published), None)), Kind::Rest);
+    settings.names.push("127.0.0.2".to_owned());
+    assert_eq!(kind(&plan(&settings, start(), &holding, Some(&published), None)), Kind::IssueLeaf);
+}

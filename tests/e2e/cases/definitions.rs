@@ -9,12 +9,29 @@ use kube::{Client, Resource};
 use portcullis::api;
 use serde_json::{Value, json};
 
-use crate::cases;
+use crate::support::{Suite, cases};
 
-async fn installed() -> Client {
-    let client = Client::try_default().await.expect("an API server in KUBECONFIG");
+#[path = "../../objects/cases.rs"]
+mod examples;
+
+cases![the_api_server_takes_and_refuses_as_the_examples_say, status_is_written_apart_from_the_object];
+
+/// Runs an asynchronous case with a client of the cluster's administrator.
+fn run<F: Future<Output = ()>>(suite: &Suite, case: impl FnOnce(Client) -> F) {
+    let kubectl = suite.kubectl();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let kubeconfig = kube::config::Kubeconfig::read_from(kubectl.config()).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
+            .await
+            .unwrap();
+        case(Client::try_from(config).unwrap()).await;
+    });
+}
+
+/// The YAML and not the values: what people apply is what must be accepted.
+async fn install(client: &Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    // The YAML and not the values: what people apply is what must be accepted.
     let documents: Vec<Value> = serde_saphyr::from_multiple(&api::crds_yaml().unwrap()).unwrap();
     let mut params = PatchParams::apply("portcullis-test").force();
     params.field_validation = Some(ValidationDirective::Strict);
@@ -24,10 +41,6 @@ async fn installed() -> Client {
         let established = await_condition(crds.clone(), &name, conditions::is_crd_established());
         tokio::time::timeout(Duration::from_secs(30), established).await.expect("established in time").unwrap();
     }
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "portcullis"}});
-    namespaces.patch("portcullis", &PatchParams::apply("portcullis-test"), &Patch::Apply(&namespace)).await.unwrap();
-    client
 }
 
 /// Creates nothing, but asks for everything that a strict `kubectl apply` asks for.
@@ -42,17 +55,19 @@ async fn create(client: &Client, object: &Value) -> kube::Result<Value> {
     client.request(request).await
 }
 
-#[tokio::test]
-#[ignore = "needs an API server in KUBECONFIG"]
-async fn the_api_server_takes_and_refuses_as_the_examples_say() {
-    let client = installed().await;
-    for object in cases::accepted() {
+fn the_api_server_takes_and_refuses_as_the_examples_say(suite: &Suite) {
+    run(suite, takes_and_refuses);
+}
+
+async fn takes_and_refuses(client: Client) {
+    install(&client).await;
+    for object in examples::accepted() {
         if let Err(error) = create(&client, &object).await {
             panic!("{object} was refused: {error}");
         }
     }
     let mut wrong = Vec::new();
-    for case in cases::refused() {
+    for case in examples::refused() {
         match create(&client, &case.object).await {
             Ok(_) => wrong.push(format!("taken: {}", case.object)),
             Err(error) if error.to_string().contains(case.says) => {}
@@ -62,11 +77,12 @@ async fn the_api_server_takes_and_refuses_as_the_examples_say() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-#[tokio::test]
-#[ignore = "needs an API server in KUBECONFIG"]
-async fn status_is_written_apart_from_the_object() {
-    let client = installed().await;
-    let object = &cases::accepted()[0];
+fn status_is_written_apart_from_the_object(suite: &Suite) {
+    run(suite, writes_status);
+}
+
+async fn writes_status(client: Client) {
+    let object = &examples::accepted()[0];
     let all: Api<api::HouseRules> = Api::all(client);
     let params = PatchParams::apply("portcullis-test").force();
     let stored = all.patch("full", &params, &Patch::Apply(object)).await.unwrap();

@@ -1,0 +1,156 @@
+//! Writes what Portcullis made of its own objects into their status. One replica does it, never in the way of a review,
+//! and a failure is only logged: a status informs, nothing rests on it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use kube::{Client, Error};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::lease::{Candidate, RENEW};
+use super::watch::{Configured, Desk, Key, Watched};
+use crate::api::{HouseRules, RuleException};
+use crate::model::house::{self, Exception};
+use crate::snapshot::Snapshot;
+use crate::translate::houserules::{Judged, conditions, conflicts, exception_conditions};
+
+/// Between two rounds at least, however often namespaces come and go.
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(10);
+
+/// What the status of a HouseRules object should be. Fields that others fill in are left as they are.
+fn rules_status(
+    rules: &Configured<house::HouseRules>,
+    snapshot: &Snapshot,
+    conflicts: &[String],
+    now: Timestamp,
+) -> Value {
+    let governed =
+        snapshot.namespaces().filter(|state| state.is_known() && rules.read.namespaces.matches(state.labels())).count();
+    let previous = rules.conditions();
+    let judged = Judged { generation: rules.generation, now, previous: &previous };
+    let mut status = rules.status.as_object().cloned().unwrap_or_default();
+    status.insert("observedGeneration".into(), json!(rules.generation));
+    status.insert("namespaces".into(), json!(governed));
+    status.insert("conditions".into(), json!(conditions(&rules.unread, conflicts, judged)));
+    Value::Object(status)
+}
+
+/// What the status of a RuleException should be.
+fn exception_status(exception: &Configured<Option<Exception>>, honoured: bool, now: Timestamp) -> Value {
+    let previous = exception.conditions();
+    let judged = Judged { generation: exception.generation, now, previous: &previous };
+    let ends = exception.read.as_ref().map(|read| read.expires_at);
+    let mut status = exception.status.as_object().cloned().unwrap_or_default();
+    status.insert("observedGeneration".into(), json!(exception.generation));
+    status.insert("conditions".into(), json!(exception_conditions(&exception.unread, ends, honoured, judged)));
+    Value::Object(status)
+}
+
+type Statuses = Vec<(Key, Value)>;
+
+/// Every status that is not as it should be, of HouseRules and of RuleExceptions.
+fn outdated(desk: &Desk, snapshot: &Snapshot, now: Timestamp) -> [Statuses; 2] {
+    let all: Vec<house::HouseRules> = desk.rules().values().map(|rules| rules.read.clone()).collect();
+    let mut rivals: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for (name, text) in conflicts(&all) {
+        rivals.entry(name).or_default().push(text);
+    }
+    let rules = desk.rules().iter().filter_map(|(key, rules)| {
+        let conflicts = rivals.get(&key.1).map_or(&[][..], Vec::as_slice);
+        let wanted = rules_status(rules, snapshot, conflicts, now);
+        (wanted != rules.status).then(|| (key.clone(), wanted))
+    });
+    let exceptions = desk.exceptions().iter().filter_map(|(key, exception)| {
+        let wanted = exception_status(exception, desk.honours(&key.0), now);
+        (wanted != exception.status).then(|| (key.clone(), wanted))
+    });
+    [rules.collect(), exceptions.collect()]
+}
+
+/// Keeps the statuses up to date while this replica holds the Lease. Runs until dropped.
+pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidate) {
+    let mut last_round: Option<Instant> = None;
+    let mut failing = false;
+    loop {
+        let result = match candidate.renew().await {
+            Ok(true) if last_round.is_none_or(|at| at.elapsed() >= BETWEEN_ROUNDS) && watched.not_ready().is_none() => {
+                last_round = Some(Instant::now());
+                round(&client, &watched, &candidate).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match (&result, failing) {
+            (Err(error), false) => tracing::warn!(%error, "statuses of HouseRules and RuleExceptions are not written"),
+            (Ok(()), true) => tracing::info!("statuses of HouseRules and RuleExceptions are written again"),
+            _ => {}
+        }
+        failing = result.is_err();
+        tokio::time::sleep(RENEW).await;
+    }
+}
+
+async fn round(client: &Client, watched: &Watched, candidate: &Candidate) -> Result<(), Error> {
+    let desk = Arc::clone(&watched.desk().borrow());
+    let statuses = outdated(&desk, &watched.current().snapshot, Timestamp::now());
+    let resources = [ApiResource::erase::<HouseRules>(&()), ApiResource::erase::<RuleException>(&())];
+    for (resource, all) in resources.iter().zip(statuses) {
+        for ((namespace, name), status) in all {
+            if !candidate.holds() {
+                return Ok(());
+            }
+            let api: Api<DynamicObject> = if namespace.is_empty() {
+                Api::all_with(client.clone(), resource)
+            } else {
+                Api::namespaced_with(client.clone(), &namespace, resource)
+            };
+            write(&api, &name, status).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a status, unless the object has gone or changed since: then the watch brings it, and the next round is right.
+async fn write(api: &Api<DynamicObject>, name: &str, status: Value) -> Result<(), Error> {
+    let Some(mut object) = api.get_opt(name).await? else { return Ok(()) };
+    if json!(object.metadata.generation) != status["observedGeneration"] {
+        return Ok(());
+    }
+    object.data["status"] = status;
+    match api.replace_status(name, &PostParams::default(), &object).await {
+        Err(Error::Api(refused)) if refused.is_conflict() || refused.is_not_found() => Ok(()),
+        written => written.map(|_| ()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Labels, Namespace, Object};
+    use crate::translate::houserules::house_rules;
+
+    #[test]
+    fn a_status_that_is_right_is_not_written_again() {
+        let value = json!({
+            "metadata": { "name": "prod" },
+            "spec": { "namespaceSelector": { "matchLabels": { "env": "prod" } }, "rules": { "typo": {} } },
+        });
+        let (read, unread) = house_rules(&value);
+        let mut rules = Configured { read, unread, generation: Some(4), status: json!({ "violations": 7 }) };
+        let prod = Namespace::new("a", &Labels::new([("env", "prod")]));
+        let snapshot = Snapshot::of([&Object::Namespace(prod), &Object::Namespace(Namespace::named("b"))]);
+
+        let first = rules_status(&rules, &snapshot, &[], Timestamp::UNIX_EPOCH);
+        assert_eq!(first["namespaces"], 1);
+        assert_eq!(first["violations"], 7, "written by the audit, and left alone");
+        assert_eq!(first["conditions"][0]["type"], "Accepted");
+        assert_eq!(first["conditions"][0]["status"], "False");
+        rules.status = first.clone();
+        let later = Timestamp::from_second(1_000_000).unwrap();
+        assert_eq!(rules_status(&rules, &snapshot, &[], later), first, "time alone changes nothing");
+    }
+}

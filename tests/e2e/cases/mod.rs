@@ -1,0 +1,33 @@
+//! The cases, by what people do.
+
+mod capture;
+mod decisions;
+mod definitions;
+mod drain;
+mod files;
+mod folder;
+mod guides;
+mod house;
+mod kinds;
+mod namespaces;
+mod outage;
+
+use crate::support::Case;
+
+/// All cases in the order in which they start.
+pub fn all() -> Vec<Case> {
+    let modules = [
+        files::cases(),
+        decisions::cases(),
+        guides::cases(),
+        kinds::cases(),
+        namespaces::cases(),
+        folder::cases(),
+        house::cases(),
+        definitions::cases(),
+        capture::cases(),
+        outage::cases(),
+        drain::cases(),
+    ];
+    modules.into_iter().flatten().collect()
+}
