@@ -30,7 +30,9 @@ pub struct Snapshot {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        let empty = Arc::new(vec![Arc::new(Shard::new()); WIDTH]);
+        // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
+        let shard = Arc::new(Shard::new());
+        let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
         Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), version: 0 }
     }
 }
