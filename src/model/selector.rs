@@ -26,6 +26,15 @@ impl Lookup for Labels {
     }
 }
 
+/// What has no labels at all.
+struct NoLabels;
+
+impl Lookup for NoLabels {
+    fn value(&self, _key: &str) -> Option<&str> {
+        None
+    }
+}
+
 /// A test of one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Test {
@@ -223,9 +232,13 @@ const SEARCH_BUDGET: usize = 20_000;
 /// Looks for labels that none of the selectors match. Exact for Kubernetes selectors: a key only ever matters through
 /// the values that are named, any other value, and its absence, and all of these are tried.
 pub fn escaping(selectors: &[&Selector]) -> Escape {
-    // The common case costs no allocation.
+    // The common cases cost no allocation: something is written as matching everything, or a pod without any label,
+    // which the search would try first, is matched by nothing.
     if selectors.iter().any(|s| s.is_everything()) {
         return Escape::Impossible;
+    }
+    if !selectors.iter().any(|s| s.matches(&NoLabels)) {
+        return Escape::By(Labels::default());
     }
     let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut partial_text = false;

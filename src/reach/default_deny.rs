@@ -74,6 +74,10 @@ fn everything_for_all<'a>(policies: &[&'a Arc<Policy>], direction: Direction) ->
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
 fn admits_everything<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
     let rules: Vec<&Rule> = rules.into_iter().filter(|r| r.action == Action::Allow).collect();
+    // Nearly every policy names ports, and then whom it names does not matter.
+    if !rules.iter().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
+        return false;
+    }
     let addresses = exposure(rules.iter().copied());
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
