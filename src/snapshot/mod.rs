@@ -1,7 +1,7 @@
 //! The cluster's state at one moment, in model terms: immutable, indexed by namespace, cheap to copy and to overlay.
 //!
-//! Namespaces are spread over shards and shared by reference count, so that the next version, or the world as it would
-//! be with one change, costs a copy of one shard and one namespace and not of the cluster.
+//! Namespaces are spread over a tree of shards and shared by reference count, so that the next version, or the world as
+//! it would be with one change, costs a copy of one shard and one namespace and not of the cluster.
 
 mod namespace;
 
@@ -13,31 +13,35 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
 
-/// With 25,000 namespaces a shard holds about a hundred.
-const SHARDS: usize = 256;
+/// Namespaces are in a tree of two levels, this wide at each: with 25,000 namespaces a shard holds about six, and the
+/// next version copies two lists of pointers and one shard.
+const WIDTH: usize = 64;
 
 type Shard = BTreeMap<Str, Arc<NamespaceState>>;
+type Branch = Vec<Arc<Shard>>;
 
 /// One version of the cluster's state.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    shards: Vec<Arc<Shard>>,
+    branches: Vec<Arc<Branch>>,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Arc<PolicyObject>>>,
     version: u64,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        let empty = Arc::new(Shard::new());
-        Self { shards: vec![empty; SHARDS], cluster_policies: Arc::default(), version: 0 }
+        let shard = Arc::new(Shard::new());
+        let branch = Arc::new(vec![shard; WIDTH]);
+        Self { branches: vec![branch; WIDTH], cluster_policies: Arc::default(), version: 0 }
     }
 }
 
-/// FNV-1a: names are short, and the spread must be the same in every process.
-fn shard_of(namespace: &str) -> usize {
+/// Branch and shard. FNV-1a: names are short, and the spread must be the same in every process.
+fn place_of(namespace: &str) -> (usize, usize) {
     let hash =
         namespace.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    usize::try_from(hash % SHARDS as u64).unwrap_or(0)
+    let place = usize::try_from(hash % (WIDTH * WIDTH) as u64).unwrap_or(0);
+    (place / WIDTH, place % WIDTH)
 }
 
 impl Snapshot {
@@ -62,7 +66,8 @@ impl Snapshot {
 
     /// A namespace that is known by its own object or by anything in it.
     pub fn namespace(&self, name: &str) -> Option<&Arc<NamespaceState>> {
-        self.shards.get(shard_of(name))?.get(name)
+        let (branch, shard) = place_of(name);
+        self.branches.get(branch)?.get(shard)?.get(name)
     }
 
     /// The namespace, or an empty one of that name: files often leave out the Namespace object (semantics 2.1.12).
@@ -72,7 +77,7 @@ impl Snapshot {
 
     /// Every namespace, in an order that is the same for equal states.
     pub fn namespaces(&self) -> impl Iterator<Item = &Arc<NamespaceState>> {
-        self.shards.iter().flat_map(|shard| shard.values())
+        self.branches.iter().flat_map(|branch| branch.iter()).flat_map(|shard| shard.values())
     }
 
     /// Namespaces in a scope. A scope that names its namespace is answered without a scan.
@@ -169,7 +174,9 @@ impl Snapshot {
     }
 
     fn edit(&mut self, namespace: &str, change: impl FnOnce(&mut NamespaceState)) {
-        let Some(shard) = self.shards.get_mut(shard_of(namespace)) else { return };
+        let (branch, shard) = place_of(namespace);
+        let Some(branch) = self.branches.get_mut(branch) else { return };
+        let Some(shard) = Arc::make_mut(branch).get_mut(shard) else { return };
         let shard = Arc::make_mut(shard);
         let state = match shard.get_mut(namespace) {
             Some(state) => state,
