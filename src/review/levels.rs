@@ -7,8 +7,13 @@ use crate::model::house::{Exempt, House, HouseRules, Level, RuleId, Settings};
 use crate::model::{Change, Labels, Object, Str};
 use crate::snapshot::NamespaceState;
 
-/// Label prefix, as in Pod Security Admission: `portcullis.dev/enforce: none` takes a namespace out of enforcement.
-const LABEL_PREFIX: &str = "portcullis.dev/";
+/// Labels as in Pod Security Admission: `portcullis.dev/enforce: none` takes a namespace out of enforcement. Each lowers
+/// its level to the next.
+const LABELS: [(&str, Level, Level); 3] = [
+    ("portcullis.dev/enforce", Level::Enforce, Level::Warn),
+    ("portcullis.dev/warn", Level::Warn, Level::Audit),
+    ("portcullis.dev/audit", Level::Audit, Level::Off),
+];
 
 static BUILT_IN: LazyLock<Str> = LazyLock::new(|| "built-in default".into());
 
@@ -111,18 +116,10 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
 }
 
 fn cap_by_labels(labels: &Labels, level: Level) -> Level {
-    let none = |mode: &str| labels.get(&format!("{LABEL_PREFIX}{mode}")).is_some_and(|value| &**value == "none");
-    let mut level = level;
-    if level == Level::Enforce && none("enforce") {
-        level = Level::Warn;
-    }
-    if level == Level::Warn && none("warn") {
-        level = Level::Audit;
-    }
-    if level == Level::Audit && none("audit") {
-        level = Level::Off;
-    }
-    level
+    LABELS.iter().fold(level, |level, (label, from, to)| {
+        let none = || labels.get(label).is_some_and(|value| &**value == "none");
+        if level == *from && none() { *to } else { level }
+    })
 }
 
 /// Whether new labels of a namespace lower what holds in it. Only users who may edit house rules may do that.

@@ -6,6 +6,8 @@ mod levels;
 mod ratchet;
 mod verdict;
 
+use std::borrow::Cow;
+
 pub use levels::{Effective, effective, lowers_level};
 pub use verdict::{Cure, Judged, Verdict};
 
@@ -67,10 +69,14 @@ fn home(change: &Change) -> &str {
 
 fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
     let mut verdict = Verdict::new(change, world.version());
-    let mut before = world.clone();
-    if let Some(object) = &change.before {
-        before.insert(object);
-    }
+    let before = match &change.before {
+        Some(object) => {
+            let mut before = world.clone();
+            before.insert(object);
+            Cow::Owned(before)
+        }
+        None => Cow::Borrowed(world),
+    };
     let after = before.overlay(change);
     let name = home(change);
     let (home_before, home_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
