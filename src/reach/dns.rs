@@ -1,12 +1,13 @@
 //! Whether a pod reaches cluster DNS, by the pods that answer or by an address that does, and if not, where it stops.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use ipnet::IpNet;
 
 use super::decide::{Decision, Doubt, Endpoint, Side, decide, selecting};
 use super::flow::{Flow, PodAt, flow_between};
 use crate::model::house::{Dialect, Dns, private_ranges};
-use crate::model::ipset::parse_cidr;
 use crate::model::{
     Action, Direction, DnsPolicy, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Selector, Str,
 };
@@ -165,14 +166,12 @@ fn restricts(policy: &Policy) -> bool {
 /// Whether a block lies within the link-local range of the address, where nothing but node-local services is.
 fn is_meant_for(peer: &Peer, address: IpAddr) -> bool {
     let Peer::Addresses(peer) = peer else { return false };
-    let link_local = [LINK_LOCAL_V4, LINK_LOCAL_V6].iter().filter_map(|text| parse_cidr(text).ok()).map(|(net, _)| net);
-    let link_local: Vec<_> = link_local.collect();
     peer.set.contains(address)
-        && peer.blocks.iter().any(|(cidr, _)| cidr.contains(&address) && link_local.iter().any(|l| l.contains(cidr)))
+        && peer.blocks.iter().any(|(cidr, _)| cidr.contains(&address) && LINK_LOCAL.iter().any(|l| l.contains(cidr)))
 }
 
-const LINK_LOCAL_V4: &str = "169.254.0.0/16";
-const LINK_LOCAL_V6: &str = "fe80::/10";
+static LINK_LOCAL: LazyLock<Vec<IpNet>> =
+    LazyLock::new(|| ["169.254.0.0/16", "fe80::/10"].iter().filter_map(|text| text.parse().ok()).collect());
 
 /// Single addresses that a policy opens for DNS although nothing that is known to answer has them: most likely the address of the
 /// DNS Service, which never matches, because policies see the address of the pod behind it (semantics 2.1.16).
