@@ -9,7 +9,7 @@ use crate::model::house::{Level, RuleId};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::pod::PodLookup;
 use crate::model::selector::Test;
-use crate::model::{Direction, NamespaceScope, Peer, PodPeer, Selector, Str};
+use crate::model::{Direction, FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str};
 use crate::snapshot::NamespaceState;
 
 declare_rule! {
@@ -57,11 +57,18 @@ impl Rule for DanglingPeer {
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let Some(object) = cx.policy() else { return };
+        let (mut looked_for, mut found) = (0, 0);
         for policy in &object.policies {
             for rule in Direction::BOTH.into_iter().flat_map(|direction| policy.rules(direction)) {
                 for (i, peer) in rule.peers.iter().enumerate() {
                     let Peer::Pods(peer) = peer else { continue };
-                    let Some(dangling) = judge(cx, peer) else { continue };
+                    if looked_for == MOST_LOOKED_FOR {
+                        out.push(too_many(object, rule.peer_path(i)));
+                        return;
+                    }
+                    looked_for += 1;
+                    let Some(dangling) = judge(cx, peer, found < MOST_EXPLAINED) else { continue };
+                    found += 1;
                     let path = rule.peer_path(i).field(dangling.field);
                     let message = format!("{} {}", wording::place(&object.id, &path), dangling.what);
                     let mut finding =
@@ -74,6 +81,20 @@ impl Rule for DanglingPeer {
     }
 }
 
+/// Each look at a peer may be one at every namespace of the cluster, and a policy has room for thousands of peers.
+const MOST_LOOKED_FOR: usize = 500;
+
+/// What was most likely meant is found by comparing with every label in the cluster; a reader takes in a few such hints.
+const MOST_EXPLAINED: usize = 3;
+
+fn too_many(object: &PolicyObject, path: FieldPath) -> Finding {
+    let message = format!(
+        "{} and those after it were not looked for: a policy with more than {MOST_LOOKED_FOR} groups of pods is beyond checking; split it",
+        wording::place(&object.id, &path)
+    );
+    Finding::new(RuleId::DanglingPeer, (*object.id).clone(), message).at(path)
+}
+
 struct Dangling {
     field: &'static str,
     what: String,
@@ -81,10 +102,12 @@ struct Dangling {
     cap: Level,
 }
 
-fn judge(cx: &Context<'_>, peer: &PodPeer) -> Option<Dangling> {
+fn judge(cx: &Context<'_>, peer: &PodPeer, explain: bool) -> Option<Dangling> {
     let mut namespaces = cx.world.in_scope(&peer.namespaces).peekable();
     match &peer.namespaces {
-        NamespaceScope::Matching(selector) if namespaces.peek().is_none() => return Some(no_namespace(cx, selector)),
+        NamespaceScope::Matching(selector) if namespaces.peek().is_none() => {
+            return Some(no_namespace(cx, selector, explain));
+        }
         _ => {}
     }
     if peer.pods.is_everything() {
@@ -120,8 +143,11 @@ fn judge(cx: &Context<'_>, peer: &PodPeer) -> Option<Dangling> {
         return dangling(what, Some("there are no pods yet".to_owned()), Level::Audit);
     }
     let there = namespaces.iter().flat_map(|n| n.classes()).map(|class| &class.pod().labels);
-    let because = forgotten_namespace(cx, peer)
-        .or_else(|| nearest::label(selector, there).map(|instead| instead.sentence("pods there")));
+    let because = explain.then(|| {
+        forgotten_namespace(cx, peer)
+            .or_else(|| nearest::label(selector, there).map(|instead| instead.sentence("pods there")))
+    });
+    let because = because.flatten();
     dangling(what, because, Level::Warn)
 }
 
@@ -144,19 +170,21 @@ fn forgotten_namespace(cx: &Context<'_>, peer: &PodPeer) -> Option<String> {
     ))
 }
 
-fn no_namespace(cx: &Context<'_>, selector: &Selector) -> Dangling {
-    let known: Vec<&Arc<NamespaceState>> = cx.world.namespaces().filter(|n| n.is_known()).collect();
-    let mut names: Vec<&Str> = known.iter().map(|n| n.name()).collect();
-    names.sort();
-    let because = because_of_name(selector, &names)
-        .or_else(|| nearest::label(selector, known.iter().map(|n| n.labels())).map(|i| i.sentence("namespaces")));
+fn no_namespace(cx: &Context<'_>, selector: &Selector, explain: bool) -> Dangling {
+    let known = || cx.world.namespaces().filter(|n| n.is_known());
+    let because = explain.then(|| {
+        let mut names: Vec<&Str> = known().map(|n| n.name()).collect();
+        names.sort();
+        because_of_name(selector, &names)
+            .or_else(|| nearest::label(selector, known().map(|n| n.labels())).map(|i| i.sentence("namespaces")))
+    });
     // The home of cluster DNS is in every cluster, though hardly in anybody's folder of manifests.
     let assumed = selector.required_value(NAMESPACE_NAME_LABEL).is_some_and(|name| *name == cx.settings.dns.namespace);
     Dangling {
         field: "namespaceSelector",
         what: format!("{selector} matches no namespace; correct it or create the namespace"),
-        because,
-        cap: if known.is_empty() || assumed { Level::Audit } else { Level::Warn },
+        because: because.flatten(),
+        cap: if known().next().is_none() || assumed { Level::Audit } else { Level::Warn },
     }
 }
 
