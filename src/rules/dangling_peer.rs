@@ -68,7 +68,8 @@ impl Rule for DanglingPeer {
                     }
                     looked_for += 1;
                     let Some(dangling) = judge(cx, peer, found < MOST_EXPLAINED) else { continue };
-                    found += 1;
+                    // Those that are only recorded are not explained, and take no hint from the ones that are shown.
+                    found += usize::from(dangling.cap > Level::Audit);
                     let path = rule.peer_path(i).field(dangling.field);
                     let message = format!("{} {}", wording::place(&object.id, &path), dangling.what);
                     let mut finding =
