@@ -8,7 +8,7 @@ mod verdict;
 
 use std::borrow::Cow;
 
-pub use levels::{Effective, effective, lowers_level};
+pub use levels::{Effective, effective, lowers_level, without_own_labels};
 pub use verdict::{Cure, Judged, Verdict};
 
 use crate::model::house::{House, Level};
