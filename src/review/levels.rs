@@ -105,6 +105,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         }
         if let Some(dialect) = given.dialect {
             settings.dialect = dialect;
+            settings.detect_dialect = false;
         }
     }
     Effective {

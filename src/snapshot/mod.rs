@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 pub use namespace::{NamespaceState, Owner, PodClass};
 
+use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
-use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
+use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, Workload};
 
 /// Namespaces are in a tree of two levels, this wide at each: with 25,000 namespaces a shard holds about six, and the
 /// next version copies two lists of pointers and one shard.
@@ -25,6 +26,7 @@ type Branch = Vec<Arc<Shard>>;
 pub struct Snapshot {
     branches: Vec<Arc<Branch>>,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Arc<PolicyObject>>>,
+    plugins: Arc<[Cni]>,
     version: u64,
 }
 
@@ -33,7 +35,7 @@ impl Default for Snapshot {
         // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
         let shard = Arc::new(Shard::new());
         let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
-        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), version: 0 }
+        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), plugins: Arc::new([]), version: 0 }
     }
 }
 
@@ -99,6 +101,23 @@ impl Snapshot {
         own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces)))
     }
 
+    /// The network plugins whose agents run here, by the labels of their DaemonSets' pods. Empty where none is known: the
+    /// files of an application do not have them, and some distributions run theirs outside of pods.
+    pub fn plugins(&self) -> &[Cni] {
+        &self.plugins
+    }
+
+    fn find_plugins(&mut self) {
+        let agents = Cni::NAMESPACES.iter().filter_map(|name| self.namespace(name)).flat_map(|state| state.classes());
+        let agents = agents.filter(|class| &*class.owner().kind == "DaemonSet");
+        let mut found: Vec<Cni> = agents.filter_map(|class| Cni::of_agent(&class.pod().labels)).collect();
+        found.sort_unstable();
+        found.dedup();
+        if *found != *self.plugins {
+            self.plugins = found.into();
+        }
+    }
+
     /// Cluster-scoped policy objects.
     pub fn cluster_policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
         self.cluster_policies.values()
@@ -143,6 +162,7 @@ impl Snapshot {
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.insert_workload(workload));
+                    self.note_agent(namespace, workload);
                 }
             }
             Object::Workload(_) | Object::Unreadable(..) => {}
@@ -162,10 +182,18 @@ impl Snapshot {
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.remove_workload(workload));
+                    self.note_agent(namespace, workload);
                 }
             }
             // One that never counted, or no longer did, must not take another pod of its class with it.
             Object::Workload(_) | Object::Unreadable(..) => {}
+        }
+    }
+
+    /// Most pods are no agents, and are not looked at any further.
+    fn note_agent(&mut self, namespace: &str, workload: &Workload) {
+        if Cni::NAMESPACES.contains(&namespace) && Cni::of_agent(&workload.pod.labels).is_some() {
+            self.find_plugins();
         }
     }
 
@@ -194,7 +222,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Labels, Namespace, PodSpec, Selector, Workload};
+    use crate::model::{Labels, Namespace, PodSpec, Selector};
 
     fn pod(namespace: &str, name: &str, app: &str) -> Object {
         Object::Workload(Workload {
@@ -253,5 +281,27 @@ mod tests {
         let neither = Selector::all(vec![Selector::equals(NAMESPACE_NAME_LABEL, "dev"), Selector::exists("env")]);
         assert!(names(&NamespaceScope::Matching(neither)).is_empty());
         assert_eq!(names(&NamespaceScope::all()).len(), 2);
+    }
+
+    #[test]
+    fn plugins_are_seen_by_their_agents() {
+        let agent = |namespace: &str, name: &str, labels: [(&str, &str); 1], kind: &str| {
+            let mut object = pod(namespace, name, "x");
+            if let Object::Workload(workload) = &mut object {
+                workload.pod = Arc::new(PodSpec::with_labels(Labels::new(labels)));
+                workload.controller = Some(crate::model::pod::Controller { kind: kind.into(), name: name.into() });
+            }
+            object
+        };
+        let flannel = agent("kube-flannel", "a", [("app", "flannel")], "DaemonSet");
+        let poser = agent("shop", "b", [("k8s-app", "calico-node")], "DaemonSet");
+        let alike = agent("kube-system", "c", [("k8s-app", "cilium")], "Deployment");
+        let mut snapshot = Snapshot::of([&flannel, &poser, &alike]);
+        assert_eq!(snapshot.plugins(), [Cni::Flannel]);
+        let calico = agent("kube-system", "d", [("k8s-app", "calico-node")], "DaemonSet");
+        snapshot.insert(&calico);
+        assert_eq!(snapshot.plugins(), [Cni::Calico, Cni::Flannel]);
+        snapshot.remove(&flannel);
+        assert_eq!(snapshot.plugins(), [Cni::Calico]);
     }
 }
