@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::Exit;
+use super::cluster::{Input, omitted};
 use super::endpoint::{self, Endpoint};
 use crate::reach::{Matrix, Options};
 use crate::report::{Difference, Filter, Row, matrix};
@@ -20,18 +21,22 @@ Examples:
   portcullis matrix manifests/ --to data/postgresql --port 5432/TCP
   portcullis matrix manifests/ -o json --dialect calico
   portcullis matrix new/ --against old/            what the change adds (+) and removes (-)
+  portcullis matrix --cluster --namespace shop     the same for a live cluster
+  portcullis matrix new/ --against-cluster         what applying new/ would add and remove there
   portcullis matrix manifests/ --namespace shop -o dot | dot -Tsvg > shop.svg
 
 A row holds what certainly passes; `depends` holds what passes only if something that the policies leave open turns out
 so (`portcullis reach` says what). Rows on which nothing passes are left out, and so are workloads and themselves.
 Exit code: 0 shown, 2 unreadable input.", endpoint::FORMS))]
 pub struct Args {
-    /// Files, folders, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    input: Input,
     /// The state to compare with: files or folders
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
+    /// Compare with a cluster: what it would be like with the files applied, and what that changes
+    #[arg(long, conflicts_with_all = ["against", "cluster"])]
+    against_cluster: bool,
     /// Only rows with an end in this namespace; also the namespace of objects that name none
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -70,14 +75,26 @@ enum Output {
     Dot,
 }
 
+impl Args {
+    const fn is_compared(&self) -> bool {
+        self.against_cluster || !self.against.is_empty()
+    }
+}
+
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let after = Files::read(&args.paths, args.namespace.as_deref().unwrap_or("default"));
-    let before = Files::read(&args.against, args.namespace.as_deref().unwrap_or("default"));
+    let namespace = args.namespace.as_deref().unwrap_or("default");
+    let mut after = args.input.read(namespace)?;
+    let mut before = Files::read(&args.against, namespace);
     if super::report_errors(&after.errors) | super::report_errors(&before.errors) {
         return Ok(Exit::Unusable);
     }
+    if args.against_cluster {
+        before = args.input.which().read()?;
+        after = before.overlaid_with(&after);
+    }
+    let compared = args.is_compared();
     let (rows, mut notes) = evaluate(args, &after, &before)?;
-    let text = if args.against.is_empty() {
+    let text = if !compared {
         let plain = || rows.iter().map(|row| ("", row)).collect::<Vec<_>>();
         match args.output {
             Output::Table => matrix::to_table(&plain()),
@@ -112,7 +129,7 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
         end.as_deref()
             .map(|text| {
                 let found = Endpoint::parse(text)?.pick(&world);
-                if found.is_err() && !args.against.is_empty() {
+                if found.is_err() && args.is_compared() {
                     return Endpoint::parse(text)?.pick(&other.world().snapshot);
                 }
                 found
@@ -134,5 +151,6 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
     let evaluated = Matrix::of(&world, &options);
     let mut notes = evaluated.notes().to_vec();
     notes.extend(super::reach::unread(files));
+    notes.extend(omitted(files));
     Ok((matrix::rows(&evaluated, &filter), notes))
 }
