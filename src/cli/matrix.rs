@@ -8,8 +8,8 @@ use clap::ValueEnum;
 use super::Exit;
 use super::cluster::{Input, omitted};
 use super::endpoint::{self, Endpoint};
-use crate::reach::{Matrix, Options};
-use crate::report::{Difference, Filter, Row, matrix};
+use crate::reach::{Matrix, Options, entries};
+use crate::report::{Difference, Filter, Row, add_entries, matrix};
 use crate::source::files::Files;
 
 /// Show which workloads may talk to which, and to which addresses outside.
@@ -27,6 +27,8 @@ Examples:
 
 A row holds what certainly passes; `depends` holds what passes only if something that the policies leave open turns out
 so (`portcullis reach` says what). Rows on which nothing passes are left out, and so are workloads and themselves.
+Where Ingresses or HTTPRoutes expose a workload, the row from their controller names them, also where it is refused. A
+controller that is not known is `{{ingress-controller}}`: any pod of any other namespace.
 Exit code: 0 shown, 2 unreadable input.", endpoint::FORMS))]
 pub struct Args {
     #[command(flatten)]
@@ -58,6 +60,9 @@ pub struct Args {
     /// How the CNI reads what Kubernetes leaves open: upstream, calico, cilium, antrea, ovn
     #[arg(long, value_name = "CNI")]
     dialect: Option<String>,
+    /// The pods that take in what Ingresses and HTTPRoutes expose; without it they are found by their class
+    #[arg(long, value_name = "NAMESPACE/NAME or NAMESPACE/key=value")]
+    ingress_controller: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -152,5 +157,10 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
     let mut notes = evaluated.notes().to_vec();
     notes.extend(super::reach::unread(files));
     notes.extend(omitted(files));
-    Ok((matrix::rows(&evaluated, &filter), notes))
+    let mut rows = matrix::rows(&evaluated, &filter);
+    let keepers = args.ingress_controller.as_deref().map(|text| endpoint::doorkeepers(text, &world)).transpose()?;
+    let (entries, more) = entries(&world, &files.entrances, keepers.as_deref(), &options.readings);
+    add_entries(&mut rows, &entries, evaluated.nodes(), &filter);
+    notes.extend(more);
+    Ok((rows, notes))
 }

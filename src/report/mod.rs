@@ -1,6 +1,7 @@
 //! Renderers of a verdict, all pure: what kubectl shows, what the audit log keeps, what machines read.
 
 mod denial;
+mod entrance;
 mod findings;
 pub mod matrix;
 mod matrix_diff;
@@ -8,6 +9,7 @@ mod matrix_dot;
 mod reach;
 
 pub use denial::{causes, denial, warnings};
+pub use entrance::add_entries;
 pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};
 pub use matrix::{Filter, Pick, Row};
 pub use matrix_diff::Difference;

@@ -8,18 +8,19 @@ use serde_json::Value;
 
 use super::manifests::{Document, ManifestError, Manifests, Position, Spans};
 use super::watch::{Omitted, OnceError, Wanted, read_once};
+use crate::model::entrance::Entrances;
 use crate::model::house::House;
 use crate::model::{FieldPath, Object, ObjectRef, Unread};
 use crate::review::World;
 use crate::snapshot::Snapshot;
-use crate::translate::{Defaults, Kind, from_value, houserules};
+use crate::translate::{Defaults, Kind, entrance, from_value, houserules};
 
 /// API groups of policies that count even where their kind is not read.
 const POLICY_GROUPS: [&str; 4] =
     ["cilium.io", "crd.projectcalico.org", "projectcalico.org", "policy.networking.k8s.io"];
 
-/// Kinds besides those of policies and workloads that a cluster is asked for: group, version, kind, resource.
-const MORE_KINDS: [(&str, &str, &str, &str); 1] = [("portcullis.dev", "v1alpha1", "HouseRules", "houserules")];
+/// Our own kinds that a cluster is asked for: group, version, kind, resource.
+const OUR_KINDS: [(&str, &str, &str, &str); 1] = [("portcullis.dev", "v1alpha1", "HouseRules", "houserules")];
 
 /// The file of objects that were read from a cluster.
 pub const CLUSTER: &str = "<cluster>";
@@ -58,6 +59,8 @@ pub struct Files {
     pub house: House,
     /// House rules that could not be read in full: object, place and reason.
     pub house_unread: Vec<(ObjectRef, Unread)>,
+    /// Ways into the cluster.
+    pub entrances: Entrances,
     /// What could not be read at all.
     pub errors: Vec<ManifestError>,
     /// Kinds of a cluster that could not be read.
@@ -83,7 +86,8 @@ impl Files {
     pub async fn of_cluster(client: &Client) -> Result<Self, OnceError> {
         let mut files = Self::default();
         let mut objects = BTreeMap::new();
-        let wanted = Wanted { more: &MORE_KINDS, policy_groups: &POLICY_GROUPS };
+        let more = [&OUR_KINDS[..], &entrance::KINDS].concat();
+        let wanted = Wanted { more: &more, policy_groups: &POLICY_GROUPS };
         let omitted = read_once(client, &wanted, |page| {
             // A page at a time, so that the objects as they came are never all in memory.
             let mut read = BTreeMap::new();
@@ -114,6 +118,7 @@ impl Files {
             objects: objects.into_values().collect(),
             house,
             house_unread: other.house_unread.clone(),
+            entrances: self.entrances.overlaid_with(&other.entrances),
             errors: Vec::new(),
             omitted: self.omitted.clone(),
             skipped: other.skipped,
@@ -134,6 +139,9 @@ impl Files {
             let id = ObjectRef::cluster("portcullis.dev/v1alpha1", "HouseRules", rules.name.clone());
             self.house_unread.extend(unread.into_iter().map(|u| (id.clone(), u)));
             self.house.rules.push(rules);
+            return;
+        }
+        if entrance::take(group, kind, &document.value, namespace, &mut self.entrances) {
             return;
         }
         if POLICY_GROUPS.contains(&group) {
