@@ -13,6 +13,7 @@ mod flow;
 mod matrix;
 mod opening;
 mod remedy;
+mod tailor;
 
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
@@ -26,3 +27,4 @@ pub use flow::{Flow, PodAt, flow_between};
 pub use matrix::{Edge, End, Matrix, Node, Options};
 pub use opening::{Opening, beyond, openings, private_beside_public};
 pub use remedy::{OpenEnd, Remedy, remedy};
+pub use tailor::{CannotTailor, WantedEdge, WantedEnd, among_themselves, tailor};

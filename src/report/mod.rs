@@ -6,6 +6,7 @@ mod findings;
 pub mod matrix;
 mod matrix_diff;
 mod matrix_dot;
+mod matrix_read;
 mod reach;
 
 pub use denial::{causes, denial, warnings};
@@ -13,6 +14,7 @@ pub use entrance::add_entries;
 pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};
 pub use matrix::{Filter, Pick, Row};
 pub use matrix_diff::Difference;
+pub use matrix_read::{BadRows, read_connections, read_end, read_rows};
 pub use reach::Reach;
 
 use crate::model::Policy;
