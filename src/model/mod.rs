@@ -2,6 +2,7 @@
 //! peers, policies in tiers, pods and the objects they came from. Pure values: no clock, no I/O, no Kubernetes types.
 
 pub mod cni;
+pub mod entrance;
 pub mod house;
 pub mod interval;
 pub mod ipset;
