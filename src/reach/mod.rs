@@ -1,6 +1,7 @@
 //! Exact reachability: which ports of which peers the policies in force let through, on either side, and because of which rules.
 
 mod answer;
+mod assertion;
 mod atoms;
 mod bounds;
 mod decide;
@@ -14,6 +15,7 @@ mod opening;
 mod remedy;
 
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
+pub use assertion::{At, Focus, Gap, Outcome, Pair, Place, State, Why, evaluate};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
 pub use default_deny::{DefaultDeny, Missing, default_deny};
