@@ -90,7 +90,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
             },
         )
     });
-    let mut settings = Settings::default();
+    let mut settings = Settings { settled: house.dialect(), ..Settings::default() };
     // Where two objects disagree the first by name counts; the conflict is a status condition.
     for rules in matching.iter().rev() {
         let given = &rules.settings;
@@ -106,6 +106,9 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         if let Some(dialect) = given.dialect {
             settings.dialect = dialect;
             settings.detect_dialect = false;
+        }
+        if let Some(level) = given.on_create {
+            settings.on_create = level;
         }
     }
     Effective {

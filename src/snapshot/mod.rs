@@ -16,7 +16,8 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Change, Labels, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, TierObject, Workload,
+    AddressGroup, Assertion, Change, Labels, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, TierObject,
+    Workload,
 };
 use links::{Held, Links};
 
@@ -34,6 +35,8 @@ pub struct Snapshot {
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
     plugins: Arc<[Cni]>,
+    /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
+    assertions: Arc<BTreeMap<Arc<ObjectRef>, Arc<Assertion>>>,
     version: u64,
 }
 
@@ -47,6 +50,7 @@ impl Default for Snapshot {
             cluster_policies: Arc::default(),
             links: Arc::default(),
             plugins: Arc::new([]),
+            assertions: Arc::default(),
             version: 0,
         }
     }
@@ -139,6 +143,16 @@ impl Snapshot {
         self.cluster_policies.values().map(Held::linked)
     }
 
+    /// Assertions of both kinds, those of the cluster first.
+    pub fn assertions(&self) -> impl ExactSizeIterator<Item = &Arc<Assertion>> {
+        self.assertions.values()
+    }
+
+    /// An assertion by name.
+    pub fn assertion(&self, id: &ObjectRef) -> Option<&Arc<Assertion>> {
+        self.assertions.get(id)
+    }
+
     /// A policy object by name, with the tiers and groups it refers to.
     pub fn policy(&self, id: &ObjectRef) -> Option<&Arc<PolicyObject>> {
         self.held(id).map(Held::linked)
@@ -221,6 +235,10 @@ impl Snapshot {
                     self.relink();
                 }
             }
+            Object::Assertion(assertion) => {
+                let id = Arc::clone(&assertion.id);
+                Arc::make_mut(&mut self.assertions).insert(id, Arc::new(assertion.clone()));
+            }
             Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
@@ -252,6 +270,11 @@ impl Snapshot {
             Object::Tier(tier) => {
                 if Arc::make_mut(&mut self.links).remove_tier(&tier.id.name) {
                     self.relink();
+                }
+            }
+            Object::Assertion(assertion) => {
+                if self.assertions.contains_key(&assertion.id) {
+                    Arc::make_mut(&mut self.assertions).remove(&assertion.id);
                 }
             }
             // One that never counted, or no longer did, must not take another pod of its class with it.

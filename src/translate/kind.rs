@@ -104,6 +104,12 @@ kinds! {
     NetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "NetworkSet", "networksets", namespaced;
     /// Calico's GlobalNetworkSet.
     GlobalNetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "GlobalNetworkSet", "globalnetworksets", cluster;
+    /// ConnectivityAssertion.
+    ConnectivityAssertion = "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1",
+        "ConnectivityAssertion", "connectivityassertions", namespaced;
+    /// ClusterConnectivityAssertion.
+    ClusterConnectivityAssertion = "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1",
+        "ClusterConnectivityAssertion", "clusterconnectivityassertions", cluster;
 }
 
 /// Whose kinds they are.

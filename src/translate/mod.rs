@@ -2,6 +2,7 @@
 //! [`Unread`], with the field and how it was taken instead, and it always counts on the safe side. A piece of a rule
 //! that cannot be read allows nothing, and a subject that cannot be read selects nothing.
 
+mod assertion;
 mod at;
 mod calico;
 mod cilium;
@@ -64,6 +65,9 @@ fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, f
         Kind::CronJob => workload::cron_job(wire::CronJob::deserialize(from)?, defaults),
         Kind::NetworkPolicy => {
             networkpolicy::network_policy(&policy_wire::NetworkPolicy::deserialize(from)?, defaults, Vec::new())
+        }
+        Kind::ConnectivityAssertion | Kind::ClusterConnectivityAssertion => {
+            assertion::assertion(kind, &Value::deserialize(from)?, defaults)
         }
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController => {
             workload::templated(kind, wire::Templated::deserialize(from)?, defaults)
