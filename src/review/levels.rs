@@ -16,13 +16,14 @@ const LABELS: [(&str, Level, Level); 3] = [
 ];
 
 static BUILT_IN: LazyLock<Str> = LazyLock::new(|| "built-in default".into());
+static BUILT_IN_SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
 
 /// What holds in one namespace.
 #[derive(Clone, Debug)]
 pub struct Effective {
     levels: Vec<(Level, Str)>,
     /// Settings of all rules.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     exempt: Vec<(Str, Exempt)>,
     namespace: Str,
 }
@@ -72,6 +73,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         house.rules.iter().filter(|rules| rules.namespaces.matches(namespace.labels())).collect();
     let sources: Vec<Str> = matching.iter().map(|rules| Arc::from(format!("HouseRules/{}", rules.name))).collect();
     let ungoverned = matching.is_empty() && !house.rules.is_empty();
+    let caps = caps_of(namespace.labels());
     let levels = RuleId::ALL.iter().map(|id| {
         if ungoverned {
             return (Level::Off, BUILT_IN.clone());
@@ -80,7 +82,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         let (level, source) = named
             .max_by(|a, b| a.0.cmp(&b.0))
             .map_or((id.default_level(), &*BUILT_IN), |(level, source)| (level, source));
-        let capped = cap_by_labels(namespace.labels(), level);
+        let capped = caps.iter().fold(level, |level, (from, to)| if level == *from { *to } else { level });
         (
             capped,
             if capped < level {
@@ -90,21 +92,21 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
             },
         )
     });
-    let mut settings = Settings::default();
+    let mut settings = Arc::clone(&BUILT_IN_SETTINGS);
     // Where two objects disagree the first by name counts; the conflict is a status condition.
     for rules in matching.iter().rev() {
         let given = &rules.settings;
         if let Some(directions) = &given.default_deny_directions {
-            settings.default_deny_directions.clone_from(directions);
+            Arc::make_mut(&mut settings).default_deny_directions.clone_from(directions);
         }
         if let Some(open_cidr) = &given.open_cidr {
-            settings.open_cidr.clone_from(open_cidr);
+            Arc::make_mut(&mut settings).open_cidr.clone_from(open_cidr);
         }
         if let Some(dns) = &given.dns {
-            settings.dns.clone_from(dns);
+            Arc::make_mut(&mut settings).dns.clone_from(dns);
         }
         if let Some(dialect) = given.dialect {
-            settings.dialect = dialect;
+            Arc::make_mut(&mut settings).dialect = dialect;
         }
     }
     Effective {
@@ -115,11 +117,10 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
     }
 }
 
-fn cap_by_labels(labels: &Labels, level: Level) -> Level {
-    LABELS.iter().fold(level, |level, (label, from, to)| {
-        let none = || labels.get(label).is_some_and(|value| &**value == "none");
-        if level == *from && none() { *to } else { level }
-    })
+/// Which levels the labels of a namespace lower to which, in the order in which they do.
+fn caps_of(labels: &Labels) -> Vec<(Level, Level)> {
+    let none = |label| labels.get(label).is_some_and(|value| &**value == "none");
+    LABELS.into_iter().filter(|(label, ..)| none(label)).map(|(_, from, to)| (from, to)).collect()
 }
 
 /// Whether new labels of a namespace lower what holds in it. Only users who may edit house rules may do that.

@@ -70,11 +70,7 @@ fn home(change: &Change) -> &str {
 fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
     let mut verdict = Verdict::new(change, world.version());
     let before = match &change.before {
-        Some(object) => {
-            let mut before = world.clone();
-            before.insert(object);
-            Cow::Owned(before)
-        }
+        Some(object) => Cow::Owned(world.with(object)),
         None => Cow::Borrowed(world),
     };
     let after = before.overlay(change);
@@ -148,9 +144,7 @@ fn unreadable_workload(change: &Change) -> bool {
 
 /// Judges an object that is there already, as though it were the last to arrive: what the background audit and `check` do.
 pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
-    let mut before = world.clone();
-    before.remove(object);
-    review(&before, house, &Change::create(object.clone()), &User::default())
+    review(&world.without(object), house, &Change::create(object.clone()), &User::default())
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

@@ -1,7 +1,8 @@
 //! The cluster's state at one moment, in model terms: immutable, indexed by namespace, cheap to copy and to overlay.
 //!
-//! Namespaces are spread over a tree of shards and shared by reference count, so that the next version, or the world as
-//! it would be with one change, costs a copy of one shard and one namespace and not of the cluster.
+//! Namespaces are spread over a tree of shards and shared by reference count, so that the next version costs a copy of
+//! one shard and one namespace and not of the cluster. The world as it would be with one change does not even touch the
+//! tree: it lays the one namespace that differs over it.
 
 mod namespace;
 
@@ -19,11 +20,22 @@ const WIDTH: usize = 64;
 
 type Shard = BTreeMap<Str, Arc<NamespaceState>>;
 type Branch = Vec<Arc<Shard>>;
+type Tree = Vec<Arc<Branch>>;
+
+/// A namespace that is not as the tree has it. One is enough: a change is to one namespace.
+#[derive(Clone, Debug)]
+struct Patch {
+    name: Str,
+    place: (usize, usize),
+    /// `None` where nothing is left of it.
+    state: Option<Arc<NamespaceState>>,
+}
 
 /// One version of the cluster's state.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    branches: Vec<Arc<Branch>>,
+    tree: Arc<Tree>,
+    patch: Option<Patch>,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Arc<PolicyObject>>>,
     version: u64,
 }
@@ -33,7 +45,7 @@ impl Default for Snapshot {
         // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
         let shard = Arc::new(Shard::new());
         let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
-        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), version: 0 }
+        Self { tree: Arc::new(vec![empty; WIDTH]), patch: None, cluster_policies: Arc::default(), version: 0 }
     }
 }
 
@@ -67,8 +79,14 @@ impl Snapshot {
 
     /// A namespace that is known by its own object or by anything in it.
     pub fn namespace(&self, name: &str) -> Option<&Arc<NamespaceState>> {
-        let (branch, shard) = place_of(name);
-        self.branches.get(branch)?.get(shard)?.get(name)
+        match &self.patch {
+            Some(patch) if *patch.name == *name => patch.state.as_ref(),
+            _ => self.in_tree(place_of(name), name),
+        }
+    }
+
+    fn in_tree(&self, (branch, shard): (usize, usize), name: &str) -> Option<&Arc<NamespaceState>> {
+        self.tree.get(branch)?.get(shard)?.get(name)
     }
 
     /// The namespace, or an empty one of that name: files often leave out the Namespace object (semantics 2.1.12).
@@ -78,7 +96,12 @@ impl Snapshot {
 
     /// Every namespace, in an order that is the same for equal states.
     pub fn namespaces(&self) -> impl Iterator<Item = &Arc<NamespaceState>> {
-        self.branches.iter().flat_map(|branch| branch.iter()).flat_map(|shard| shard.values())
+        let shards = self
+            .tree
+            .iter()
+            .enumerate()
+            .flat_map(|(b, branch)| branch.iter().enumerate().map(move |(s, shard)| ((b, s), shard)));
+        shards.flat_map(|(place, shard)| in_shard(shard, self.patch.as_ref().filter(|patch| patch.place == place)))
     }
 
     /// Namespaces in a scope. A scope that names its namespace is answered without a scan.
@@ -116,7 +139,28 @@ impl Snapshot {
     #[must_use]
     pub fn overlay(&self, change: &Change) -> Self {
         let mut next = self.clone();
-        next.apply(change);
+        if let Some(before) = &change.before {
+            next.change(before, Edit::Out, Where::Over);
+        }
+        if let Some(after) = &change.after {
+            next.change(after, Edit::In, Where::Over);
+        }
+        next
+    }
+
+    /// The world as it would be with the object in it.
+    #[must_use]
+    pub fn with(&self, object: &Object) -> Self {
+        let mut next = self.clone();
+        next.change(object, Edit::In, Where::Over);
+        next
+    }
+
+    /// The world as it would be without the object.
+    #[must_use]
+    pub fn without(&self, object: &Object) -> Self {
+        let mut next = self.clone();
+        next.change(object, Edit::Out, Where::Over);
         next
     }
 
@@ -132,53 +176,89 @@ impl Snapshot {
 
     /// Puts an object in. Policies and namespaces replace those of the same name; pods are counted into their class.
     pub fn insert(&mut self, object: &Object) {
-        match object {
-            Object::Namespace(namespace) => self.edit(&namespace.name, |state| state.set_namespace(namespace)),
-            Object::Policy(policy) => match &policy.id.namespace {
-                Some(namespace) => self.edit(namespace, |state| state.insert_policy(policy)),
-                None => {
-                    Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), Arc::new(policy.clone()));
-                }
-            },
-            Object::Workload(workload) if workload.takes_part() => {
-                if let Some(namespace) = &workload.id.namespace {
-                    self.edit(namespace, |state| state.insert_workload(workload));
-                }
-            }
-            Object::Workload(_) | Object::Unreadable(..) => {}
-        }
+        self.change(object, Edit::In, Where::Tree);
     }
 
     /// Takes an object out. A namespace that is gone loses its labels; what is left in it goes by its own deletes.
     pub fn remove(&mut self, object: &Object) {
+        self.change(object, Edit::Out, Where::Tree);
+    }
+
+    fn change(&mut self, object: &Object, edit: Edit, place: Where) {
+        let put = edit == Edit::In;
         match object {
-            Object::Namespace(namespace) => self.edit(&namespace.name, NamespaceState::unset_namespace),
+            Object::Namespace(namespace) => self.edit(&namespace.name, place, |state| {
+                if put { state.set_namespace(namespace) } else { state.unset_namespace() }
+            }),
             Object::Policy(policy) => match &policy.id.namespace {
-                Some(namespace) => self.edit(namespace, |state| state.remove_policy(&policy.id)),
+                Some(namespace) => self.edit(namespace, place, |state| {
+                    if put { state.insert_policy(policy) } else { state.remove_policy(&policy.id) }
+                }),
                 None => {
-                    Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
+                    let all = Arc::make_mut(&mut self.cluster_policies);
+                    if put {
+                        all.insert(Arc::clone(&policy.id), Arc::new(policy.clone()));
+                    } else {
+                        all.remove(&policy.id);
+                    }
                 }
             },
+            // One that never counted, or no longer did, must not take another pod of its class with it.
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
-                    self.edit(namespace, |state| state.remove_workload(workload));
+                    self.edit(namespace, place, |state| {
+                        if put { state.insert_workload(workload) } else { state.remove_workload(workload) }
+                    });
                 }
             }
-            // One that never counted, or no longer did, must not take another pod of its class with it.
             Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
 
     /// Replaces all policies of one namespace: the answer of a consistent read.
     pub fn replace_policies(&mut self, namespace: &str, policies: &[PolicyObject]) {
-        self.edit(namespace, |state| state.replace_policies(policies));
+        self.edit(namespace, Where::Tree, |state| state.replace_policies(policies));
     }
 
-    fn edit(&mut self, namespace: &str, change: impl FnOnce(&mut NamespaceState)) {
-        let (branch, shard) = place_of(namespace);
-        let Some(branch) = self.branches.get_mut(branch) else { return };
-        let Some(shard) = Arc::make_mut(branch).get_mut(shard) else { return };
-        let shard = Arc::make_mut(shard);
+    fn edit(&mut self, namespace: &str, place: Where, change: impl FnOnce(&mut NamespaceState)) {
+        if place == Where::Over {
+            self.edit_over(namespace, change);
+        } else {
+            self.settle();
+            self.edit_tree(namespace, change);
+        }
+    }
+
+    /// Changes a namespace without a change to the tree.
+    fn edit_over(&mut self, namespace: &str, change: impl FnOnce(&mut NamespaceState)) {
+        if self.patch.as_ref().is_none_or(|patch| *patch.name != *namespace) {
+            self.settle();
+            let place = place_of(namespace);
+            let state = self.in_tree(place, namespace).cloned();
+            let name = state.as_ref().map_or_else(|| namespace.into(), |state| state.name().clone());
+            self.patch = Some(Patch { name, place, state });
+        }
+        let Some(patch) = &mut self.patch else { return };
+        let state = patch.state.get_or_insert_with(|| Arc::new(NamespaceState::named(namespace)));
+        let state = Arc::make_mut(state);
+        change(state);
+        if state.is_empty() {
+            patch.state = None;
+        }
+    }
+
+    /// Writes what is laid over the tree into it.
+    fn settle(&mut self) {
+        let Some(Patch { name, place, state }) = self.patch.take() else { return };
+        let Some(shard) = self.shard_mut(place) else { return };
+        match state {
+            Some(state) => shard.insert(name, state),
+            None => shard.remove(&name),
+        };
+    }
+
+    fn edit_tree(&mut self, namespace: &str, change: impl FnOnce(&mut NamespaceState)) {
+        let Some(shard) = self.shard_mut(place_of(namespace)) else { return };
         let state = match shard.get_mut(namespace) {
             Some(state) => state,
             None => shard.entry(namespace.into()).or_insert_with(|| Arc::new(NamespaceState::named(namespace))),
@@ -189,6 +269,37 @@ impl Snapshot {
             shard.remove(namespace);
         }
     }
+
+    fn shard_mut(&mut self, (branch, shard): (usize, usize)) -> Option<&mut Shard> {
+        let branch = Arc::make_mut(&mut self.tree).get_mut(branch)?;
+        Arc::make_mut(branch).get_mut(shard).map(Arc::make_mut)
+    }
+}
+
+/// Whether something comes or goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    In,
+    Out,
+}
+
+/// Where a change is noted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// In the tree: a version to come, which many readers will share.
+    Tree,
+    /// Over it: a world that is thrown away when its question is answered.
+    Over,
+}
+
+/// The namespaces of a shard in the order of their names, one of them as the patch has it.
+fn in_shard<'a>(shard: &'a Shard, patch: Option<&'a Patch>) -> impl Iterator<Item = &'a Arc<NamespaceState>> {
+    let name = patch.map(|patch| &*patch.name);
+    let below = move |n: &str| name.is_some_and(|name| n < name);
+    let before = shard.iter().take_while(move |(n, _)| below(n));
+    let after = shard.iter().skip_while(move |(n, _)| below(n)).filter(move |(n, _)| Some(&***n) != name);
+    let before = before.map(|(_, state)| state);
+    before.chain(patch.and_then(|patch| patch.state.as_ref())).chain(after.map(|(_, state)| state))
 }
 
 #[cfg(test)]
@@ -241,6 +352,36 @@ mod tests {
         let after = before.overlay(&Change::create(pod("n", "b", "api")));
         assert_eq!(before.namespace("n").unwrap().classes().len(), 1);
         assert_eq!(after.namespace("n").unwrap().classes().len(), 2);
+    }
+
+    /// Whatever way a change is noted, the same namespaces come out in the same order.
+    #[test]
+    fn laid_over_the_tree_and_written_into_it_are_the_same() {
+        let there: Vec<Object> = (0..200).map(|i| pod(&format!("n{i}"), "a", "web")).collect();
+        let base = Snapshot::of(&there);
+        let changes = [
+            Change::create(pod("n7", "b", "api")),
+            Change::update(pod("n8", "a", "web"), pod("n8", "a", "api")),
+            Change::delete(pod("n9", "a", "web")),
+            Change::create(pod("new", "a", "web")),
+            Change::delete(pod("never-there", "a", "web")),
+        ];
+        let seen = |snapshot: &Snapshot| snapshot.namespaces().map(|n| format!("{n:?}")).collect::<Vec<_>>();
+        let (mut over, mut into) = (base.clone(), base.clone());
+        for change in &changes {
+            let mut one = base.clone();
+            one.apply(change);
+            assert_eq!(seen(&base.overlay(change)), seen(&one), "{change:?}");
+            // Several in a row are of several namespaces: all but the last are written down.
+            over = over.overlay(change);
+            into.apply(change);
+            assert_eq!(seen(&over), seen(&into), "{change:?}");
+            let name = change.id.namespace();
+            assert_eq!(over.namespace(name).is_some(), into.namespace(name).is_some());
+        }
+        assert_eq!(seen(&base).len(), 200, "nothing of it is in the world it was made of");
+        assert_eq!(seen(&base.with(&there[3])).len(), 200);
+        assert_eq!(seen(&base.without(&there[3])).len(), 199);
     }
 
     #[test]

@@ -89,14 +89,15 @@ impl PodClass {
 pub struct NamespaceState {
     namespace: Namespace,
     known: bool,
-    policies: Vec<Arc<PolicyObject>>,
-    classes: Vec<Arc<PodClass>>,
+    // Shared, so that a change of the one does not copy the other.
+    policies: Arc<Vec<Arc<PolicyObject>>>,
+    classes: Arc<Vec<Arc<PodClass>>>,
 }
 
 impl NamespaceState {
     /// An empty namespace of which only the name is known.
     pub fn named(name: &str) -> Self {
-        Self { namespace: Namespace::named(name), known: false, policies: Vec::new(), classes: Vec::new() }
+        Self { namespace: Namespace::named(name), known: false, policies: Arc::default(), classes: Arc::default() }
     }
 
     /// Name.
@@ -142,7 +143,7 @@ impl NamespaceState {
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         !self.known && self.policies.is_empty() && self.classes.is_empty()
     }
 
@@ -157,21 +158,24 @@ impl NamespaceState {
     }
 
     pub(super) fn insert_policy(&mut self, policy: &PolicyObject) {
-        match self.find_policy(&policy.id) {
-            Ok(i) => self.policies[i] = Arc::new(policy.clone()),
-            Err(i) => self.policies.insert(i, Arc::new(policy.clone())),
+        let found = self.find_policy(&policy.id);
+        let policies = Arc::make_mut(&mut self.policies);
+        match found {
+            Ok(i) => policies[i] = Arc::new(policy.clone()),
+            Err(i) => policies.insert(i, Arc::new(policy.clone())),
         }
     }
 
     pub(super) fn remove_policy(&mut self, id: &ObjectRef) {
         if let Ok(i) = self.find_policy(id) {
-            self.policies.remove(i);
+            Arc::make_mut(&mut self.policies).remove(i);
         }
     }
 
     pub(super) fn replace_policies(&mut self, policies: &[PolicyObject]) {
-        self.policies = policies.iter().cloned().map(Arc::new).collect();
-        self.policies.sort_by(|a, b| policy_key(&a.id).cmp(&policy_key(&b.id)));
+        let mut policies: Vec<_> = policies.iter().cloned().map(Arc::new).collect();
+        policies.sort_by(|a, b| policy_key(&a.id).cmp(&policy_key(&b.id)));
+        self.policies = Arc::new(policies);
     }
 
     fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {
@@ -182,10 +186,10 @@ impl NamespaceState {
         let owner = Owner::of(workload);
         match self.find_class(&owner, &workload.pod) {
             Ok(i) => {
-                let class = Arc::make_mut(&mut self.classes[i]);
                 if !workload.is_pod() {
                     return;
                 }
+                let class = Arc::make_mut(&mut Arc::make_mut(&mut self.classes)[i]);
                 if class.from_template {
                     // The first pod takes the place of the template that announced it.
                     class.from_template = false;
@@ -207,7 +211,7 @@ impl NamespaceState {
                     addresses: workload.addresses.clone(),
                     from_template: !workload.is_pod(),
                 };
-                self.classes.insert(i, Arc::new(class));
+                Arc::make_mut(&mut self.classes).insert(i, Arc::new(class));
             }
         }
     }
@@ -218,11 +222,12 @@ impl NamespaceState {
         if self.classes[i].from_template == workload.is_pod() {
             return;
         }
-        if self.classes[i].count <= 1 {
-            self.classes.remove(i);
+        let classes = Arc::make_mut(&mut self.classes);
+        if classes[i].count <= 1 {
+            classes.remove(i);
             return;
         }
-        let class = Arc::make_mut(&mut self.classes[i]);
+        let class = Arc::make_mut(&mut classes[i]);
         class.count -= 1;
         class.samples.retain(|name| *name != workload.id.name);
         for address in &workload.addresses {
