@@ -258,18 +258,6 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Takes the dialect of the plugins that are seen, where it is left to them and they agree.
-    pub fn see(&mut self, plugins: &[Cni]) {
-        if self.detect_dialect
-            && let Some(dialect) = dialect_of(plugins)
-        {
-            self.dialect = dialect;
-            self.settled = self.settled.or(Some(dialect));
-        }
-    }
-}
-
 /// The dialect of these plugins, where they agree. One that has none of its own, such as Flannel below Calico, does not count.
 pub fn dialect_of(plugins: &[Cni]) -> Option<Dialect> {
     let mut dialects = plugins.iter().filter_map(|plugin| plugin.dialect());
