@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Str;
+use super::cni::Cni;
 use super::ipset::IpSet;
 use super::labels::Labels;
 use super::policy::Direction;
@@ -95,6 +96,8 @@ rule_ids! {
     SeveredPods = "severed-pods", Warn;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
+    /// A policy of a kind that nothing in this cluster enforces.
+    Unenforced = "unenforced", Warn;
     /// A named port that no pod has.
     UnresolvedNamedPort = "unresolved-named-port", Warn;
 }
@@ -237,6 +240,8 @@ pub struct Settings {
     pub settled: Option<Dialect>,
     /// `broken-assertion`: what follows for a new assertion that does not hold.
     pub on_create: Level,
+    /// Whether no HouseRules settles the dialect, so that the plugin that is seen does.
+    pub detect_dialect: bool,
 }
 
 impl Default for Settings {
@@ -248,8 +253,28 @@ impl Default for Settings {
             dialect: Dialect::default(),
             settled: None,
             on_create: Level::Warn,
+            detect_dialect: true,
         }
     }
+}
+
+impl Settings {
+    /// Takes the dialect of the plugins that are seen, where it is left to them and they agree.
+    pub fn see(&mut self, plugins: &[Cni]) {
+        if self.detect_dialect
+            && let Some(dialect) = dialect_of(plugins)
+        {
+            self.dialect = dialect;
+        }
+        self.settled = self.settled.or_else(|| dialect_of(plugins));
+    }
+}
+
+/// The dialect of these plugins, where they agree. One that has none of its own, such as Flannel below Calico, does not count.
+pub fn dialect_of(plugins: &[Cni]) -> Option<Dialect> {
+    let mut dialects = plugins.iter().filter_map(|plugin| plugin.dialect());
+    let first = dialects.next()?;
+    dialects.all(|other| other == first).then_some(first)
 }
 
 /// Settings that one HouseRules object gives; the rest stays as it is.
@@ -261,7 +286,7 @@ pub struct PartialSettings {
     pub open_cidr: Option<OpenCidr>,
     /// DNS, complete once anything of it is set.
     pub dns: Option<Dns>,
-    /// Dialect.
+    /// Dialect; `None` leaves it to the plugin that is seen.
     pub dialect: Option<Dialect>,
     /// `broken-assertion`: what follows for a new assertion that does not hold.
     pub on_create: Option<Level>,

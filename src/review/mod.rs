@@ -10,7 +10,7 @@ mod verdict;
 use std::borrow::Cow;
 
 pub use assertions::{Assessed, Matched, Phase, assess};
-pub use levels::{Effective, effective, lowers_level};
+pub use levels::{Effective, effective, lowers_level, without_own_labels};
 pub use verdict::{Cure, Judged, Verdict};
 
 use crate::model::house::{House, Level};
@@ -95,6 +95,7 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
         // What is let in with a warning is not let stand without one.
         effective.settings.on_create = Level::Enforce;
     }
+    effective.settings.see(before.plugins());
     let cx_before = Context {
         world: &before,
         change,

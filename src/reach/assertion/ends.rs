@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::decide::{Endpoint, selecting};
-use super::{At, Gap, Place, Selecting, Why};
+use super::{At, Gap, Party, Selecting, Why};
 use crate::model::assertion::{Claim, Who};
 use crate::model::pod::PodLookup;
 use crate::model::selector::Test;
@@ -32,10 +32,10 @@ impl Candidate<'_> {
         Endpoint::Pod { namespace: self.namespace, pod: &self.pod, addresses: self.addresses }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Party {
         match &self.external {
-            Some(set) => Place::Addresses(set.clone().into_owned()),
-            None => Place::Pod {
+            Some(set) => Party::Addresses(set.clone().into_owned()),
+            None => Party::Pod {
                 namespace: Arc::clone(self.namespace),
                 pod: Arc::clone(&self.pod),
                 addresses: self.addresses.to_vec(),

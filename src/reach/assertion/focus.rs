@@ -43,6 +43,8 @@ impl<'a> Focus<'a> {
                     _ => Self::Workloads(all),
                 }
             }
+            // Policies refer to them, and which ones is not worth keeping: they change rarely.
+            Some(Object::AddressGroup(_) | Object::Tier(_)) => Self::Everything,
             Some(Object::Assertion(_) | Object::Unreadable(..)) | None => Self::Nothing,
         }
     }

@@ -91,9 +91,9 @@ pub enum Why {
     NoSuchPort,
 }
 
-/// A place at an end of a pair.
+/// Who stands at an end of a pair.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Party {
     /// A pod.
     Pod {
         /// Its namespace.
@@ -109,7 +109,7 @@ pub enum Place {
     Addresses(IpSet),
 }
 
-impl Place {
+impl Party {
     /// How people call it.
     pub fn name(&self) -> String {
         match self {
@@ -150,9 +150,9 @@ impl Place {
 #[derive(Clone, Debug)]
 pub struct Pair {
     /// The source.
-    pub from: Place,
+    pub from: Party,
     /// The destination.
-    pub to: Place,
+    pub to: Party,
     /// The ports.
     pub ports: PortSet,
 }
@@ -256,8 +256,8 @@ impl Run<'_> {
             let side = self.side(pods, direction, Endpoint::Addresses(&one));
             let found = self.judge(&whole(&side, pods.pod.host_network), &asked);
             let pair = || match direction {
-                Direction::Egress => (source.place(), Place::Addresses(piece.clone())),
-                Direction::Ingress => (Place::Addresses(piece.clone()), target.place()),
+                Direction::Egress => (source.place(), Party::Addresses(piece.clone())),
+                Direction::Ingress => (Party::Addresses(piece.clone()), target.place()),
             };
             let done = self.note(found, || {
                 let (from, to) = pair();

@@ -180,7 +180,7 @@ impl Writer {
                 same && mark(&mut self.namespaces, &namespace_key(namespace), list)
             }
             Item::Object(Object::Policy(policy)) => {
-                let same = self.work.policy(&policy.id).is_some_and(|old| **old == *policy);
+                let same = self.work.written_policy(&policy.id).is_some_and(|old| **old == *policy);
                 let list = self.list_of(Resource::NetworkPolicies);
                 same && mark(&mut self.policies, &key_of(&policy.id), list)
             }
@@ -219,10 +219,14 @@ impl Writer {
                 let list = self.list_of(Resource::NetworkPolicies);
                 self.policies.insert(key_of(&policy.id), Seen { thing: (), list });
                 self.policies_changed.extend(policy.id.namespace.clone());
-                if self.work.policy(&policy.id).is_none_or(|old| **old != policy) {
+                if self.work.written_policy(&policy.id).is_none_or(|old| **old != policy) {
                     self.work.insert(&Object::Policy(policy));
                     self.changed = true;
                 }
+            }
+            Item::Object(object @ (Object::AddressGroup(_) | Object::Tier(_) | Object::Assertion(_))) => {
+                self.work.insert(&object);
+                self.changed = true;
             }
             // It is there, and what it was before is the best that is known of it.
             Item::Object(Object::Unreadable(id, _)) => {
@@ -239,7 +243,6 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Item::Object(Object::Assertion(_)) => {}
         }
     }
 
@@ -315,16 +318,15 @@ impl Writer {
             Resource::NetworkPolicies => {
                 self.policies_changed.push(key.0.clone());
                 let id = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", key.0.clone(), key.1.clone());
-                let known = self.work.policy(&id).map(|policy| Object::Policy((**policy).clone()));
+                let known = self.work.written_policy(&id).map(|policy| Object::Policy((**policy).clone()));
                 if let (Some(_), Some(policy)) = (self.policies.remove(key), known) {
                     self.work.remove(&policy);
                     self.changed = true;
                 }
             }
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
-            Resource::Assertions | Resource::ClusterAssertions => {
-                if let Some(assertion) = self.desk.remove_assertion(key) {
-                    self.work.remove(&Object::Assertion(assertion.read.clone()));
+            _ => {
+                if let Some(assertion) = self.desk.delete(resource, key) {
+                    self.work.remove(&Object::Assertion(assertion));
                     self.changed = true;
                 }
             }
@@ -336,16 +338,13 @@ impl Writer {
         let number = self.list_of(resource);
         for item in waiting {
             // Changed objects are seen as well.
-            match item {
-                Item::Object(object) => {
-                    let key = key_of(&object.id());
-                    match resource {
-                        Resource::Pods => mark(&mut self.pods, &key, number),
-                        Resource::Namespaces => mark(&mut self.namespaces, &key, number),
-                        _ => mark(&mut self.policies, &key, number),
-                    };
-                }
-                Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => {}
+            if let Item::Object(object) = item {
+                let key = key_of(&object.id());
+                match resource {
+                    Resource::Pods => mark(&mut self.pods, &key, number),
+                    Resource::Namespaces => mark(&mut self.namespaces, &key, number),
+                    _ => mark(&mut self.policies, &key, number),
+                };
             }
         }
         let gone: Vec<Key> = match resource {
