@@ -123,6 +123,8 @@ pub enum Family {
     Cilium,
     /// Calico's.
     Calico,
+    /// Our own.
+    Ours,
 }
 
 /// The group in which Calico stores what its API server serves as `projectcalico.org`. An object that is seen through
@@ -145,6 +147,7 @@ impl Kind {
             "policy.networking.k8s.io" => Family::ClusterNetworkPolicy,
             "cilium.io" => Family::Cilium,
             "projectcalico.org" => Family::Calico,
+            "portcullis.dev" => Family::Ours,
             _ => Family::Kubernetes,
         }
     }

@@ -101,7 +101,7 @@ fn foreign(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
         Family::ClusterNetworkPolicy => clusternetworkpolicy::read(kind, value, defaults),
         Family::Cilium => cilium::read(kind, value, defaults),
         Family::Calico => calico::read(kind, value, defaults),
-        Family::Kubernetes => not_read(kind, value, defaults),
+        Family::Kubernetes | Family::Ours => not_read(kind, value, defaults),
     }
 }
 

@@ -224,7 +224,7 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Item::Object(object @ (Object::AddressGroup(_) | Object::Tier(_))) => {
+            Item::Object(object @ (Object::AddressGroup(_) | Object::Tier(_) | Object::Assertion(_))) => {
                 self.work.insert(&object);
                 self.changed = true;
             }
@@ -243,7 +243,6 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Item::Object(Object::Assertion(_)) => {}
         }
     }
 
@@ -325,10 +324,9 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
-            Resource::Assertions | Resource::ClusterAssertions => {
-                if let Some(assertion) = self.desk.remove_assertion(key) {
-                    self.work.remove(&Object::Assertion(assertion.read.clone()));
+            _ => {
+                if let Some(assertion) = self.desk.delete(resource, key) {
+                    self.work.remove(&Object::Assertion(assertion));
                     self.changed = true;
                 }
             }
@@ -340,16 +338,13 @@ impl Writer {
         let number = self.list_of(resource);
         for item in waiting {
             // Changed objects are seen as well.
-            match item {
-                Item::Object(object) => {
-                    let key = key_of(&object.id());
-                    match resource {
-                        Resource::Pods => mark(&mut self.pods, &key, number),
-                        Resource::Namespaces => mark(&mut self.namespaces, &key, number),
-                        _ => mark(&mut self.policies, &key, number),
-                    };
-                }
-                Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => {}
+            if let Item::Object(object) = item {
+                let key = key_of(&object.id());
+                match resource {
+                    Resource::Pods => mark(&mut self.pods, &key, number),
+                    Resource::Namespaces => mark(&mut self.namespaces, &key, number),
+                    _ => mark(&mut self.policies, &key, number),
+                };
             }
         }
         let gone: Vec<Key> = match resource {
