@@ -71,11 +71,13 @@ fn what_is_made_yields_exactly_the_matrix() {
                     assert!(read.unread.is_empty());
                 }
                 let made = certain(all_rows(&replaced(&objects, &policies), Some(Dialect::Cilium)));
-                assert_eq!(made, certain(rows), "{objects:#?}\n{policies:#?}");
-                exact += 1;
+                // What only an address block lets out to a node or in from one has no selector to say it.
+                let on_nodes = objects.iter().any(|object| object["spec"]["hostNetwork"] == true);
+                let same = made == certain(rows);
+                assert!(same || on_nodes, "{objects:#?}\n{policies:#?}");
+                (exact, beyond) = if same { (exact + 1, beyond) } else { (exact, beyond + 1) };
             }
             Err(CannotTailor::Alike { .. }) => alike += 1,
-            Err(CannotTailor::HostNetwork(_)) => beyond += 1,
             Err(error @ CannotTailor::Unknown(_)) => panic!("{error}"),
         }
     }

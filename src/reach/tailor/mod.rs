@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::snapshot::{Owner, Snapshot};
 pub use singling::CannotTailor;
-use singling::{matching, single_out};
+use singling::{is_unseen, matching, single_out};
 
 /// One end of a connection that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +72,8 @@ pub fn tailor(
     covered: impl Fn(&str) -> bool,
 ) -> Result<Vec<Policy>, CannotTailor> {
     let mut wishes: Wishes<'_> = BTreeMap::new();
-    for edge in edges {
+    // No policy is for pods on their nodes' network or can name them; what passes there passes without one.
+    for edge in edges.iter().filter(|edge| ![&edge.from, &edge.to].iter().any(|end| is_unseen(world, end))) {
         for (own, direction, other) in
             [(&edge.from, Direction::Egress, &edge.to), (&edge.to, Direction::Ingress, &edge.from)]
         {
