@@ -75,6 +75,8 @@ rule_ids! {
     AllowAllPeers = "allow-all-peers", Warn;
     /// A workload that cannot reach cluster DNS.
     BlockedDns = "blocked-dns", Enforce;
+    /// A connectivity assertion that does not hold any more.
+    BrokenAssertion = "broken-assertion", Enforce;
     /// A peer selector that matches nothing.
     DanglingPeer = "dangling-peer", Warn;
     /// A policy that selects nothing.
@@ -231,6 +233,10 @@ pub struct Settings {
     pub dns: Dns,
     /// How the CNI reads what is left open.
     pub dialect: Dialect,
+    /// The dialect where somebody has settled it; what is asserted must otherwise hold under every reading.
+    pub settled: Option<Dialect>,
+    /// `broken-assertion`: what follows for a new assertion that does not hold.
+    pub on_create: Level,
 }
 
 impl Default for Settings {
@@ -240,6 +246,8 @@ impl Default for Settings {
             open_cidr: OpenCidr::default(),
             dns: Dns::default(),
             dialect: Dialect::default(),
+            settled: None,
+            on_create: Level::Warn,
         }
     }
 }
@@ -255,6 +263,8 @@ pub struct PartialSettings {
     pub dns: Option<Dns>,
     /// Dialect.
     pub dialect: Option<Dialect>,
+    /// `broken-assertion`: what follows for a new assertion that does not hold.
+    pub on_create: Option<Level>,
 }
 
 /// Who and what is let through, by exact name only.
@@ -315,6 +325,14 @@ pub struct House {
     pub cap: Level,
     /// Level at which findings about pods that a controller makes are capped.
     pub from_controllers: Level,
+}
+
+impl House {
+    /// The dialect of the cluster, where HouseRules settle it: there is one network plugin. Of several the first by name
+    /// counts; that they differ is a condition in their status.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.rules.iter().find_map(|rules| rules.settings.dialect)
+    }
 }
 
 impl Default for House {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Str;
+use super::assertion::Assertion;
 use super::labels::Labels;
 use super::origin::{FieldPath, ObjectRef};
 use super::pod::Workload;
@@ -64,6 +65,8 @@ pub enum Object {
     Policy(PolicyObject),
     /// A pod or an object with a pod template.
     Workload(Workload),
+    /// A statement about the network.
+    Assertion(Assertion),
     /// An object of which nothing could be used.
     Unreadable(ObjectRef, Vec<Unread>),
 }
@@ -75,6 +78,7 @@ impl Object {
             Self::Namespace(n) => ObjectRef::cluster("v1", "Namespace", n.name.clone()),
             Self::Policy(p) => (*p.id).clone(),
             Self::Workload(w) => w.id.clone(),
+            Self::Assertion(a) => (*a.id).clone(),
             Self::Unreadable(id, _) => id.clone(),
         }
     }
@@ -83,6 +87,7 @@ impl Object {
     pub fn unread(&self) -> &[Unread] {
         match self {
             Self::Policy(p) => &p.unread,
+            Self::Assertion(a) => &a.unread,
             Self::Unreadable(_, unread) => unread,
             Self::Namespace(_) | Self::Workload(_) => &[],
         }

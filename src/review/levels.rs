@@ -90,7 +90,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
             },
         )
     });
-    let mut settings = Settings::default();
+    let mut settings = Settings { settled: house.dialect(), ..Settings::default() };
     // Where two objects disagree the first by name counts; the conflict is a status condition.
     for rules in matching.iter().rev() {
         let given = &rules.settings;
@@ -105,6 +105,9 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         }
         if let Some(dialect) = given.dialect {
             settings.dialect = dialect;
+        }
+        if let Some(level) = given.on_create {
+            settings.on_create = level;
         }
     }
     Effective {

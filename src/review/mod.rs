@@ -1,6 +1,7 @@
 //! A change is judged: the rules look at the world before and after it, only what it makes worse is its fault,
 //! and levels, exemptions and exceptions decide what follows.
 
+mod assertions;
 mod cure;
 mod levels;
 mod ratchet;
@@ -8,6 +9,7 @@ mod verdict;
 
 use std::borrow::Cow;
 
+pub use assertions::{Assessed, Matched, Phase, assess};
 pub use levels::{Effective, effective, lowers_level};
 pub use verdict::{Cure, Judged, Verdict};
 
@@ -55,9 +57,13 @@ impl User {
 
 /// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
 pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
-    let mut verdict = judge(world, house, change, user);
+    decide(world, house, change, user, false)
+}
+
+fn decide(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool) -> Verdict {
+    let mut verdict = judge(world, house, change, user, standing);
     if !verdict.is_allowed() {
-        verdict.cure = cure::prove(world, house, change, user, &verdict);
+        verdict.cure = cure::prove(world, house, change, user, standing, &verdict);
     }
     verdict
 }
@@ -67,7 +73,7 @@ fn home(change: &Change) -> &str {
     if change.id.kind == "Namespace" && change.id.namespace.is_none() { &change.id.name } else { change.id.namespace() }
 }
 
-fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
+fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool) -> Verdict {
     let mut verdict = Verdict::new(change, world.version());
     let before = match &change.before {
         Some(object) => {
@@ -84,13 +90,18 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdi
     if change.operation == Operation::Delete && (home_before.is_terminating() || change.id.kind == "Namespace") {
         return verdict;
     }
-    let effective = effective(house, &home_after);
+    let mut effective = effective(house, &home_after);
+    if standing {
+        // What is let in with a warning is not let stand without one.
+        effective.settings.on_create = Level::Enforce;
+    }
     let cx_before = Context {
         world: &before,
         change,
         object: change.before.as_ref(),
         settings: &effective.settings,
         namespace: &home_before,
+        standing,
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
     let (mut then, mut now) = (Vec::new(), Vec::new());
@@ -150,7 +161,7 @@ fn unreadable_workload(change: &Change) -> bool {
 pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
     let mut before = world.clone();
     before.remove(object);
-    review(&before, house, &Change::create(object.clone()), &User::default())
+    decide(&before, house, &Change::create(object.clone()), &User::default(), true)
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use namespace::{NamespaceState, Owner, PodClass};
 
 use crate::model::labels::NAMESPACE_NAME_LABEL;
-use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
+use crate::model::{Assertion, Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
 
 /// Namespaces are in a tree of two levels, this wide at each: with 25,000 namespaces a shard holds about six, and the
 /// next version copies two lists of pointers and one shard.
@@ -25,6 +25,8 @@ type Branch = Vec<Arc<Shard>>;
 pub struct Snapshot {
     branches: Vec<Arc<Branch>>,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Arc<PolicyObject>>>,
+    /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
+    assertions: Arc<BTreeMap<Arc<ObjectRef>, Arc<Assertion>>>,
     version: u64,
 }
 
@@ -33,7 +35,7 @@ impl Default for Snapshot {
         // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
         let shard = Arc::new(Shard::new());
         let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
-        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), version: 0 }
+        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), assertions: Arc::default(), version: 0 }
     }
 }
 
@@ -104,6 +106,16 @@ impl Snapshot {
         self.cluster_policies.values()
     }
 
+    /// Assertions of both kinds, those of the cluster first.
+    pub fn assertions(&self) -> impl ExactSizeIterator<Item = &Arc<Assertion>> {
+        self.assertions.values()
+    }
+
+    /// An assertion by name.
+    pub fn assertion(&self, id: &ObjectRef) -> Option<&Arc<Assertion>> {
+        self.assertions.get(id)
+    }
+
     /// A policy object by name.
     pub fn policy(&self, id: &ObjectRef) -> Option<&Arc<PolicyObject>> {
         match &id.namespace {
@@ -145,6 +157,10 @@ impl Snapshot {
                     self.edit(namespace, |state| state.insert_workload(workload));
                 }
             }
+            Object::Assertion(assertion) => {
+                let id = Arc::clone(&assertion.id);
+                Arc::make_mut(&mut self.assertions).insert(id, Arc::new(assertion.clone()));
+            }
             Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
@@ -162,6 +178,11 @@ impl Snapshot {
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.remove_workload(workload));
+                }
+            }
+            Object::Assertion(assertion) => {
+                if self.assertions.contains_key(&assertion.id) {
+                    Arc::make_mut(&mut self.assertions).remove(&assertion.id);
                 }
             }
             // One that never counted, or no longer did, must not take another pod of its class with it.

@@ -2,6 +2,7 @@
 //! [`Unread`], with the field and how it was taken instead, and it always counts on the safe side. A piece of a rule
 //! that cannot be read allows nothing, and a subject that cannot be read selects nothing.
 
+mod assertion;
 mod at;
 pub mod entrance;
 pub mod houserules;
@@ -81,6 +82,11 @@ kinds! {
     CronJob = "batch", "v1", "batch/v1", "cronjobs";
     /// NetworkPolicy.
     NetworkPolicy = "networking.k8s.io", "v1", "networking.k8s.io/v1", "networkpolicies";
+    /// ConnectivityAssertion.
+    ConnectivityAssertion = "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1", "connectivityassertions";
+    /// ClusterConnectivityAssertion.
+    ClusterConnectivityAssertion =
+        "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1", "clusterconnectivityassertions";
 }
 
 impl Kind {
@@ -91,7 +97,7 @@ impl Kind {
 
     /// Whether objects of this kind live in a namespace.
     pub const fn is_namespaced(self) -> bool {
-        !matches!(self, Self::Namespace)
+        !matches!(self, Self::Namespace | Self::ClusterConnectivityAssertion)
     }
 }
 
@@ -131,6 +137,9 @@ fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, f
         Kind::CronJob => workload::cron_job(wire::CronJob::deserialize(from)?, defaults),
         Kind::NetworkPolicy => {
             networkpolicy::network_policy(&policy_wire::NetworkPolicy::deserialize(from)?, defaults, Vec::new())
+        }
+        Kind::ConnectivityAssertion | Kind::ClusterConnectivityAssertion => {
+            assertion::assertion(kind, &Value::deserialize(from)?, defaults)
         }
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController => {
             workload::templated(kind, wire::Templated::deserialize(from)?, defaults)

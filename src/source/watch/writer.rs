@@ -48,7 +48,7 @@ struct Relist {
 pub(super) struct Publication {
     /// The new state; `None` if it is the same as before.
     pub(super) world: Option<Arc<World>>,
-    /// Whether HouseRules or RuleExceptions have changed, if only in their status.
+    /// Whether any of our own objects has changed, if only in its status.
     pub(super) desk_changed: bool,
     /// Up to when each kind is complete.
     pub(super) complete_at: Vec<(Resource, Instant)>,
@@ -102,8 +102,7 @@ impl Writer {
             Resource::Namespaces => self.namespaces.len(),
             Resource::Pods => self.pods.len(),
             Resource::NetworkPolicies => self.policies.len(),
-            Resource::HouseRules => self.desk.rules().len(),
-            Resource::RuleExceptions => self.desk.exceptions().len(),
+            _ => self.desk.missing(resource, &[]).len(),
         }
     }
 
@@ -144,7 +143,9 @@ impl Writer {
             }
             Update::Complete(resource, at) => self.complete_at.push((resource, at)),
             Update::Absent(resource, at) => {
-                self.desk.clear(resource);
+                for key in self.desk.missing(resource, &[]) {
+                    self.delete(resource, &key);
+                }
                 self.synced.push((resource, true));
                 self.complete_at.push((resource, at));
             }
@@ -190,7 +191,7 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(Object::Unreadable(..)) | Item::Rules(..) | Item::Exception(..) => false,
+            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => false,
         }
     }
 
@@ -232,6 +233,13 @@ impl Writer {
             }
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
+            Item::Assertion(key, assertion) => {
+                if let Some(stated) = self.desk.put_assertion(key, *assertion) {
+                    self.work.insert(&Object::Assertion(stated));
+                    self.changed = true;
+                }
+            }
+            Item::Object(Object::Assertion(_)) => {}
         }
     }
 
@@ -314,6 +322,12 @@ impl Writer {
                 }
             }
             Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
+            Resource::Assertions | Resource::ClusterAssertions => {
+                if let Some(assertion) = self.desk.remove_assertion(key) {
+                    self.work.remove(&Object::Assertion(assertion.read.clone()));
+                    self.changed = true;
+                }
+            }
         }
     }
 
@@ -331,14 +345,14 @@ impl Writer {
                         _ => mark(&mut self.policies, &key, number),
                     };
                 }
-                Item::Rules(..) | Item::Exception(..) => {}
+                Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => {}
             }
         }
         let gone: Vec<Key> = match resource {
             Resource::Pods => unseen(&self.pods, number),
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.missing(resource, waiting),
+            _ => self.desk.missing(resource, waiting),
         };
         for key in gone {
             self.delete(resource, &key);
@@ -350,11 +364,7 @@ impl Writer {
         if item.unread().is_empty() {
             return;
         }
-        let name = match item {
-            Item::Object(object) => object.id().to_string(),
-            Item::Rules(key, _) => format!("HouseRules {}", key.1),
-            Item::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
-        };
+        let name = item.name();
         for unread in item.unread() {
             let hash = self.hasher.hash_one((&name, unread.at.as_str(), &unread.what));
             if self.complained.len() < REMEMBERED && self.complained.insert(hash) {
