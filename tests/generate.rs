@@ -131,3 +131,58 @@ fn other_namespaces_keep_their_policies_and_can_be_in_the_way() {
     let both = ok(&["generate", "policies", &all, "--matrix", &matrix]);
     assert!(both.contains("name: allow-db\n") && both.contains("name: allow-web\n"), "{both}");
 }
+
+/// The rows of the guides, a shop of some size, and how often each is stated.
+#[test]
+fn assertions_state_what_is_so_and_all_of_them_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = ["examples/shop"];
+    for (state, namespace) in
+        [(&FIRST[..], "myapp-staging"), (&SECOND, "production"), (&shop, "payments"), (&shop, "shop")]
+    {
+        let args = [&["generate", "assertions", "--namespace", namespace], state].concat();
+        let ran = portcullis(&args);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert_eq!(ok(&args), ran.out, "the same bytes");
+        let count = ran.out.matches("kind: ConnectivityAssertion").count();
+        assert!(ran.err.contains(&format!("{count} assertions about {namespace}, all of which hold")), "{}", ran.err);
+        let file = write(folder.path(), "assertions.yaml", &ran.out);
+        let report = portcullis(&[&["check", "-o", "json", &file], state].concat());
+        assert!(!report.out.contains("broken-assertion"), "{}", report.out);
+    }
+}
+
+#[test]
+fn assertions_of_the_first_guide_hold_its_matrix() {
+    let text =
+        ok(&[&["generate", "assertions", "--namespace", "myapp-staging", "--dialect", "cilium"], &FIRST[..]].concat());
+    let object = |name: &str| {
+        let found = text.split("---\n").find(|document| document.contains(&format!("name: {name}\n")));
+        found.unwrap_or_else(|| panic!("{name} is not in\n{text}")).to_owned()
+    };
+    let allowed = object("myapp-api-reaches-postgresql.data-layer");
+    assert!(allowed.contains("expect: Allow") && allowed.contains("port: 5432"), "{allowed}");
+    assert!(object("myapp-api-reaches-nothing-else-of-postgresql.data-layer").contains("expect: Deny"));
+    assert!(object("my-web-client-never-reaches-postgresql.data-layer").contains("expect: Deny"));
+    assert!(object("my-web-client-never-reaches-myapp-api").contains("expect: Deny"));
+    let world = object("myapp-workers-reaches-ipv4");
+    assert!(world.contains("- 10.0.0.0/8") && world.contains("port: 443"), "{world}");
+}
+
+#[test]
+fn a_change_that_breaks_a_row_is_found_by_the_assertions() {
+    let folder = tempfile::tempdir().unwrap();
+    let base: Vec<&str> = FIRST.to_vec();
+    let text = ok(&[&["generate", "assertions", "--namespace", "myapp-staging"], &base[..]].concat());
+    let file = write(folder.path(), "assertions.yaml", &text);
+    let policy = std::fs::read_to_string(FIRST[2]).unwrap();
+    assert!(policy.contains("5432"));
+    let changed = write(folder.path(), "changed.yaml", &policy.replace("5432", "5433"));
+    let after: Vec<&str> = base.iter().map(|path| if *path == FIRST[2] { changed.as_str() } else { path }).collect();
+    let report = portcullis(&[&["check", "-o", "json", &file], &after[..]].concat());
+    assert!(
+        report.out.contains("broken-assertion") && report.out.contains("myapp-api-reaches-postgresql"),
+        "{}",
+        report.out
+    );
+}

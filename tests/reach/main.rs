@@ -8,5 +8,6 @@ mod laws;
 mod naive;
 mod oracle;
 mod second_guide;
+mod second_guide_script;
 mod tailored;
 mod world;

@@ -18,6 +18,7 @@ use crate::model::{
     PortSet, Rule, Selector, Str, Subject, Tier,
 };
 use crate::snapshot::{Owner, Snapshot};
+pub use blocks::blocks;
 pub use singling::CannotTailor;
 use singling::{is_unseen, matching, single_out};
 
@@ -146,7 +147,7 @@ fn rules(
     }
     for (ports, set) in addresses {
         let block = |(cidr, except)| Peer::Addresses(AddressPeer::block(cidr, except, AddressScope::ByDialect));
-        wanted.push((blocks::of(&set).into_iter().map(block).collect(), ports));
+        wanted.push((blocks(&set).into_iter().map(block).collect(), ports));
     }
     let peers_at = match direction {
         Direction::Egress => "to",
