@@ -9,5 +9,7 @@ mod laws;
 mod naive;
 mod oracle;
 mod second_guide;
+mod second_guide_script;
+mod tailored;
 mod tiers;
 mod world;
