@@ -16,6 +16,7 @@ pub mod render;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod wire;
 mod workload;
 
