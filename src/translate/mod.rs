@@ -18,6 +18,7 @@ pub mod render;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod wire;
 mod workload;
 
