@@ -24,6 +24,9 @@ pub struct Row {
     /// What passes only if something that the policies leave open turns out so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depends: Option<Arc<str>>,
+    /// What of it passes only under a further condition, such as an HTTP rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filtered: Option<Arc<str>>,
 }
 
 /// Ends of rows that are asked for.
@@ -111,7 +114,7 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
         filter.all,
         |i| kept.get(i).copied().unwrap_or_default(),
         |edge: Edge<'_>| {
-            let Text { conn, depends } = texts.of(edge.id, edge.bounds);
+            let Text { conn, depends, filtered } = texts.of(edge.id, edge.bounds);
             if &*conn == NOTHING && depends.is_none() && !filter.all {
                 return;
             }
@@ -120,7 +123,7 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
             let (Some(src), Some(dst)) = (src, dst) else { return };
             let (node, outward, set) = match (src, dst) {
                 (Cut::Node(i), Cut::Node(j)) => {
-                    rows.push(Row { src: Arc::clone(&names[i]), dst: Arc::clone(&names[j]), conn, depends });
+                    rows.push(Row { src: Arc::clone(&names[i]), dst: Arc::clone(&names[j]), conn, depends, filtered });
                     return;
                 }
                 (Cut::Node(i), Cut::Whole(set)) => (i, true, set.clone()),
@@ -129,16 +132,16 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
                 (Cut::Part(set), Cut::Node(j)) => (j, false, set),
                 _ => return,
             };
-            let known = ranges.entry((node, outward, Text { conn, depends })).or_default();
+            let known = ranges.entry((node, outward, Text { conn, depends, filtered })).or_default();
             *known = known.union(&set);
         },
     );
-    rows.extend(ranges.into_iter().flat_map(|((node, outward, Text { conn, depends }), set)| {
+    rows.extend(ranges.into_iter().flat_map(|((node, outward, Text { conn, depends, filtered }), set)| {
         let name = Arc::clone(&names[node]);
         external(&set).into_iter().map(move |range| {
             let (name, range) = (Arc::clone(&name), Arc::from(range));
             let (src, dst) = if outward { (name, range) } else { (range, name) };
-            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone() }
+            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone(), filtered: filtered.clone() }
         })
     }));
     rows.sort();
@@ -153,6 +156,7 @@ const NOTHING: &str = "No Connections";
 struct Text {
     conn: Arc<str>,
     depends: Option<Arc<str>>,
+    filtered: Option<Arc<str>>,
 }
 
 /// Texts of bounds, each made once.
@@ -167,8 +171,9 @@ impl Texts<'_> {
         let made = self.known.entry(id).or_insert_with(|| {
             let cut = |set: &PortSet| ports.map_or_else(|| set.clone(), |ports| set.intersection(ports));
             let doubtful = cut(&bounds.doubtful());
-            let depends = has_ports(&doubtful).then(|| connections(&doubtful).into());
-            Text { conn: connections(&cut(&bounds.certain)).into(), depends }
+            let some = |set: &PortSet| has_ports(set).then(|| connections(set).into());
+            let (depends, filtered) = (some(&doubtful), some(&cut(&bounds.filtered)));
+            Text { conn: connections(&cut(&bounds.certain)).into(), depends, filtered }
         });
         made.clone()
     }
@@ -233,11 +238,18 @@ pub(super) fn json_rows(rows: &[Row], indent: &str, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Rows as CSV (RFC 4180, but with plain line ends).
+/// Rows as CSV (RFC 4180, but with plain line ends). There is a fifth column where something is filtered.
 pub fn to_csv(rows: &[Row]) -> String {
-    let mut out = "src,dst,conn,depends\n".to_owned();
+    let filtered = rows.iter().any(|row| row.filtered.is_some());
+    let mut out = if filtered { "src,dst,conn,depends,filtered\n" } else { "src,dst,conn,depends\n" }.to_owned();
     for row in rows {
-        out.push_str(&csv_row(row));
+        let line = csv_row(row);
+        if filtered {
+            let of = row.filtered.as_deref().unwrap_or_default();
+            out.push_str(&format!("{},{}\n", line.trim_end_matches('\n'), csv(of)));
+        } else {
+            out.push_str(&line);
+        }
     }
     out
 }
@@ -261,11 +273,14 @@ pub fn to_table(rows: &[(&str, &Row)]) -> String {
     let lead = if marked { "  " } else { "" };
     let _ = writeln!(out, "{lead}{:src$}   {:dst$}   CONNECTIONS", "SOURCE", "DESTINATION");
     for (mark, row) in rows {
-        let conn = match (&*row.conn, &row.depends) {
+        let mut conn = match (&*row.conn, &row.depends) {
             (conn, None) => conn.to_owned(),
             (NOTHING, Some(depends)) => format!("depends: {depends}"),
             (conn, Some(depends)) => format!("{conn}   depends: {depends}"),
         };
+        if let Some(filtered) = &row.filtered {
+            let _ = write!(conn, "   filtered: {filtered}");
+        }
         let lead = if marked { format!("{mark:1} ") } else { String::new() };
         let _ = writeln!(out, "{lead}{:src$}   {:dst$}   {conn}", row.src, row.dst);
     }
