@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod cilium;
+mod cilium_docs;
+mod cilium_naive;
 mod clusters;
 mod guides;
 mod laws;
