@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::model::house::{Dialect, HouseRules};
+use crate::model::house::{Dialect, HouseRules, dialect_of};
 use crate::model::ipset::parse_cidr;
 use crate::model::{IntervalSet, IpSet, Labels, PodSpec, PortSet, Protocol};
 use crate::reach::{Ends, PodAt, Pods, Readings};
@@ -318,8 +318,9 @@ fn one_port(text: &str) -> anyhow::Result<PortSet> {
     Ok(PortSet::range(protocol, first, last))
 }
 
-/// The readings to consider: the flag's, else that of the house rules where they agree, else all.
-pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules]) -> anyhow::Result<Readings> {
+/// The readings to consider: the flag's, else that of the house rules where they agree, else that of the plugins whose
+/// agents are among the objects, else all.
+pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules], world: &Snapshot) -> anyhow::Result<Readings> {
     if let Some(name) = flag {
         let names = || Dialect::ALL.map(Dialect::as_str).join(", ");
         let dialect = Dialect::parse(name).with_context(|| format!("`{name}` is no dialect; there are {}", names()))?;
@@ -327,7 +328,11 @@ pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules]) -> anyhow::Resu
     }
     let mut settled: Vec<Dialect> = rules.iter().filter_map(|rules| rules.settings.dialect).collect();
     settled.dedup();
-    Ok(Readings::of(if settled.len() == 1 { settled.first().copied() } else { None }))
+    Ok(match settled[..] {
+        [] => Readings::in_world(world, dialect_of(world.plugins())),
+        [dialect] => Readings::of(Some(dialect)),
+        _ => Readings::in_world(world, None),
+    })
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 
 mod denial;
 mod findings;
+mod github;
+mod junit;
 pub mod matrix;
 mod matrix_diff;
 mod matrix_dot;
 mod reach;
+mod sarif;
 
 pub use denial::{causes, denial, warnings};
 pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};

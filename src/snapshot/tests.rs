@@ -124,7 +124,9 @@ fn groups_may_come_before_or_after_the_policies_that_name_them_and_change() {
     let own = policy(Some("n"), "own", Tier::calico(""), vec![groups(NamespaceScope::Named("n".into()))]);
     for objects in [[&own, &set("n", "10.0.0.0/8")], [&set("n", "10.0.0.0/8"), &own]] {
         let mut snapshot = Snapshot::default();
-        objects.iter().for_each(|o| snapshot.insert(o));
+        for object in objects {
+            snapshot.insert(object);
+        }
         assert_eq!(opened(&snapshot, "n"), ["10.0.0.0/8"]);
         let changed = snapshot.overlay(&Change::update(set("n", "10.0.0.0/8"), set("n", "10.9.0.0/16")));
         assert_eq!(opened(&changed, "n"), ["10.9.0.0/16"]);
@@ -173,4 +175,26 @@ fn policies_of_a_tier_count_while_the_tier_exists_and_staged_ones_never() {
 fn as_policy(object: &Object) -> PolicyObject {
     let Object::Policy(policy) = object else { panic!("a policy") };
     policy.clone()
+}
+
+#[test]
+fn plugins_are_seen_by_their_agents() {
+    let agent = |namespace: &str, name: &str, labels: [(&str, &str); 1], kind: &str| {
+        let mut object = pod(namespace, name, "x");
+        if let Object::Workload(workload) = &mut object {
+            workload.pod = Arc::new(PodSpec::with_labels(Labels::new(labels)));
+            workload.controller = Some(crate::model::pod::Controller { kind: kind.into(), name: name.into() });
+        }
+        object
+    };
+    let flannel = agent("kube-flannel", "a", [("app", "flannel")], "DaemonSet");
+    let poser = agent("shop", "b", [("k8s-app", "calico-node")], "DaemonSet");
+    let alike = agent("kube-system", "c", [("k8s-app", "cilium")], "Deployment");
+    let mut snapshot = Snapshot::of([&flannel, &poser, &alike]);
+    assert_eq!(snapshot.plugins(), [Cni::Flannel]);
+    let calico = agent("kube-system", "d", [("k8s-app", "calico-node")], "DaemonSet");
+    snapshot.insert(&calico);
+    assert_eq!(snapshot.plugins(), [Cni::Calico, Cni::Flannel]);
+    snapshot.remove(&flannel);
+    assert_eq!(snapshot.plugins(), [Cni::Calico]);
 }

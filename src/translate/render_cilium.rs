@@ -177,9 +177,13 @@ impl Writing<'_> {
                 Ok(("toFQDNs", names.iter().map(name).collect()))
             }
             Peer::Nobody => obstacle(at, "it holds a peer that is nobody"),
-            Peer::Any | Peer::Nodes(_) | Peer::Domains(_) | Peer::Groups(_) | Peer::AllOf(_) | Peer::Not(_) => {
-                obstacle(at, "it names peers in a way that Cilium has no field for")
-            }
+            Peer::Any
+            | Peer::Nodes(_)
+            | Peer::Domains(_)
+            | Peer::Groups(_)
+            | Peer::AllOf(_)
+            | Peer::Not(_)
+            | Peer::Unreadable => obstacle(at, "it names peers in a way that Cilium has no field for"),
         }
     }
 

@@ -5,6 +5,7 @@
 mod cilium;
 mod cilium_docs;
 mod cilium_naive;
+mod clusternetworkpolicy;
 mod clusters;
 mod guides;
 mod laws;

@@ -69,7 +69,7 @@ impl Reading {
                 Err(self.note(at, format!("which addresses a cloud provider's group has is not known here; {taken}")))
             }
         };
-        read.unwrap_or_else(|_| vec![if action == Action::Deny { Peer::Any } else { Peer::Nobody }])
+        read.unwrap_or_else(|_| vec![if action == Action::Deny { Peer::Unreadable } else { Peer::Nobody }])
     }
 
     /// semantics 2.3.11.

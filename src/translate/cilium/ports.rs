@@ -52,16 +52,16 @@ fn protocols(name: &str) -> Option<Named> {
 }
 
 impl Reading {
-    /// The items of a rule's `toPorts`, those without a further condition as one.
+    /// The items of a rule's `toPorts`, those without a further condition as one, and whether one could not be read.
     pub(super) fn to_ports(
         &mut self,
         items: &[Value],
         direction: Direction,
         action: Action,
         at: &At<'_>,
-    ) -> Vec<Filtered> {
+    ) -> (Vec<Filtered>, bool) {
         let mut plain: Option<PortMatch> = None;
-        let mut all = Vec::new();
+        let (mut all, mut broken) = (Vec::new(), false);
         for (i, item) in items.iter().enumerate() {
             match self.port_rule(item, direction, action, &at.index(i)) {
                 Ok((ports, None)) => {
@@ -70,12 +70,11 @@ impl Reading {
                     known.names.extend(ports.names);
                 }
                 Ok(filtered) => all.push(filtered),
-                Err(_) if action == Action::Deny => plain = Some(PortMatch::any()),
-                Err(_) => {}
+                Err(_) => broken = true,
             }
         }
         all.extend(plain.map(|ports| (ports, None)));
-        all
+        (all, broken)
     }
 
     fn port_rule(&mut self, item: &Value, direction: Direction, action: Action, at: &At<'_>) -> Piece<Filtered> {
@@ -98,7 +97,8 @@ impl Reading {
                     ports.numbers = ports.numbers.union(&one.numbers);
                     ports.names.extend(one.names);
                 }
-                Err(_) if action == Action::Deny => ports = PortMatch::any(),
+                // Of a deny nothing is left out without a word: the whole item may be about any port.
+                Err(broken) if action == Action::Deny => return Err(broken),
                 Err(_) => {}
             }
         }

@@ -45,9 +45,9 @@ impl Taken {
     pub(super) const fn of(action: Action) -> Self {
         match action {
             Action::Deny => Self {
-                peer: "this peer is taken as everyone",
-                port: "this entry is taken as every port",
-                rule: "this rule is taken as denying everything",
+                peer: "this peer may be anyone",
+                port: "this entry may be about any port",
+                rule: "this rule may deny anything",
             },
             Action::Allow | Action::Pass => Self {
                 peer: "this peer is taken as nobody",

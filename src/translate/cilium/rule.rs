@@ -51,7 +51,7 @@ impl Reading {
     /// The rules that one item of a section stands for: one for each condition on top of addresses and ports.
     pub(super) fn rules(&mut self, section: Section, item: &Value, at: &At<'_>) -> Vec<Rule> {
         self.try_rules(section, item, at).unwrap_or_else(|_| match section.action {
-            Action::Deny => vec![rule(section, vec![Peer::Any], "", (PortMatch::any(), None), at)],
+            Action::Deny => vec![rule(section, vec![Peer::Unreadable], "", (PortMatch::any(), None), at)],
             Action::Allow | Action::Pass => Vec::new(),
         })
     }
@@ -72,7 +72,7 @@ impl Reading {
         }
         let ports = self.conditions(section, fields, at);
         let peers = self.rule_peers(section, fields, at, taken);
-        let (ports, (peers, peers_at)) = (ports?, peers?);
+        let ((ports, broken), (peers, peers_at)) = (ports?, peers?);
         let ports = match (ports, peers.is_empty()) {
             (Some(ports), _) => ports,
             (None, false) => vec![(PortMatch::any(), None)],
@@ -93,6 +93,12 @@ impl Reading {
         let first: Vec<Peer> = peers.iter().filter_map(|list| list.first().cloned()).collect();
         let more: Vec<Peer> = peers.iter().flat_map(|list| list.iter().skip(1).cloned()).collect();
         let mut rules = Vec::new();
+        if broken && action == Action::Deny {
+            // On which ports these are denied could not be read: it may be any.
+            let maybe = |peer: &Peer| Peer::AllOf(vec![peer.clone(), Peer::Unreadable]);
+            let all: Vec<Peer> = first.iter().chain(&more).map(maybe).collect();
+            rules.push(rule(section, all, "", (PortMatch::any(), None), at));
+        }
         for (ports, filter) in ports {
             let all = filter.iter().map(ToString::to_string).chain(authentication.map(str::to_owned));
             let condition = (ports, join(all));
@@ -104,17 +110,25 @@ impl Reading {
         Ok(rules)
     }
 
-    /// Ports and what comes on top; `None` where the rule names none.
-    fn conditions(&mut self, section: Section, fields: Fields<'_>, at: &At<'_>) -> Piece<Option<Vec<Filtered>>> {
+    /// Ports and what comes on top, `None` where the rule names none, and whether some could not be read.
+    fn conditions(
+        &mut self,
+        section: Section,
+        fields: Fields<'_>,
+        at: &At<'_>,
+    ) -> Piece<(Option<Vec<Filtered>>, bool)> {
         let taken = Taken::of(section.action).rule;
         let (ports_at, icmps_at) = (at.field("toPorts"), at.field("icmps"));
         let ports = self.list(fields.get("toPorts"), &ports_at, taken)?.filter(|list| !list.is_empty());
         let icmps = self.list(fields.get("icmps"), &icmps_at, taken)?.filter(|list| !list.is_empty());
         match (ports, icmps) {
             (Some(_), Some(_)) => Err(self.refuse(&icmps_at, "icmps and toPorts exclude each other in one rule")),
-            (Some(ports), None) => Ok(Some(self.to_ports(ports, section.direction, section.action, &ports_at))),
-            (None, Some(icmps)) => self.icmps(icmps, section.action, &icmps_at).map(|one| Some(vec![one])),
-            (None, None) => Ok(None),
+            (Some(ports), None) => {
+                let (ports, broken) = self.to_ports(ports, section.direction, section.action, &ports_at);
+                Ok((Some(ports), broken))
+            }
+            (None, Some(icmps)) => self.icmps(icmps, section.action, &icmps_at).map(|one| (Some(vec![one]), false)),
+            (None, None) => Ok((None, false)),
         }
     }
 

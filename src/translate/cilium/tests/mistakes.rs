@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{cnp, isolation, read, said, section};
+use crate::model::peer::Entity;
 use crate::model::{Action, NamespaceScope, Peer, Protocol, Selector};
 use crate::translate::Kind;
 
@@ -195,13 +196,15 @@ fn what_is_not_known_denies_everything_it_could() {
         let policy = section("egressDeny", &json!([rule]));
         assert_eq!(policy.unread.len(), 1, "{:?}", said(&policy));
         let denies = &policy.policies[0].egress[0];
-        assert_eq!((denies.action, denies.peers.as_slice()), (Action::Deny, &[Peer::Any][..]), "{rule}");
+        assert_eq!((denies.action, denies.peers.as_slice()), (Action::Deny, &[Peer::Unreadable][..]), "{rule}");
         assert!(denies.ports.numbers.contains(Protocol::Tcp, 80), "{rule}");
     }
     let ports = section(
         "egressDeny",
         &json!([{"toEntities": ["world"], "toPorts": [{"ports": [{"port": "80", "protocol": "x"}]}]}]),
     );
+    let maybe = Peer::AllOf(vec![Peer::Entity(Entity::World), Peer::Unreadable]);
+    assert_eq!(ports.policies[0].egress[0].peers, [maybe]);
     assert!(ports.policies[0].egress[0].ports.is_any());
 }
 
