@@ -3,6 +3,7 @@
 
 pub mod assertion;
 pub mod cni;
+pub mod dns_names;
 pub mod entrance;
 pub mod group;
 pub mod house;

@@ -15,6 +15,7 @@ mod namespace;
 mod networkpolicy;
 mod policy_wire;
 pub mod render;
+pub mod render_cilium;
 pub mod selector;
 #[cfg(test)]
 mod tests;

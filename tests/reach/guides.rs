@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use portcullis::model::house::Dialect;
 use portcullis::model::{Direction, ObjectRef, PortSet, Protocol};
-use portcullis::reach::{Answer, Ends, OpenEnd, PodAt, Pods, Readings, Remedy, Verdict, explain, remedy};
+use portcullis::reach::{
+    Answer, DefaultDeny, Ends, OpenEnd, PodAt, Pods, Readings, Remedy, Verdict, default_deny, explain, remedy,
+};
 use portcullis::report::yaml;
 use portcullis::review::{Cure, Phase, assess, standing};
 use portcullis::snapshot::{NamespaceState, PodClass, Snapshot};
@@ -60,17 +62,43 @@ const FIRST: [&str; 7] = [
 
 #[test]
 fn six_rows_of_the_matrix_hold_and_one_does_not() {
-    let world = guide("first", &FIRST);
+    assert_eq!(broken_rows(&guide("first", &FIRST)), ["my-web-client,myapp-api,8080,Allow"]);
+}
+
+/// Rows of the guide's matrix that these files do not keep to.
+fn broken_rows(world: &Snapshot) -> Vec<String> {
     let csv = std::fs::read_to_string("tests/guides/first/matrix.csv").unwrap();
-    let mut broken = Vec::new();
-    for row in csv.lines().skip(1) {
+    let holds = |row: &&str| {
         let fields: Vec<&str> = row.split(',').collect();
-        let answer = ask(&world, fields[0], fields[1], &tcp(fields[2].parse().unwrap()));
-        if answer.verdict.as_str() != fields[3] {
-            broken.push(row.to_owned());
-        }
+        ask(world, fields[0], fields[1], &tcp(fields[2].parse().unwrap())).verdict.as_str() == fields[3]
+    };
+    csv.lines().skip(1).filter(|row| !holds(row)).map(str::to_owned).collect()
+}
+
+#[test]
+fn with_its_cilium_policy_and_only_with_it_every_row_holds() {
+    let with = |more: &'static str| guide("first", &[&FIRST[..], &[more]].concat());
+    let world = with("myapp-api-l7.yaml");
+    assert!(broken_rows(&world).is_empty());
+    let answer = ask(&world, "my-web-client", "myapp-api", &tcp(8080));
+    assert_eq!(answer.verdict, Verdict::Allow);
+    assert_eq!(answer.bounds.filtered, tcp(8080), "but only for the paths that it names");
+    assert!(ask(&world, "traefik", "myapp-api", &tcp(8080)).bounds.filtered.is_empty());
+    for other in ["allow-specific-dns.yaml", "audit-deny.yaml"] {
+        assert_eq!(broken_rows(&with(other)), ["my-web-client,myapp-api,8080,Allow"], "{other}");
     }
-    assert_eq!(broken, ["my-web-client,myapp-api,8080,Allow"]);
+}
+
+#[test]
+fn a_cilium_policy_without_rules_is_a_default_deny_by_itself() {
+    let open = guide("first", &["workloads.yaml"]);
+    let shut = guide("first", &["workloads.yaml", "audit-deny.yaml"]);
+    assert_eq!(ask(&open, "my-web-client", "myapp-api", &tcp(8080)).verdict, Verdict::Allow);
+    assert_eq!(ask(&shut, "my-web-client", "myapp-api", &tcp(8080)).verdict, Verdict::Deny);
+    let namespace = shut.namespace("myapp-staging").unwrap();
+    for direction in Direction::BOTH {
+        assert!(matches!(default_deny(&shut, namespace, direction), DefaultDeny::Present(_)), "{direction}");
+    }
 }
 
 #[test]

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod assertions;
+mod cilium;
+mod cilium_docs;
+mod cilium_naive;
 mod clusternetworkpolicy;
 mod clusters;
 mod guides;
