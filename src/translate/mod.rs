@@ -3,6 +3,7 @@
 //! that cannot be read allows nothing, and a subject that cannot be read selects nothing.
 
 mod at;
+pub mod calico;
 pub mod houserules;
 mod lenient;
 mod namespace;

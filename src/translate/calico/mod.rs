@@ -1,0 +1,3 @@
+//! Calico's policies → model.
+
+pub mod selector;
