@@ -14,7 +14,7 @@ use std::fmt;
 
 use crate::model::selector::Lookup;
 
-pub use lower::{Keys, Lowered};
+pub use lower::{Keys, Lowered, and, not, or};
 pub use parse::{SelectorError, parse};
 
 /// Bytes that a selector may have. Published definitions allow 1,024 characters; older ones have no limit.

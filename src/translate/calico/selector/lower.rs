@@ -24,8 +24,16 @@ pub enum Keys {
     Pods,
     /// Those of a namespace, looked up at the namespace, as `namespaceSelector` does.
     Namespaces,
+    /// Those of a pod's namespace, looked up at the pod.
+    NamespacesOfPods,
     /// Those of a pod's service account, looked up at the pod.
     Accounts,
+    /// Those of network sets, which `selector` matches as well (semantics 2.4.12).
+    Sets,
+    /// Those of a network set's namespace, looked up at the set. A GlobalNetworkSet has none.
+    NamespacesOfSets,
+    /// Those of a service account, which no network set has.
+    AccountsOfSets,
 }
 
 /// What an expression selects.
@@ -38,6 +46,17 @@ pub struct Lowered {
 }
 
 impl Lowered {
+    /// No condition.
+    pub const fn everything() -> Self {
+        Self { certain: Selector::everything(), possible: Selector::everything() }
+    }
+
+    /// Both readings, changed alike. The change must not turn the selector round.
+    #[must_use]
+    pub fn map(self, change: impl Fn(Selector) -> Selector) -> Self {
+        Self { certain: change(self.certain), possible: change(self.possible) }
+    }
+
     /// Whether nothing in it is unknown.
     pub fn is_exact(&self) -> bool {
         self.certain == self.possible
@@ -57,45 +76,67 @@ enum Key {
     Label(Str),
     /// On every pod.
     Always(Str),
-    /// The same on every pod.
-    Constant(&'static str),
+    /// The same everywhere; `None` is nowhere.
+    Constant(Option<&'static str>),
     Unknown,
 }
 
 fn key(key: &str, keys: Keys) -> Key {
-    let of_namespace = |key: &str| Key::Label(format!("{NAMESPACE_LABEL_PREFIX}{key}").into());
-    let namespace_name = || Key::Always(format!("{NAMESPACE_LABEL_PREFIX}{NAMESPACE_NAME_LABEL}").into());
+    let of_namespace = |key: &str| format!("{NAMESPACE_LABEL_PREFIX}{key}").into();
+    let namespace_name = || of_namespace(NAMESPACE_NAME_LABEL);
+    let is_name = |key: &str| matches!(key, NAME | NAMESPACE_NAME_LABEL);
     match keys {
         Keys::Pods => match (key.strip_prefix(OF_NAMESPACE), key.strip_prefix(OF_ACCOUNT)) {
-            (Some(NAME | NAMESPACE_NAME_LABEL), _) => namespace_name(),
-            (Some(label), _) => of_namespace(label),
+            (Some(label), _) if is_name(label) => Key::Always(namespace_name()),
+            (Some(label), _) => Key::Label(of_namespace(label)),
             (_, Some(NAME)) => Key::Always(SERVICE_ACCOUNT_KEY.into()),
             (_, Some(_)) => Key::Unknown,
             _ => match key {
-                NAMESPACE => namespace_name(),
+                NAMESPACE => Key::Always(namespace_name()),
                 SERVICE_ACCOUNT => Key::Always(SERVICE_ACCOUNT_KEY.into()),
-                ORCHESTRATOR => Key::Constant("k8s"),
+                ORCHESTRATOR => Key::Constant(Some("k8s")),
                 _ => Key::Label(key.into()),
             },
         },
-        Keys::Namespaces if matches!(key, NAME | NAMESPACE_NAME_LABEL) => Key::Always(NAMESPACE_NAME_LABEL.into()),
+        Keys::Namespaces if is_name(key) => Key::Always(NAMESPACE_NAME_LABEL.into()),
         Keys::Namespaces => Key::Label(key.into()),
+        Keys::NamespacesOfPods if is_name(key) => Key::Always(namespace_name()),
+        Keys::NamespacesOfSets if is_name(key) => Key::Label(namespace_name()),
+        Keys::NamespacesOfPods | Keys::NamespacesOfSets => Key::Label(of_namespace(key)),
         Keys::Accounts if key == NAME => Key::Always(SERVICE_ACCOUNT_KEY.into()),
         Keys::Accounts => Key::Unknown,
+        Keys::Sets => match key.strip_prefix(OF_NAMESPACE) {
+            Some(label) if is_name(label) => Key::Label(namespace_name()),
+            Some(label) => Key::Label(of_namespace(label)),
+            None if key == NAMESPACE => Key::Label(namespace_name()),
+            None if key.starts_with(OF_ACCOUNT) || matches!(key, SERVICE_ACCOUNT | ORCHESTRATOR) => Key::Constant(None),
+            None => Key::Label(key.into()),
+        },
+        Keys::AccountsOfSets => Key::Constant(None),
+    }
+}
+
+/// What is in a namespace at all.
+fn in_namespace(keys: Keys) -> Selector {
+    match keys {
+        Keys::NamespacesOfSets => Selector::exists(format!("{NAMESPACE_LABEL_PREFIX}{NAMESPACE_NAME_LABEL}")),
+        _ => Selector::everything(),
     }
 }
 
 /// `unknown` is what a test that nothing is known about counts as; a negation turns it round.
 fn reading(expr: &Expr<'_>, keys: Keys, unknown: bool) -> Selector {
     match expr {
-        Expr::All => Selector::everything(),
-        // Every pod is in a namespace; elsewhere than in namespaceSelector `global()` is refused before it comes here.
-        Expr::Global if keys == Keys::Namespaces => Selector::nothing(),
+        Expr::All => in_namespace(keys),
+        // The opposite of `all()`. It is for namespaceSelector alone; elsewhere it is refused before it comes here.
+        Expr::Global if matches!(keys, Keys::Namespaces | Keys::NamespacesOfPods | Keys::NamespacesOfSets) => {
+            not(in_namespace(keys))
+        }
         Expr::Global => Selector::everything(),
         Expr::Label(name, op) => match key(name, keys) {
             Key::Label(key) => test(key, op, false),
             Key::Always(key) => test(key, op, true),
-            Key::Constant(value) => constant(op.holds(Some(value))),
+            Key::Constant(value) => constant(op.holds(value)),
             Key::Unknown => constant(unknown),
         },
         Expr::Not(inner) => not(reading(inner, keys, !unknown)),
@@ -125,7 +166,8 @@ fn test(key: Str, op: &Op<'_>, always: bool) -> Selector {
     }
 }
 
-pub(in super::super) fn not(selector: Selector) -> Selector {
+/// The opposite.
+pub fn not(selector: Selector) -> Selector {
     match selector {
         Selector::And(parts) if parts.is_empty() => Selector::nothing(),
         Selector::Or(parts) if parts.is_empty() => Selector::everything(),
@@ -134,7 +176,7 @@ pub(in super::super) fn not(selector: Selector) -> Selector {
 }
 
 /// All of these, without parts that say nothing, so that `all() && …` is as plain as what follows.
-pub(in super::super) fn and(parts: impl IntoIterator<Item = Selector>) -> Selector {
+pub fn and(parts: impl IntoIterator<Item = Selector>) -> Selector {
     let mut list = Vec::new();
     for part in parts {
         match part {
@@ -146,7 +188,8 @@ pub(in super::super) fn and(parts: impl IntoIterator<Item = Selector>) -> Select
     Selector::all(list)
 }
 
-pub(in super::super) fn or(parts: impl IntoIterator<Item = Selector>) -> Selector {
+/// One of these is enough.
+pub fn or(parts: impl IntoIterator<Item = Selector>) -> Selector {
     let mut list = Vec::new();
     for part in parts {
         match part {
