@@ -38,7 +38,8 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    let labels = Labels::new([("app", "web"), ("environment", "prod"), ("team", "shop"), ("tier", "front"), ("version", "7")]);
+    let labels =
+        Labels::new([("app", "web"), ("environment", "prod"), ("team", "shop"), ("tier", "front"), ("version", "7")]);
     println!("{:<14} {:>18} {:>18} {:>18}", "selector", "parse and match/s", "match/s", "in model terms/s");
     for (name, text) in SELECTORS {
         let read = rate(|| parse(black_box(text)).is_ok_and(|expr| expr.matches(black_box(&labels))));

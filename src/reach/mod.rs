@@ -10,6 +10,7 @@ mod explain;
 mod exposure;
 mod flow;
 mod matrix;
+mod meets;
 mod opening;
 mod remedy;
 

@@ -8,11 +8,7 @@ use crate::model::house::House;
 use crate::model::{FieldPath, Object, ObjectRef, Unread};
 use crate::review::World;
 use crate::snapshot::Snapshot;
-use crate::translate::{Defaults, Kind, from_value, houserules};
-
-/// API groups of policies that count even where their kind is not read.
-const POLICY_GROUPS: [&str; 4] =
-    ["cilium.io", "crd.projectcalico.org", "projectcalico.org", "policy.networking.k8s.io"];
+use crate::translate::{Defaults, Kind, from_value, houserules, unread_policy};
 
 /// An object and where it stands.
 #[derive(Debug)]
@@ -78,17 +74,14 @@ impl Files {
             self.house.rules.push(rules);
             return;
         }
-        if POLICY_GROUPS.contains(&group) {
-            let what = format!(
-                "{kind} of {api_version} is a policy kind that is not read: what it allows or denies is not counted"
-            );
+        if Kind::is_policy_group(group) {
             let id = ObjectRef {
                 api_version: api_version.to_owned().into(),
                 kind: kind.to_owned().into(),
                 namespace: document.namespace().map(Into::into),
                 name: document.name().unwrap_or_default().into(),
             };
-            let object = Object::Unreadable(id.clone(), vec![Unread { at: FieldPath::default(), what }]);
+            let object = Object::Unreadable(id.clone(), vec![unread_policy(kind, api_version)]);
             objects.insert(id, Located { object, document });
             return;
         }

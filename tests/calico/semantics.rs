@@ -19,9 +19,18 @@ fn tiers_decide_in_order_and_the_first_rule_that_matches_wins() {
     let text = [
         tier("security", 10.0, "Deny"),
         tier("platform", 20.0, "Deny"),
-        global("security.log-then-pass", "tier: security\norder: 1\nselector: app == 'web'\ningress:\n- {action: Log}\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}\n- {action: Pass, protocol: TCP, destination: {ports: [80, 443]}}"),
-        global("security.never-reached", "tier: security\norder: 2\nselector: app == 'web'\ningress:\n- {action: Allow, protocol: TCP, destination: {ports: [22, 9090]}}"),
-        global("platform.web", "tier: platform\nselector: app == 'web'\ningress:\n- {action: Allow, protocol: TCP, destination: {ports: [80, 8080]}}"),
+        global(
+            "security.log-then-pass",
+            "tier: security\norder: 1\nselector: app == 'web'\ningress:\n- {action: Log}\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}\n- {action: Pass, protocol: TCP, destination: {ports: [80, 443]}}",
+        ),
+        global(
+            "security.never-reached",
+            "tier: security\norder: 2\nselector: app == 'web'\ningress:\n- {action: Allow, protocol: TCP, destination: {ports: [22, 9090]}}",
+        ),
+        global(
+            "platform.web",
+            "tier: platform\nselector: app == 'web'\ningress:\n- {action: Allow, protocol: TCP, destination: {ports: [80, 8080]}}",
+        ),
     ];
     let cluster = Cluster::with(&text.concat());
     assert_eq!(cluster.tcp("stranger", "web", 22), Deny, "the first match, and Log decides nothing");
@@ -38,7 +47,10 @@ fn a_tier_that_passes_by_default_hands_on_what_it_does_not_match() {
     // semantics 2.4.1
     let text = [
         tier("security", 10.0, "Pass"),
-        global("security.no-ssh", "tier: security\nselector: all()\ntypes: [Ingress, Egress]\ningress:\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}"),
+        global(
+            "security.no-ssh",
+            "tier: security\nselector: all()\ntypes: [Ingress, Egress]\ningress:\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}",
+        ),
     ];
     let cluster = Cluster::with(&text.concat());
     assert_eq!(cluster.tcp("stranger", "web", 22), Deny);
@@ -57,8 +69,14 @@ fn tiers_stand_by_order_then_name_and_three_are_fixed() {
         global("a-same.deny", "tier: a-same\nselector: app == 'web'\ningress:\n- {action: Deny}"),
         global("unordered.deny", "tier: unordered\nselector: app == 'db'\ningress:\n- {action: Deny}"),
         global("first", "selector: app == 'db'\ningress:\n- {action: Allow}"),
-        global("kube-admin.deny", "tier: kube-admin\nselector: tier == 'front'\nnamespaceSelector: env == 'dev'\ningress:\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}"),
-        global("kube-baseline.deny", "tier: kube-baseline\nselector: app == 'other'\ningress:\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}"),
+        global(
+            "kube-admin.deny",
+            "tier: kube-admin\nselector: tier == 'front'\nnamespaceSelector: env == 'dev'\ningress:\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}",
+        ),
+        global(
+            "kube-baseline.deny",
+            "tier: kube-baseline\nselector: app == 'other'\ningress:\n- {action: Deny, protocol: TCP, destination: {ports: [22]}}",
+        ),
     ];
     let cluster = Cluster::with(&text.concat());
     assert_eq!(cluster.tcp("stranger", "web", 80), Deny, "equal orders go by name");
@@ -98,9 +116,15 @@ fn network_policies_stand_at_order_1000_of_the_default_tier() {
     let deny = "ingress:\n- {action: Deny}";
     let after = Cluster::with(&[KUBERNETES.to_owned(), policy("after", &format!("order: 1001\n{allow_81}"))].concat());
     assert_eq!(after.tcp("stranger", "web", 80), Allow);
-    assert_eq!(after.tcp("stranger", "web", 81), Allow, "isolation by a NetworkPolicy is the end of the tier, not of order 1000");
+    assert_eq!(
+        after.tcp("stranger", "web", 81),
+        Allow,
+        "isolation by a NetworkPolicy is the end of the tier, not of order 1000"
+    );
     assert_eq!(after.tcp("stranger", "web", 82), Deny);
-    let denied = |order: &str| Cluster::with(&[KUBERNETES.to_owned(), policy("deny", &format!("order: {order}\n{deny}"))].concat());
+    let denied = |order: &str| {
+        Cluster::with(&[KUBERNETES.to_owned(), policy("deny", &format!("order: {order}\n{deny}"))].concat())
+    };
     assert_eq!(denied("999").tcp("stranger", "web", 80), Deny);
     assert_eq!(denied("1001").tcp("stranger", "web", 80), Allow);
 }
@@ -142,15 +166,22 @@ fn a_policy_is_for_its_own_namespace_and_a_global_one_for_all() {
     assert_eq!((own.tcp("db", "web", 80), own.tcp("db", "devweb", 80)), (Deny, Allow));
     let all = Cluster::with(&global("web", "selector: app == 'web'\ningress: [{action: Deny}]"));
     assert_eq!((all.tcp("db", "web", 80), all.tcp("db", "devweb", 80)), (Deny, Deny));
-    let prod = Cluster::with(&global("web", "namespaceSelector: env == 'prod'\nselector: app == 'web'\ningress: [{action: Deny}]"));
+    let prod = Cluster::with(&global(
+        "web",
+        "namespaceSelector: env == 'prod'\nselector: app == 'web'\ningress: [{action: Deny}]",
+    ));
     assert_eq!((prod.tcp("db", "web", 80), prod.tcp("db", "devweb", 80)), (Deny, Allow));
-    let named = Cluster::with(&global("dev", "namespaceSelector: projectcalico.org/name == 'dev'\ningress: [{action: Deny}]"));
+    let named =
+        Cluster::with(&global("dev", "namespaceSelector: projectcalico.org/name == 'dev'\ningress: [{action: Deny}]"));
     assert_eq!((named.tcp("db", "web", 80), named.tcp("db", "devweb", 80)), (Allow, Deny));
     let everyone = Cluster::with(&global("pods", "namespaceSelector: all()\ntypes: [Ingress, Egress]"));
     for namespace in ["shop", "dev", "far", "not-there-yet"] {
         assert!(Direction::BOTH.iter().all(|d| denies_by_default(&everyone, namespace, *d)), "{namespace}");
     }
-    let robot = Cluster::with(&global("robot", "serviceAccountSelector: projectcalico.org/name == 'db-robot'\nselector: has(app)\ningress: [{action: Deny}]"));
+    let robot = Cluster::with(&global(
+        "robot",
+        "serviceAccountSelector: projectcalico.org/name == 'db-robot'\nselector: has(app)\ningress: [{action: Deny}]",
+    ));
     assert_eq!((robot.tcp("stranger", "db", 80), robot.tcp("stranger", "web", 80)), (Deny, Allow));
 }
 
@@ -170,7 +201,10 @@ fn selectors_of_a_rule_stay_in_the_namespace_and_a_rule_without_any_names_everyo
     assert_eq!(rule("{namespaceSelector: global()}"), [false, false, false, false]);
     assert_eq!(rule("{serviceAccounts: {names: [web-robot]}}"), [true, false, false, false]);
     assert_eq!(rule("{serviceAccounts: {names: [default]}, namespaceSelector: all()}"), [false, true, true, false]);
-    assert_eq!(rule("{selector: has(projectcalico.org/namespace), namespaceSelector: all()}"), [true, true, true, false]);
+    assert_eq!(
+        rule("{selector: has(projectcalico.org/namespace), namespaceSelector: all()}"),
+        [true, true, true, false]
+    );
     let spec = "selector: app == 'db'\ningress:\n- {action: Allow, source: {selector: app == 'web'}}";
     let cluster = Cluster::with(&global("p", spec));
     assert_eq!(["web", "devweb", "stranger"].map(|from| cluster.tcp(from, "db", 1)), [Allow, Allow, Deny]);
@@ -180,7 +214,8 @@ fn selectors_of_a_rule_stay_in_the_namespace_and_a_rule_without_any_names_everyo
 fn not_selector_takes_away_and_leaves_the_outside_world() {
     // semantics 2.4.8: in a global policy; in a namespaced one it stays in the namespace (2.4.7).
     let spec = |source: &str| format!("selector: app == 'db'\ningress:\n- {{action: Allow, source: {{{source}}}}}");
-    let from = |cluster: &Cluster| ["web", "devweb", "stranger", "198.51.100.7"].map(|f| cluster.tcp(f, "db", 1) == Allow);
+    let from =
+        |cluster: &Cluster| ["web", "devweb", "stranger", "198.51.100.7"].map(|f| cluster.tcp(f, "db", 1) == Allow);
     let outer = Cluster::with(&global("p", &spec("notSelector: app == 'web'")));
     assert_eq!(from(&outer), [false, false, true, true]);
     let inner = Cluster::with(&global("p", &spec("selector: \"!has(app) || app != 'web'\"")));
@@ -201,9 +236,16 @@ fn selectors_see_the_labels_that_calico_adds() {
 #[test]
 fn everything_in_a_rule_must_hold() {
     // semantics 2.4.10
-    let rule = |rule: &str| Cluster::with(&global("p", &format!("selector: app == 'db'\ningress:\n- {{action: Allow, {rule}}}")));
-    let nets = rule("source: {nets: [10.0.0.0/16, 198.51.100.0/24], notNets: [10.0.1.0/24], notSelector: app == 'other'}");
-    assert_eq!(["web", "devweb", "stranger"].map(|from| nets.tcp(from, "db", 1)), [Allow, Deny, Deny], "nets match pods");
+    let rule = |rule: &str| {
+        Cluster::with(&global("p", &format!("selector: app == 'db'\ningress:\n- {{action: Allow, {rule}}}")))
+    };
+    let nets =
+        rule("source: {nets: [10.0.0.0/16, 198.51.100.0/24], notNets: [10.0.1.0/24], notSelector: app == 'other'}");
+    assert_eq!(
+        ["web", "devweb", "stranger"].map(|from| nets.tcp(from, "db", 1)),
+        [Allow, Deny, Deny],
+        "nets match pods"
+    );
     assert_eq!((nets.tcp("198.51.100.7", "db", 1), nets.tcp("203.0.113.1", "db", 1)), (Allow, Deny));
     let both = rule("source: {selector: app == 'web', nets: [10.0.1.0/24]}");
     assert_eq!(["web", "devweb"].map(|from| both.tcp(from, "db", 1)), [Deny, Allow]);
@@ -217,7 +259,10 @@ fn everything_in_a_rule_must_hold() {
     let not_tcp = rule("notProtocol: TCP");
     assert_eq!((not_tcp.tcp("web", "db", 53), not_tcp.udp("web", "db", 53)), (Deny, Allow));
     let not_ports = rule("protocol: 6, destination: {notPorts: ['1:1023']}");
-    assert_eq!((not_ports.tcp("web", "db", 1023), not_ports.tcp("web", "db", 1024), not_ports.udp("web", "db", 1024)), (Deny, Allow, Deny));
+    assert_eq!(
+        (not_ports.tcp("web", "db", 1023), not_ports.tcp("web", "db", 1024), not_ports.udp("web", "db", 1024)),
+        (Deny, Allow, Deny)
+    );
 }
 
 #[test]
@@ -232,7 +277,14 @@ fn a_rule_can_be_for_some_of_the_pods_of_its_policy() {
 #[test]
 fn services_and_source_ports_leave_the_answer_open() {
     // semantics 2.4.11
-    let rule = |action: &str, rule: &str| Cluster::with(&policy("p", &format!("selector: app == 'web'\negress:\n- {{action: {action}, {rule}}}\n- {{action: Allow, destination: {{selector: app == 'web'}}}}")));
+    let rule = |action: &str, rule: &str| {
+        Cluster::with(&policy(
+            "p",
+            &format!(
+                "selector: app == 'web'\negress:\n- {{action: {action}, {rule}}}\n- {{action: Allow, destination: {{selector: app == 'web'}}}}"
+            ),
+        ))
+    };
     let service = rule("Allow", "destination: {services: {name: db}}");
     assert_eq!(service.tcp("web", "db", 80), Depends);
     assert_eq!(service.tcp("web", "stranger", 80), Deny, "no pod of another namespace is its endpoint");
@@ -267,12 +319,17 @@ spec: {nets: [192.0.2.1]}
         ["198.51.100.7", "203.0.113.7", "192.0.2.1", "stranger"].map(|from| cluster.tcp(from, "db", 1) == Allow)
     };
     assert_eq!(from("selector: role == 'partner'"), [false; 4], "a global set is in no namespace");
-    assert_eq!(from("selector: role == 'partner', namespaceSelector: global()"), [true, false, false, true], "sets name pods by address as well");
+    assert_eq!(
+        from("selector: role == 'partner', namespaceSelector: global()"),
+        [true, false, false, true],
+        "sets name pods by address as well"
+    );
     assert_eq!(from("selector: role == 'office'"), [false, true, false, false]);
     assert_eq!(from("selector: role == 'office', namespaceSelector: all()"), [false, true, true, false]);
     assert_eq!(from("selector: role == 'office', namespaceSelector: env == 'dev'"), [false, false, true, false]);
     assert_eq!(from("selector: has(role), namespaceSelector: env != 'dev'"), [true, true, false, true]);
-    let spec = "selector: app == 'db'\ningress:\n- {action: Deny, source: {selector: role == 'partner'}}\n- {action: Allow}";
+    let spec =
+        "selector: app == 'db'\ningress:\n- {action: Deny, source: {selector: role == 'partner'}}\n- {action: Allow}";
     let cluster = Cluster::with(&[sets.to_owned(), global("p", spec)].concat());
     assert_eq!((cluster.tcp("198.51.100.7", "db", 1), cluster.tcp("203.0.113.7", "db", 1)), (Deny, Allow));
     let stored = "---
@@ -299,7 +356,8 @@ fn policies_for_host_endpoints_never_count_for_pods() {
     let forward = Cluster::with(&global("host", &format!("{deny}ingress: [{{action: Deny, protocol: TCP}}]")));
     assert_eq!((forward.tcp("stranger", "web", 80), forward.udp("stranger", "web", 80)), (Depends, Allow));
     assert!(!denies_by_default(&forward, "shop", Direction::Ingress), "never a default deny");
-    let nodes = Cluster::with(&global("host", "selector: has(node-role)\napplyOnForward: true\ningress: [{action: Deny}]"));
+    let nodes =
+        Cluster::with(&global("host", "selector: has(node-role)\napplyOnForward: true\ningress: [{action: Deny}]"));
     assert_eq!(nodes.tcp("stranger", "web", 80), Allow);
 }
 
@@ -311,27 +369,41 @@ fn staged_policies_are_never_enforced() {
         ("StagedGlobalNetworkPolicy", "{namespaceSelector: all(), types: [Ingress], stagedAction: Set}"),
         ("StagedKubernetesNetworkPolicy", "{podSelector: {}, policyTypes: [Ingress], stagedAction: Set}"),
     ] {
-        let text = format!("---\napiVersion: projectcalico.org/v3\nkind: {kind}\nmetadata: {{name: p}}\nspec: {spec}\n");
+        let text =
+            format!("---\napiVersion: projectcalico.org/v3\nkind: {kind}\nmetadata: {{name: p}}\nspec: {spec}\n");
         let cluster = Cluster::with(&text);
         assert_eq!(cluster.tcp("stranger", "web", 80), Allow, "{kind}");
         assert!(!denies_by_default(&cluster, "shop", Direction::Ingress), "{kind}");
     }
-    let text = [tier("only-staged", 1.0, "Deny"), global("only-staged.p", "tier: only-staged").replace("GlobalNetworkPolicy", "StagedGlobalNetworkPolicy")];
+    let text = [
+        tier("only-staged", 1.0, "Deny"),
+        global("only-staged.p", "tier: only-staged").replace("GlobalNetworkPolicy", "StagedGlobalNetworkPolicy"),
+    ];
     assert_eq!(Cluster::with(&text.concat()).tcp("stranger", "web", 80), Allow, "its tier contributes nothing");
 }
 
 #[test]
 fn what_addresses_and_ports_do_not_say_is_kept_as_a_condition() {
     // semantics 2.4.15
-    let rule = |rule: &str| Cluster::with(&global("p", &format!("selector: app == 'db'\ningress:\n- {{{rule}}}\n- {{action: Allow, protocol: UDP}}")));
-    let http = rule("action: Allow, protocol: TCP, http: {methods: [GET], paths: [{prefix: /v1}]}, destination: {ports: [80]}");
+    let rule = |rule: &str| {
+        Cluster::with(&global(
+            "p",
+            &format!("selector: app == 'db'\ningress:\n- {{{rule}}}\n- {{action: Allow, protocol: UDP}}"),
+        ))
+    };
+    let http = rule(
+        "action: Allow, protocol: TCP, http: {methods: [GET], paths: [{prefix: /v1}]}, destination: {ports: [80]}",
+    );
     assert_eq!(http.tcp("web", "db", 80), Allow, "open, and filtered inside");
     let icmp = rule("action: Deny, protocol: ICMP, icmp: {type: 8}");
     assert_eq!((icmp.tcp("web", "db", 80), icmp.udp("web", "db", 80)), (Deny, Allow));
     let bounds = icmp.bounds("web", "db");
     assert!(!bounds.certain.has_other());
     let allow_icmp = rule("action: Allow, protocol: ICMP").bounds("web", "db");
-    assert!(!allow_icmp.certain.has_other() && allow_icmp.possible.has_other(), "other protocols than ICMP stay closed");
+    assert!(
+        !allow_icmp.certain.has_other() && allow_icmp.possible.has_other(),
+        "other protocols than ICMP stay closed"
+    );
     assert!(!allow_icmp.possible.contains(Protocol::Tcp, 80));
     let number = rule("action: Allow, protocol: 17");
     assert_eq!(number.udp("web", "db", 53), Allow);
@@ -344,7 +416,8 @@ fn what_addresses_and_ports_do_not_say_is_kept_as_a_condition() {
 fn one_object_seen_through_both_groups_is_one_object() {
     // semantics 2.4.16
     let served = policy("web", "selector: app == 'web'\ningress: [{action: Deny}]");
-    let stored = served.replace("projectcalico.org/v3", "crd.projectcalico.org/v1").replace("name: web", "name: default.web");
+    let stored =
+        served.replace("projectcalico.org/v3", "crd.projectcalico.org/v1").replace("name: web", "name: default.web");
     let ids: Vec<String> = objects(&[served, stored].concat()).iter().map(|o| o.id().to_string()).collect();
     assert_eq!(ids[0], ids[1]);
     let kubernetes = &objects(KUBERNETES)[0];
