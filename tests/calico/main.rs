@@ -3,5 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bad;
+mod naive;
+mod random;
 mod semantics;
+mod tutorials;
 mod world;

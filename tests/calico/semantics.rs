@@ -65,8 +65,14 @@ fn tiers_stand_by_order_then_name_and_three_are_fixed() {
         tier("b-same", 10.0, "Deny"),
         tier("a-same", 10.0, "Deny"),
         "---\napiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: unordered}\nspec: {}\n".to_owned(),
-        global("b-same.allow", "tier: b-same\nselector: app == 'web'\ningress:\n- {action: Allow}"),
-        global("a-same.deny", "tier: a-same\nselector: app == 'web'\ningress:\n- {action: Deny}"),
+        global(
+            "b-same.allow",
+            "tier: b-same\nnamespaceSelector: env == 'prod'\nselector: app == 'web'\ningress:\n- {action: Allow}",
+        ),
+        global(
+            "a-same.deny",
+            "tier: a-same\nnamespaceSelector: env == 'prod'\nselector: app == 'web'\ningress:\n- {action: Deny}",
+        ),
         global("unordered.deny", "tier: unordered\nselector: app == 'db'\ningress:\n- {action: Deny}"),
         global("first", "selector: app == 'db'\ningress:\n- {action: Allow}"),
         global(

@@ -231,7 +231,8 @@ impl<'v> Entity<'v> {
         pair
     }
 
-    /// What it says about the pod that the policy applies to: which of the pods the rule is for.
+    /// What it says about the pod that the policy applies to: which of the pods the rule is for. That a network set may
+    /// hold the address of the very pod is not looked at.
     pub(super) fn local(&self, residual: &mut Vec<String>) -> Pair<Selector> {
         let labels = self.endpoints(Keys::Pods, Keys::Accounts);
         let namespaces = self.namespaces.as_ref().map_or_else(Lowered::everything, |e| e.lower(Keys::NamespacesOfPods));

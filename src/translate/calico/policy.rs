@@ -30,6 +30,8 @@ struct Whom {
     pods: Pair<Selector>,
     /// Why it may be for fewer pods, in words.
     doubt: Option<String>,
+    /// Whether all of it could be read.
+    readable: bool,
 }
 
 /// Reads a policy.
@@ -91,7 +93,8 @@ pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object
             builder.exact(whom.pods.narrow);
         }
         if let Some(doubt) = whom.doubt {
-            builder.doubtful(whom.pods.wide, &doubt, whole);
+            // Calico drops a policy whose selector it cannot read, so it refuses nothing by its mere presence.
+            builder.doubtful(whom.pods.wide, &doubt, whom.readable);
         }
     }
     let policies = builder.policies;
@@ -133,11 +136,11 @@ fn whom(reader: &mut Reader, fields: Fields<'_>, id: &ObjectRef, at: &At<'_>, wh
     let wide = and([labels.possible, accounts.possible]);
     if !known {
         let doubt = Some("a selector that could not be read".to_owned());
-        return Whom { namespaces, pods: Pair { narrow: Selector::nothing(), wide }, doubt };
+        return Whom { namespaces, pods: Pair { narrow: Selector::nothing(), wide }, doubt, readable: false };
     }
     let pods = Pair { narrow: and([labels.certain, accounts.certain]), wide };
     let doubt = (!pods.is_exact()).then(|| "pods by labels of their service accounts".to_owned());
-    Whom { namespaces, pods, doubt }
+    Whom { namespaces, pods, doubt, readable: true }
 }
 
 /// Which directions are governed, and whether that was left to the default: ingress, unless there are egress rules and
