@@ -91,6 +91,8 @@ rule_ids! {
     OpenCidr = "open-cidr", Enforce;
     /// Running pods that are cut off.
     SeveredPods = "severed-pods", Warn;
+    /// A default deny that is only staged.
+    StagedOnly = "staged-only", Warn;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
     /// A named port that no pod has.

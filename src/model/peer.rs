@@ -129,6 +129,15 @@ impl Peer {
         }
     }
 
+    /// The pods that it names at most, if labels decide.
+    pub fn pods(&self) -> Option<&PodPeer> {
+        match self {
+            Self::Pods(pods) => Some(pods),
+            Self::AllOf(parts) => parts.iter().find_map(Self::pods),
+            _ => None,
+        }
+    }
+
     /// Calls for this peer and everything inside it.
     pub fn visit<'a>(&'a self, f: &mut impl FnMut(&'a Self)) {
         f(self);

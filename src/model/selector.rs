@@ -3,6 +3,7 @@
 //! Besides matching, a selector can be *solved*: which labels would match, or escape, a set of selectors? That is how
 //! "every pod of the namespace, with whatever labels" is decided exactly and not by looking for `podSelector: {}`.
 
+mod settle;
 mod texts;
 
 use std::collections::BTreeMap;

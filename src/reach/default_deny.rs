@@ -1,11 +1,14 @@
 //! Whether a namespace denies by default: is *any* pod of it, with whatever labels, isolated, and does not every pod get everything anyway?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::exposure::exposure_to_pods;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
-use crate::model::{Action, Direction, Labels, NamespaceScope, Peer, Policy, PortSet, Rule, Selector, TierSemantics};
+use crate::model::{
+    Action, Direction, Labels, NamespaceScope, Peer, Policy, PortSet, Rule, Selector, Tier, TierSemantics,
+};
 use crate::snapshot::{NamespaceState, Snapshot};
 
 /// The answer for one direction of one namespace.
@@ -31,10 +34,13 @@ pub enum Missing {
 /// Looks for a default deny of the namespace in this direction.
 pub fn default_deny(snapshot: &Snapshot, namespace: &NamespaceState, direction: Direction) -> DefaultDeny {
     let here: Vec<&Arc<Policy>> = snapshot.policies_in(namespace).collect();
-    let isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(|p| denies_by_default(p, direction)).collect();
+    let isolating: Vec<&Arc<Policy>> = here
+        .iter()
+        .copied()
+        .filter(|p| denies_by_default(p, direction) && !hands_on_everything(&p.tier, &here, direction))
+        .collect();
     let owned = |list: &[&Arc<Policy>]| list.iter().map(|p| Arc::clone(p)).collect::<Vec<_>>();
-    let selectors: Vec<&Selector> = isolating.iter().map(|p| &p.subject.pods).collect();
-    match escaping(&selectors) {
+    match escaping_here(&isolating, namespace) {
         Escape::By(labels) => return DefaultDeny::Missing(Missing::Escapes(labels, owned(&isolating))),
         Escape::Unknown => return DefaultDeny::Missing(Missing::Unproven(owned(&isolating))),
         Escape::Impossible => {}
@@ -44,8 +50,44 @@ pub fn default_deny(snapshot: &Snapshot, namespace: &NamespaceState, direction: 
         return DefaultDeny::Missing(Missing::Open(owned(&open)));
     }
     // The ones that do it alone say more than the long list of those that help.
-    let alone: Vec<&Arc<Policy>> = isolating.iter().copied().filter(|p| p.subject.pods.matches_everything()).collect();
+    let everyone = |p: &&Arc<Policy>| p.subject.pods.in_namespace(namespace.labels()).matches_everything();
+    let alone: Vec<&Arc<Policy>> = isolating.iter().copied().filter(everyone).collect();
     DefaultDeny::Present(owned(if alone.is_empty() { &isolating } else { &alone }))
+}
+
+/// Policies that would complete the default deny if they were more than staged (semantics 2.4.14), where there is none.
+pub fn staged_default_deny(snapshot: &Snapshot, namespace: &NamespaceState, direction: Direction) -> Vec<Arc<Policy>> {
+    let staged = snapshot.staged_in(namespace).filter(|p| denies_by_default(p, direction));
+    let staged: Vec<&Arc<Policy>> = staged.collect();
+    let in_force = snapshot.policies_in(namespace).filter(|p| denies_by_default(p, direction));
+    let together: Vec<&Arc<Policy>> = staged.iter().copied().chain(in_force).collect();
+    if staged.is_empty() || escaping_here(&together, namespace) != Escape::Impossible {
+        return Vec::new();
+    }
+    staged.into_iter().map(Arc::clone).collect()
+}
+
+/// Whether some pod of the namespace is selected by none of the policies.
+fn escaping_here(policies: &[&Arc<Policy>], namespace: &NamespaceState) -> Escape {
+    let selectors: Vec<Cow<'_, Selector>> =
+        policies.iter().map(|p| p.subject.pods.in_namespace(namespace.labels())).collect();
+    let selectors: Vec<&Selector> = selectors.iter().map(|s| &**s).collect();
+    escaping(&selectors)
+}
+
+/// Whether a tier leaves everything to later ones for some pod, so that its end denies nothing there.
+fn hands_on_everything(tier: &Tier, policies: &[&Arc<Policy>], direction: Direction) -> bool {
+    let of_tier = policies.iter().filter(|p| p.tier.order == tier.order && p.tier.name == tier.name);
+    tier.semantics != TierSemantics::Union
+        && of_tier.into_iter().any(|p| p.rules(direction).iter().any(passes_everything))
+}
+
+fn passes_everything(rule: &Rule) -> bool {
+    let everyone = |peer: &Peer| {
+        let addresses = peer.addresses();
+        addresses.v4().is_full() || addresses.v6().is_full() || is_all_pods(peer)
+    };
+    rule.action == Action::Pass && rule.ports.numbers.is_full() && rule.peers.iter().any(everyone)
 }
 
 fn denies_by_default(policy: &Policy, direction: Direction) -> bool {

@@ -6,7 +6,9 @@ use super::decide::resolve_on;
 use super::exposure::Exposure;
 use crate::model::house::OpenCidr;
 use crate::model::interval::Bound;
-use crate::model::{Action, Direction, IntervalSet, IpSet, NamedPort, PodSpec, Policy, PortSet, Protocol, Rule};
+use crate::model::{
+    Action, Direction, IntervalSet, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Rule, TierSemantics,
+};
 
 /// One peer of one rule that opens addresses.
 #[derive(Clone, Debug)]
@@ -31,7 +33,13 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
     let pod = if direction == Direction::Ingress { with_missing_names(policies, pod) } else { PodSpec::default() };
     let mut all = Vec::new();
     for policy in policies {
+        // Where the first match decides, what a policy denied before is not opened by what it allows after.
+        let mut denied: Vec<(&PortSet, IpSet)> = Vec::new();
         for (index, rule) in policy.rules(direction).iter().enumerate() {
+            if rule.action == Action::Deny && policy.tier.semantics != TierSemantics::Union {
+                let settled = rule.peers.iter().filter(|peer| is_settled(peer)).map(Peer::addresses);
+                denied.push((&rule.ports.numbers, IpSet::union_all(&settled.collect::<Vec<_>>())));
+            }
             if rule.action != Action::Allow {
                 continue;
             }
@@ -40,7 +48,8 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
                 continue;
             }
             for (peer, what) in rule.peers.iter().enumerate() {
-                let addresses = what.addresses();
+                let before = denied.iter().filter(|(of, _)| ports.is_subset(of)).map(|(_, set)| set);
+                let addresses = before.fold(what.addresses(), |left, set| left.difference(set));
                 if !addresses.is_empty() {
                     all.push(Opening { policy, index, rule, peer, ports: ports.clone(), addresses });
                 }
@@ -48,6 +57,18 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
         }
     }
     all
+}
+
+/// Whether nothing but labels and addresses decides whom the peer names.
+fn is_settled(peer: &Peer) -> bool {
+    let mut settled = true;
+    peer.visit(&mut |part| {
+        settled &= matches!(
+            part,
+            Peer::Any | Peer::Pods(_) | Peer::Addresses(_) | Peer::AllOf(_) | Peer::Not(_) | Peer::Nobody
+        );
+    });
+    settled
 }
 
 /// The pod, with a port for each name of a rule that it lacks: one that no rule names by number.

@@ -103,13 +103,16 @@ fn finding(cx: &Context<'_>, direction: Direction, missing: &Missing) -> Finding
 fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
     match missing {
         Missing::Escapes(_, isolating) if isolating.is_empty() => {
-            let other: Vec<&str> = cx
-                .world
-                .policies_in(cx.namespace)
-                .filter(|p| p.subject.pods.matches_everything())
-                .map(|p| &*p.id.name)
-                .collect();
             let opposite = if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
+            let all: Vec<_> =
+                cx.world.policies_in(cx.namespace).filter(|p| p.subject.pods.matches_everything()).collect();
+            let passing: Vec<_> = all.iter().copied().filter(|p| p.isolates(direction)).collect();
+            if !passing.is_empty() {
+                let names = wording::policies(passing);
+                return format!("{names} leaves everything to later tiers for {direction}, and none of them denies");
+            }
+            let mut other: Vec<&str> = all.iter().filter(|p| p.isolates(opposite)).map(|p| &*p.id.name).collect();
+            other.dedup();
             match other.as_slice() {
                 [] => format!("no policy isolates pods for {direction}"),
                 names => {

@@ -5,6 +5,7 @@ mod baseline;
 mod blocked_dns;
 mod dangling_peer;
 mod dangling_subject;
+mod fields;
 #[cfg(test)]
 mod fixtures;
 mod host_network;
@@ -16,6 +17,7 @@ mod not_understood;
 mod open_cidr;
 mod rule;
 mod severed_pods;
+mod staged_only;
 mod suggest;
 mod udp_only_dns;
 mod unresolved_named_port;
@@ -38,6 +40,7 @@ pub static RULES: &[&dyn Rule] = &[
     &not_understood::NotUnderstood,
     &open_cidr::OpenCidrRule,
     &severed_pods::SeveredPods,
+    &staged_only::StagedOnly,
     &udp_only_dns::UdpOnlyDns,
     &unresolved_named_port::UnresolvedNamedPort,
 ];

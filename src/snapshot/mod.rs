@@ -15,7 +15,7 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Change, Labels, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, TierObject,
+    AddressGroup, Change, Labels, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing, Str, TierObject,
 };
 use links::{Held, Links};
 
@@ -107,6 +107,14 @@ impl Snapshot {
         let own = namespace.policies().flat_map(|object| object.policies.iter());
         let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
         own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces))).filter(|p| p.is_in_force())
+    }
+
+    /// Policies that are only staged and may apply in a namespace once they are not.
+    pub fn staged_in<'a>(&'a self, namespace: &'a NamespaceState) -> impl Iterator<Item = &'a Arc<Policy>> {
+        let own = namespace.policies().flat_map(|object| object.policies.iter());
+        let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
+        let here = own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces)));
+        here.filter(|policy| policy.tier.standing == Standing::Staged)
     }
 
     /// Cluster-scoped policy objects.

@@ -6,6 +6,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Kind;
+use super::calico::render as calico;
+pub use super::calico::render::converted as to_calico;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::peer::AddressPeer;
 use crate::model::selector::Test;
@@ -28,14 +30,15 @@ fn place(at: &FieldPath) -> String {
 }
 
 /// What is in the way, before it is known of which policy.
-struct Obstacle(FieldPath, String);
+pub(super) struct Obstacle(FieldPath, String);
 
-fn obstacle<T>(at: &FieldPath, what: impl Into<String>) -> Result<T, Obstacle> {
+pub(super) fn obstacle<T>(at: &FieldPath, what: impl Into<String>) -> Result<T, Obstacle> {
     Err(Obstacle(at.clone(), what.into()))
 }
 
-/// The policy as a NetworkPolicy object. Reading it again gives the same policy.
+/// The policy as a NetworkPolicy object, of Kubernetes or of Calico as its name says. Reading it again gives the same policy.
 pub fn network_policy(policy: &Policy) -> Result<Value, CannotRender> {
+    let object = if policy.id.group() == Kind::CalicoNetworkPolicy.group() { calico::network_policy } else { object };
     object(policy).map_err(|Obstacle(at, what)| CannotRender { policy: policy.id.to_string(), at, what })
 }
 
@@ -233,21 +236,28 @@ pub fn to_yaml(value: &Value) -> String {
 }
 
 /// The order in which people write fields; what is not here follows, sorted.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 25] = [
     "apiVersion",
     "kind",
     "metadata",
     "name",
     "namespace",
     "spec",
+    "tier",
+    "order",
     "namespaceSelector",
     "podSelector",
+    "selector",
     "policyTypes",
+    "types",
     "ingress",
     "egress",
     "from",
     "to",
+    "action",
     "protocol",
+    "source",
+    "destination",
     "port",
     "matchLabels",
     "key",

@@ -4,6 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bad;
+#[allow(dead_code, reason = "of the clusters of another test only what is needed")]
+#[path = "../reach/clusters.rs"]
+mod clusters;
+mod conversion;
 mod naive;
 mod random;
 mod semantics;

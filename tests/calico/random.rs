@@ -1,10 +1,8 @@
 //! Random tiers, sets and policies: the engine and the naive evaluator say the same about every packet.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use portcullis::model::house::Dialect;
 use portcullis::model::{Object, Protocol};
-use portcullis::reach::{Matrix, Options, Readings};
 use portcullis::snapshot::Snapshot;
 use portcullis::translate::{Defaults, Kind, from_value};
 use proptest::collection::vec;
@@ -13,7 +11,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
+use crate::clusters::cases;
 use crate::naive::{Action, End, Entity, NetworkSet, Packet, Pod, Policy, Port, Rule, Selector, Tier, World};
+use crate::world::table;
 
 /// Selectors over the labels of pods and sets.
 const SELECTORS: [Selector; 12] = [
@@ -308,11 +308,6 @@ pub(crate) fn snapshot(objects: &[Value]) -> Result<Snapshot, TestCaseError> {
     Ok(Snapshot::of(&read))
 }
 
-fn cases(few: u32) -> ProptestConfig {
-    let many = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
-    ProptestConfig { cases: many.unwrap_or(few), failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
     #![proptest_config(cases(300))]
 
@@ -320,21 +315,8 @@ proptest! {
     fn the_engine_agrees_with_the_naive_evaluator(world in world()) {
         let objects = json_of(&world);
         let state = snapshot(&objects)?;
-        let matrix = Matrix::of(&state, &Options { readings: Readings::of(Some(Dialect::Calico)), representatives: false });
-        let mut table = std::collections::BTreeMap::new();
-        let names = |end: portcullis::reach::End<'_>| match end {
-            portcullis::reach::End::Node(i) => vec![matrix.nodes()[i].name.clone()],
-            portcullis::reach::End::External(set) => {
-                OUTSIDE.iter().filter(|a| set.contains((**a).into())).map(ToString::to_string).collect()
-            }
-        };
-        matrix.edges(true, |_| true, |edge| {
-            for src in names(edge.src) {
-                for dst in names(edge.dst) {
-                    table.insert((src.clone(), dst), edge.bounds.clone());
-                }
-            }
-        });
+        let outside = OUTSIDE.map(IpAddr::from);
+        let table = table(&state, &outside);
         let mut ends: Vec<(String, End<'_>)> =
             world.pods.iter().map(|p| (format!("{}/{}[Pod]", p.namespace, p.name), End::Pod(p))).collect();
         ends.extend(OUTSIDE.map(|a| (a.to_string(), End::Address(a))));

@@ -1,8 +1,11 @@
 //! A small cluster in YAML, and what the engine says about one connection in it.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use portcullis::model::house::Dialect;
 use portcullis::model::{IpSet, Object, PortSet, Protocol};
-use portcullis::reach::{Bounds, Ends, PodAt, Pods, Readings, Verdict, explain};
+use portcullis::reach::{Bounds, End, Ends, Matrix, Options, PodAt, Pods, Readings, Verdict, explain};
 use portcullis::snapshot::Snapshot;
 use portcullis::source::manifests;
 use portcullis::translate::{Defaults, Kind, from_value};
@@ -139,4 +142,27 @@ pub(crate) fn tier(name: &str, order: f64, action: &str) -> String {
     format!(
         "---\napiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {{name: {name}}}\nspec: {{order: {order}, defaultAction: {action}}}\n"
     )
+}
+
+/// Bounds by the names of both ends, as Calico enforces; addresses are answered for those that are asked about.
+pub(crate) fn table(state: &Snapshot, outside: &[IpAddr]) -> BTreeMap<(String, String), Bounds> {
+    let options = Options { readings: Readings::of(Some(Dialect::Calico)), representatives: false };
+    let matrix = Matrix::of(state, &options);
+    let mut table = BTreeMap::new();
+    let names = |end: End<'_>| match end {
+        End::Node(i) => vec![matrix.nodes()[i].name.clone()],
+        End::External(set) => outside.iter().filter(|a| set.contains(**a)).map(ToString::to_string).collect(),
+    };
+    matrix.edges(
+        true,
+        |_| true,
+        |edge| {
+            for src in names(edge.src) {
+                for dst in names(edge.dst) {
+                    table.insert((src.clone(), dst), edge.bounds.clone());
+                }
+            }
+        },
+    );
+    table
 }

@@ -9,6 +9,7 @@ mod pair;
 mod policy;
 mod ports;
 mod reader;
+pub(super) mod render;
 mod rule;
 pub mod selector;
 

@@ -91,10 +91,11 @@ pub(super) fn rules(
     };
     let (conditions, whole) =
         reader.whole(|reader| conditions(reader, value, direction, own, at, action, taken(action)));
-    let peers_at = match direction {
+    let other = match direction {
         Direction::Ingress => "source",
         Direction::Egress => "destination",
     };
+    let peers_at = if value.get(other).is_some_and(|v| !v.is_null()) { other } else { "" };
     let rule = |pods: Selector, peers: Vec<Peer>, ports: PortMatch, filter: Option<String>| ForPods {
         pods,
         rule: Rule {
