@@ -9,6 +9,7 @@ mod bad;
 mod clusters;
 mod conversion;
 mod naive;
+mod peers;
 mod random;
 mod semantics;
 mod tutorials;
