@@ -1,6 +1,8 @@
 //! CNI-neutral terms in which every other room thinks: sets of addresses and ports, labels and selectors,
 //! peers, policies in tiers, pods and the objects they came from. Pure values: no clock, no I/O, no Kubernetes types.
 
+pub mod cni;
+pub mod entrance;
 pub mod group;
 pub mod house;
 pub mod interval;

@@ -20,6 +20,7 @@ mod severed_pods;
 mod staged_only;
 mod suggest;
 mod udp_only_dns;
+mod unenforced;
 mod unresolved_named_port;
 mod wording;
 
@@ -42,6 +43,7 @@ pub static RULES: &[&dyn Rule] = &[
     &severed_pods::SeveredPods,
     &staged_only::StagedOnly,
     &udp_only_dns::UdpOnlyDns,
+    &unenforced::Unenforced,
     &unresolved_named_port::UnresolvedNamedPort,
 ];
 

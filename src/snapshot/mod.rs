@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 pub use namespace::{NamespaceState, Owner, PodClass};
 
+use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
     AddressGroup, Change, Labels, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing, Str, TierObject,
+    Workload,
 };
 use links::{Held, Links};
 
@@ -32,6 +34,7 @@ pub struct Snapshot {
     branches: Vec<Arc<Branch>>,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
+    plugins: Arc<[Cni]>,
     version: u64,
 }
 
@@ -40,7 +43,13 @@ impl Default for Snapshot {
         // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
         let shard = Arc::new(Shard::new());
         let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
-        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), links: Arc::default(), version: 0 }
+        Self {
+            branches: vec![empty; WIDTH],
+            cluster_policies: Arc::default(),
+            links: Arc::default(),
+            plugins: Arc::new([]),
+            version: 0,
+        }
     }
 }
 
@@ -117,6 +126,23 @@ impl Snapshot {
         here.filter(|policy| policy.tier.standing == Standing::Staged)
     }
 
+    /// The network plugins whose agents run here, by the labels of their DaemonSets' pods. Empty where none is known: the
+    /// files of an application do not have them, and some distributions run theirs outside of pods.
+    pub fn plugins(&self) -> &[Cni] {
+        &self.plugins
+    }
+
+    fn find_plugins(&mut self) {
+        let agents = Cni::NAMESPACES.iter().filter_map(|name| self.namespace(name)).flat_map(|state| state.classes());
+        let agents = agents.filter(|class| &*class.owner().kind == "DaemonSet");
+        let mut found: Vec<Cni> = agents.filter_map(|class| Cni::of_agent(&class.pod().labels)).collect();
+        found.sort_unstable();
+        found.dedup();
+        if *found != *self.plugins {
+            self.plugins = found.into();
+        }
+    }
+
     /// Cluster-scoped policy objects.
     pub fn cluster_policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
         self.cluster_policies.values().map(Held::linked)
@@ -191,6 +217,7 @@ impl Snapshot {
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.insert_workload(workload));
+                    self.note_agent(namespace, workload);
                 }
             }
             Object::AddressGroup(group) => {
@@ -223,6 +250,7 @@ impl Snapshot {
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.remove_workload(workload));
+                    self.note_agent(namespace, workload);
                 }
             }
             Object::AddressGroup(group) => {
@@ -237,6 +265,13 @@ impl Snapshot {
             }
             // One that never counted, or no longer did, must not take another pod of its class with it.
             Object::Workload(_) | Object::Unreadable(..) => {}
+        }
+    }
+
+    /// Most pods are no agents, and are not looked at any further.
+    fn note_agent(&mut self, namespace: &str, workload: &Workload) {
+        if Cni::NAMESPACES.contains(&namespace) && Cni::of_agent(&workload.pod.labels).is_some() {
+            self.find_plugins();
         }
     }
 

@@ -174,3 +174,25 @@ fn as_policy(object: &Object) -> PolicyObject {
     let Object::Policy(policy) = object else { panic!("a policy") };
     policy.clone()
 }
+
+#[test]
+fn plugins_are_seen_by_their_agents() {
+    let agent = |namespace: &str, name: &str, labels: [(&str, &str); 1], kind: &str| {
+        let mut object = pod(namespace, name, "x");
+        if let Object::Workload(workload) = &mut object {
+            workload.pod = Arc::new(PodSpec::with_labels(Labels::new(labels)));
+            workload.controller = Some(crate::model::pod::Controller { kind: kind.into(), name: name.into() });
+        }
+        object
+    };
+    let flannel = agent("kube-flannel", "a", [("app", "flannel")], "DaemonSet");
+    let poser = agent("shop", "b", [("k8s-app", "calico-node")], "DaemonSet");
+    let alike = agent("kube-system", "c", [("k8s-app", "cilium")], "Deployment");
+    let mut snapshot = Snapshot::of([&flannel, &poser, &alike]);
+    assert_eq!(snapshot.plugins(), [Cni::Flannel]);
+    let calico = agent("kube-system", "d", [("k8s-app", "calico-node")], "DaemonSet");
+    snapshot.insert(&calico);
+    assert_eq!(snapshot.plugins(), [Cni::Calico, Cni::Flannel]);
+    snapshot.remove(&flannel);
+    assert_eq!(snapshot.plugins(), [Cni::Calico]);
+}

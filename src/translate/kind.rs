@@ -123,15 +123,15 @@ pub enum Family {
 /// both is one object (semantics 2.4.16).
 const CALICO_STORAGE: &str = "crd.projectcalico.org";
 
-/// API groups that hold policies, read or not.
-const POLICY_GROUPS: [&str; 4] = ["cilium.io", CALICO_STORAGE, "projectcalico.org", "policy.networking.k8s.io"];
-
 impl Kind {
     /// The kind with this group and name, in whatever version.
     pub fn of(group: &str, kind: &str) -> Option<Self> {
         let group = if group == CALICO_STORAGE { Self::CalicoTier.group() } else { group };
         Self::ALL.iter().copied().find(|k| k.kind() == kind && k.group() == group)
     }
+
+    /// API groups that hold policies, read or not.
+    pub const POLICY_GROUPS: [&str; 4] = ["cilium.io", CALICO_STORAGE, "projectcalico.org", "policy.networking.k8s.io"];
 
     /// Whose it is.
     pub fn family(self) -> Family {
@@ -163,7 +163,7 @@ impl Kind {
 
     /// Whether kinds of this group that are not known may still change the network.
     pub fn is_policy_group(group: &str) -> bool {
-        POLICY_GROUPS.contains(&group)
+        Self::POLICY_GROUPS.contains(&group)
     }
 }
 

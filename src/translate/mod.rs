@@ -6,6 +6,7 @@ mod at;
 pub mod calico;
 mod cilium;
 mod clusternetworkpolicy;
+pub mod entrance;
 pub mod houserules;
 mod kind;
 mod lenient;
