@@ -112,6 +112,8 @@ pub enum Peer {
     /// Whoever it is, if something holds that the cluster state does not say; the text says what. Stands beside others in
     /// [`Peer::AllOf`].
     Unsettled(Str),
+    /// Somebody, and nothing says who: for rules that deny and could not be read. It may match anyone.
+    Unreadable,
     /// Nobody: a peer that cannot match, or could not be read where reading too much would be unsafe.
     Nobody,
 }

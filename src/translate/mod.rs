@@ -17,6 +17,7 @@ pub mod render;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod wire;
 mod workload;
 
