@@ -30,7 +30,7 @@ const SELECTORS: [Selector; 12] = [
     },
     Selector {
         text: "!(app ends with 'b' && !has(role))",
-        means: |l| !(l.get("app").is_some_and(|v| v.ends_with('b')) && !l.contains_key("role")),
+        means: |l| !l.get("app").is_some_and(|v| v.ends_with('b')) || l.contains_key("role"),
     },
     Selector { text: "pcns.env == 'prod'", means: |l| l.get("pcns.env").is_some_and(|v| v == "prod") },
     Selector {
@@ -64,7 +64,7 @@ const NETS: [(Ipv4Addr, u8); 6] = [
     (Ipv4Addr::new(10, 0, 0, 4), 30),
     (Ipv4Addr::new(10, 0, 0, 2), 32),
     (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(0, 0, 0, 0), 0),
+    (Ipv4Addr::UNSPECIFIED, 0),
     (Ipv4Addr::new(128, 0, 0, 0), 1),
 ];
 

@@ -123,7 +123,7 @@ impl Cluster {
 
 /// A Calico NetworkPolicy in namespace shop.
 pub(crate) fn policy(name: &str, spec: &str) -> String {
-    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    let spec = format!("  {}\n", spec.replace('\n', "\n  "));
     format!(
         "---\napiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n{spec}"
     )
@@ -131,7 +131,7 @@ pub(crate) fn policy(name: &str, spec: &str) -> String {
 
 /// A GlobalNetworkPolicy.
 pub(crate) fn global(name: &str, spec: &str) -> String {
-    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    let spec = format!("  {}\n", spec.replace('\n', "\n  "));
     format!(
         "---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {{name: {name}}}\nspec:\n{spec}"
     )

@@ -82,19 +82,19 @@ pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object
     };
     if !order_known {
         builder.priority = Priority::new(f64::NEG_INFINITY);
-        builder.doubtful(whom.pods.wide, "a place in the tier that could not be read", true);
+        builder.doubtful(&whom.pods.wide, "a place in the tier that could not be read", true);
     } else if on_host_endpoints(spec, fields, &at) || action == Staged::Nothing {
         // Nothing of it concerns pods.
     } else if fields.get("applyOnForward").and_then(Value::as_bool) == Some(true) {
         // It is written for host endpoints, but a pod that its selector matches is not let off either.
-        builder.doubtful(whom.pods.wide, "host endpoints and forwarded traffic", false);
+        builder.doubtful(&whom.pods.wide, "host endpoints and forwarded traffic", false);
     } else {
         if whom.pods.narrow != Selector::nothing() || whom.doubt.is_none() {
-            builder.exact(whom.pods.narrow);
+            builder.exact(&whom.pods.narrow);
         }
         if let Some(doubt) = whom.doubt {
             // Calico drops a policy whose selector it cannot read, so it refuses nothing by its mere presence.
-            builder.doubtful(whom.pods.wide, &doubt, whom.readable);
+            builder.doubtful(&whom.pods.wide, &doubt, whom.readable);
         }
     }
     let policies = builder.policies;
@@ -125,13 +125,12 @@ fn whom(reader: &mut Reader, fields: Fields<'_>, id: &ObjectRef, at: &At<'_>, wh
     let lower = |expr: &Option<Expr<'_>>, keys| expr.as_ref().map_or_else(Lowered::everything, |e| e.lower(keys));
     let (labels, accounts) = (lower(&labels, Keys::Pods), lower(&accounts, Keys::Accounts));
     let mut known = whole && labels_known && accounts_known;
-    let namespaces = match &id.namespace {
-        Some(own) => NamespaceScope::Named(own.clone()),
-        None => {
-            let (expr, readable) = one("namespaceSelector");
-            known &= readable;
-            NamespaceScope::Matching(lower(&expr, Keys::Namespaces).certain)
-        }
+    let namespaces = if let Some(own) = &id.namespace {
+        NamespaceScope::Named(own.clone())
+    } else {
+        let (expr, readable) = one("namespaceSelector");
+        known &= readable;
+        NamespaceScope::Matching(lower(&expr, Keys::Namespaces).certain)
     };
     let wide = and([labels.possible, accounts.possible]);
     if !known {
@@ -234,14 +233,14 @@ impl Builder {
         [rules(0), rules(1)]
     }
 
-    fn exact(&mut self, subject: Selector) {
+    fn exact(&mut self, subject: &Selector) {
         let rules = self.governed();
-        self.sequence(&subject, self.governs, rules);
+        self.sequence(subject, self.governs, rules);
     }
 
     /// The policy as it may apply to these pods: its allows do not count for certain, its denies may, and what it does not
     /// decide it may refuse (`closes`).
-    fn doubtful(&mut self, subject: Selector, doubt: &str, closes: bool) {
+    fn doubtful(&mut self, subject: &Selector, doubt: &str, closes: bool) {
         let at = FieldPath::new("spec");
         let mut rules = self.governed();
         for (list, governs) in rules.iter_mut().zip(self.governs) {
@@ -254,7 +253,7 @@ impl Builder {
                 list.push(ForPods { pods: Selector::everything(), rule: rule::may_deny_everything(&at, doubt) });
             }
         }
-        self.sequence(&subject, [false, false], rules);
+        self.sequence(subject, [false, false], rules);
     }
 
     fn sequence(&mut self, subject: &Selector, governs: [bool; 2], rules: [Vec<ForPods>; 2]) {

@@ -157,16 +157,15 @@ pub(super) fn condition(
         ports(reader, destination.get("ports"), &at.field("ports"), taken),
         ports(reader, destination.get("notPorts"), &at.field("notPorts"), taken),
     );
-    let protocol = match &named {
-        Some(Named::Ports(protocol)) => *protocol,
-        _ => {
-            for (listed, field) in [(&wanted, "ports"), (&unwanted, "notPorts")] {
-                if listed.any {
-                    reader.note(&at.field(field), format!("ports need protocol TCP, UDP or SCTP; {taken}"));
-                }
+    let protocol = if let Some(Named::Ports(protocol)) = &named {
+        *protocol
+    } else {
+        for (listed, field) in [(&wanted, "ports"), (&unwanted, "notPorts")] {
+            if listed.any {
+                reader.note(&at.field(field), format!("ports need protocol TCP, UDP or SCTP; {taken}"));
             }
-            return Pair { narrow: PortMatch::numbers(set.narrow), wide: PortMatch::numbers(set.wide) };
         }
+        return Pair { narrow: PortMatch::numbers(set.narrow), wide: PortMatch::numbers(set.wide) };
     };
     if unwanted.any {
         let minus = PortSet::of(protocol, unwanted.numbers.clone());

@@ -21,7 +21,7 @@ impl<'v> Fields<'v> {
     pub(super) const NONE: Self = Self(None);
 
     /// The value, unless it is absent or null.
-    pub(super) fn get(&self, name: &str) -> Option<&'v Value> {
+    pub(super) fn get(self, name: &str) -> Option<&'v Value> {
         self.0?.get(name).filter(|value| !value.is_null())
     }
 }
