@@ -17,6 +17,7 @@ mod not_understood;
 mod open_cidr;
 mod rule;
 mod severed_pods;
+mod shadowed_rule;
 mod staged_only;
 mod suggest;
 mod udp_only_dns;
@@ -41,6 +42,7 @@ pub static RULES: &[&dyn Rule] = &[
     &not_understood::NotUnderstood,
     &open_cidr::OpenCidrRule,
     &severed_pods::SeveredPods,
+    &shadowed_rule::ShadowedRule,
     &staged_only::StagedOnly,
     &udp_only_dns::UdpOnlyDns,
     &unenforced::Unenforced,
