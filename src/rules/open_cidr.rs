@@ -202,8 +202,10 @@ fn violation(
     let path = first.rule.peer_path(first.peer);
     let path = if matches!(first.rule.peers.get(first.peer), Some(Peer::Any)) {
         if first.rule.peers_at.is_empty() { first.rule.at.clone() } else { first.rule.at.field(first.rule.peers_at) }
-    } else {
+    } else if id.group() == "networking.k8s.io" {
         path.field("ipBlock").field("cidr")
+    } else {
+        path
     };
     let blamed = guilty(mine, &open).map(|o| o.index).collect();
     let by_accident = mine.iter().any(|o| opens(o) && !o.addresses.is_subset(private));
@@ -291,7 +293,7 @@ fn key(cx: &Context<'_>, object: &PolicyObject, direction: Direction, open: &[Ex
 /// The same policy with the private ranges excepted, or else without its private blocks, if that is enough.
 fn fix(cx: &Context<'_>, object: &PolicyObject, own: &[&Policy], blamed: &Blamed) -> Option<Fix> {
     let [policy] = own else { return None };
-    if object.id.kind != "NetworkPolicy" {
+    if object.id.group() != "networking.k8s.io" {
         return None;
     }
     let private = &cx.settings.open_cidr.private;
