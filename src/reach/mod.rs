@@ -19,7 +19,7 @@ mod tailor;
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
-pub use default_deny::{DefaultDeny, Missing, default_deny, staged_default_deny};
+pub use default_deny::{DefaultDeny, Missing, default_deny, denies_by_default, staged_default_deny};
 pub use dns::{BlockedDns, DNS_PORT, DnsPods, DnsQuery, service_addresses};
 pub use entrance::{Doorkeeper, Entry, KNOWN_CONTROLLERS, Place, entries};
 pub use explain::explain;

@@ -15,8 +15,10 @@ pub(super) fn pods(id: &ObjectRef) -> &'static str {
 /// Where the addresses of a peer are written.
 pub(super) fn addresses(id: &ObjectRef, rule: &policy::Rule, peer: usize) -> FieldPath {
     let path = rule.peer_path(peer);
-    if !is_calico(id) {
-        return path.field("ipBlock").field("cidr");
+    match id.group() {
+        "networking.k8s.io" => return path.field("ipBlock").field("cidr"),
+        "projectcalico.org" => {}
+        _ => return path,
     }
     let mut nets = false;
     let named = |peer: &Peer| matches!(peer, Peer::Addresses(_));

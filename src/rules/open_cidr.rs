@@ -293,7 +293,7 @@ fn key(cx: &Context<'_>, object: &PolicyObject, direction: Direction, open: &[Ex
 /// The same policy with the private ranges excepted, or else without its private blocks, if that is enough.
 fn fix(cx: &Context<'_>, object: &PolicyObject, own: &[&Policy], blamed: &Blamed) -> Option<Fix> {
     let [policy] = own else { return None };
-    if object.id.kind != "NetworkPolicy" || fields::is_calico(&object.id) {
+    if object.id.group() != "networking.k8s.io" {
         return None;
     }
     let private = &cx.settings.open_cidr.private;

@@ -64,7 +64,7 @@ impl Rule for StagedOnly {
             return;
         }
         for &direction in &cx.settings.default_deny_directions {
-            if matches!(default_deny(cx.world, cx.namespace, direction), DefaultDeny::Present(_)) {
+            if matches!(default_deny(cx.world, cx.namespace, direction, cx.settings.dialect), DefaultDeny::Present(_)) {
                 continue;
             }
             let staged = staged_default_deny(cx.world, cx.namespace, direction);

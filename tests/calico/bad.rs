@@ -1,6 +1,7 @@
 //! What cannot be read is said, with its place and the nearest name, and counts on the safe side: an allow allows nothing, a
 //! deny denies as broadly as it could, a subject isolates nobody.
 
+use portcullis::model::house::Dialect;
 use portcullis::model::{Direction, Object};
 use portcullis::reach::{DefaultDeny, Verdict, default_deny};
 
@@ -118,7 +119,7 @@ fn a_subject_that_cannot_be_read_isolates_nobody_and_allows_nothing() {
     ));
     assert_eq!((cluster.tcp("web", "db", 80), cluster.udp("web", "db", 80)), (Allow, Depends));
     let shop = cluster.0.namespace_or_empty("shop");
-    assert!(matches!(default_deny(&cluster.0, &shop, Direction::Ingress), DefaultDeny::Missing(_)));
+    assert!(matches!(default_deny(&cluster.0, &shop, Direction::Ingress, Dialect::Calico), DefaultDeny::Missing(_)));
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn a_policy_by_labels_of_service_accounts_is_no_proof() {
     ));
     assert_eq!((cluster.tcp("web", "db", 80), cluster.udp("web", "db", 80)), (Depends, Depends));
     let shop = cluster.0.namespace_or_empty("shop");
-    assert!(matches!(default_deny(&cluster.0, &shop, Direction::Ingress), DefaultDeny::Missing(_)));
+    assert!(matches!(default_deny(&cluster.0, &shop, Direction::Ingress, Dialect::Calico), DefaultDeny::Missing(_)));
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn a_tier_that_does_not_exist_neither_allows_nor_denies() {
     let cluster = Cluster::with(&orphan);
     assert_eq!(cluster.tcp("web", "db", 80), Allow);
     let shop = cluster.0.namespace_or_empty("shop");
-    assert!(matches!(default_deny(&cluster.0, &shop, Direction::Ingress), DefaultDeny::Missing(_)));
+    assert!(matches!(default_deny(&cluster.0, &shop, Direction::Ingress, Dialect::Calico), DefaultDeny::Missing(_)));
     let there = Cluster::with(&[orphan, tier("gone", 5.0, "Deny")].concat());
     assert_eq!(there.tcp("web", "db", 80), Deny);
 }

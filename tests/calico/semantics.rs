@@ -10,7 +10,7 @@ use Verdict::{Allow, Deny, Depends};
 
 fn denies_by_default(cluster: &Cluster, namespace: &str, direction: Direction) -> bool {
     let state = cluster.0.namespace_or_empty(namespace);
-    matches!(default_deny(&cluster.0, &state, direction), DefaultDeny::Present(_))
+    matches!(default_deny(&cluster.0, &state, direction, Dialect::Calico), DefaultDeny::Present(_))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What Calico's tutorials and both guides build with its policies, written anew, with the verdicts that they promise.
 
 use portcullis::model::Direction;
+use portcullis::model::house::Dialect;
 use portcullis::reach::{DefaultDeny, Verdict, default_deny};
 
 use crate::world::{Cluster, global, policy, tier};
@@ -41,7 +42,7 @@ fn a_global_default_deny_with_an_exception_for_dns() {
     for (namespace, expected) in [("shop", true), ("dev", true), ("new", true), ("kube-system", false)] {
         let state = cluster.0.namespace_or_empty(namespace);
         for direction in Direction::BOTH {
-            let found = matches!(default_deny(&cluster.0, &state, direction), DefaultDeny::Present(_));
+            let found = matches!(default_deny(&cluster.0, &state, direction, Dialect::Calico), DefaultDeny::Present(_));
             assert_eq!(found, expected, "{namespace} {direction}");
         }
     }
