@@ -94,6 +94,10 @@ rule_ids! {
     OpenCidr = "open-cidr", Enforce;
     /// Running pods that are cut off.
     SeveredPods = "severed-pods", Warn;
+    /// A rule that can never decide.
+    ShadowedRule = "shadowed-rule", Audit;
+    /// A default deny that is only staged.
+    StagedOnly = "staged-only", Warn;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
     /// A policy of a kind that nothing in this cluster enforces.

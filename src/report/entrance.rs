@@ -41,6 +41,7 @@ pub fn add_entries(rows: &mut Vec<Row>, entries: &[Entry], nodes: &[Node], filte
             dst,
             conn: first.conn.as_str().into(),
             depends: first.depends.clone().map(Into::into),
+            filtered: None,
             entry,
         });
     }

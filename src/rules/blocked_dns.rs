@@ -58,6 +58,10 @@ impl Rule for BlockedDns {
         &Self::META
     }
 
+    fn judges_pods(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let dns = &cx.settings.dns;
         let pods = DnsPods::find(cx.world, dns);
@@ -104,7 +108,10 @@ fn finding(cx: &Context<'_>, pods: &DnsPods, pod: &PodSpec, blocked: &Blocked, w
     finding.implies = blocked.missing.iter().map(|protocol| ports(&[*protocol])).collect();
     finding.because = reasons(cx, pods, pod, blocked);
     finding.rests_on_absence = true;
-    if cx.creates_policy() {
+    // What a rule denies no other policy can allow; what isolation denies, the next one can.
+    let decisions = [&blocked.egress, &blocked.ingress];
+    let by_rule = |used: &Used| used.action == Action::Deny && used.rule.is_some();
+    if cx.creates_policy() && !decisions.iter().any(|d| d.used.iter().any(by_rule)) {
         finding.cap = Level::Warn;
         finding.help = Some("allow before deny: apply the policy that allows DNS first".to_owned());
     }
@@ -135,7 +142,7 @@ fn fix(cx: &Context<'_>, pod: &PodSpec) -> Option<Fix> {
     if widest.subject.pods.matches_everything() {
         return Some(Fix::ApplyFirst(vec![suggest::allow_dns(cx)]));
     }
-    if widest.id.kind != "NetworkPolicy" {
+    if widest.id.group() != "networking.k8s.io" {
         return None;
     }
     let name: String = format!("allow-dns-for-{}", widest.id.name).chars().take(240).collect();

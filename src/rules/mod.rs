@@ -7,6 +7,7 @@ mod blocked_dns;
 mod broken_assertion;
 mod dangling_peer;
 mod dangling_subject;
+mod fields;
 #[cfg(test)]
 mod fixtures;
 mod host_network;
@@ -18,6 +19,8 @@ mod not_understood;
 mod open_cidr;
 mod rule;
 mod severed_pods;
+mod shadowed_rule;
+mod staged_only;
 mod suggest;
 mod udp_only_dns;
 mod unenforced;
@@ -43,6 +46,8 @@ pub static RULES: &[&dyn Rule] = &[
     &not_understood::NotUnderstood,
     &open_cidr::OpenCidrRule,
     &severed_pods::SeveredPods,
+    &shadowed_rule::ShadowedRule,
+    &staged_only::StagedOnly,
     &udp_only_dns::UdpOnlyDns,
     &unenforced::Unenforced,
     &unresolved_named_port::UnresolvedNamedPort,

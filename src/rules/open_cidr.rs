@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::fields;
 use super::narrow::{Blamed, narrowed};
 use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
 use super::wording;
@@ -62,7 +63,7 @@ impl Rule for OpenCidrRule {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
-        let Some(object) = cx.policy() else { return };
+        let Some(object) = cx.policy_in_force() else { return };
         let own: Vec<&Policy> = object.policies.iter().map(|p| &**p).collect();
         let mut blamed = Blamed::new();
         let mut found = Vec::new();
@@ -208,11 +209,10 @@ fn violation(
     if more > 0 {
         because.push(format!("and {more} more items"));
     }
-    let path = first.rule.peer_path(first.peer);
     let path = if matches!(first.rule.peers.get(first.peer), Some(Peer::Any)) {
         if first.rule.peers_at.is_empty() { first.rule.at.clone() } else { first.rule.at.field(first.rule.peers_at) }
     } else {
-        path.field("ipBlock").field("cidr")
+        fields::addresses(&first.policy.id, first.rule, first.peer)
     };
     let blamed = guilty(mine, &open).map(|o| o.index).collect();
     let by_accident = mine.iter().any(|o| opens(o) && !o.addresses.is_subset(private));
@@ -221,8 +221,10 @@ fn violation(
 
 /// The blocks as people wrote them.
 fn written(opening: &Opening<'_>) -> String {
-    let Some(Peer::Addresses(peer)) = opening.rule.peers.get(opening.peer) else {
-        return "everyone".to_owned();
+    let peer = match opening.rule.peers.get(opening.peer) {
+        Some(Peer::Addresses(peer)) => peer,
+        Some(Peer::AllOf(_) | Peer::Not(_)) => return opening.addresses.summary(4),
+        _ => return "everyone".to_owned(),
     };
     let blocks = peer.blocks.iter().map(|(cidr, except)| {
         let except: Vec<String> = except.iter().map(ToString::to_string).collect();
@@ -300,7 +302,7 @@ fn key(cx: &Context<'_>, object: &PolicyObject, direction: Direction, open: &[Ex
 /// The same policy with the private ranges excepted, or else without its private blocks, if that is enough.
 fn fix(cx: &Context<'_>, object: &PolicyObject, own: &[&Policy], blamed: &Blamed) -> Option<Fix> {
     let [policy] = own else { return None };
-    if object.id.kind != "NetworkPolicy" {
+    if object.id.group() != "networking.k8s.io" {
         return None;
     }
     let private = &cx.settings.open_cidr.private;

@@ -1,7 +1,7 @@
 //! What a rule is, what it sees, and what it says.
 
 use crate::model::house::{Level, RuleId, Settings};
-use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Workload};
+use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, TierSemantics, Workload};
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
 /// The fixed facts about a rule; its page is made from them.
@@ -58,6 +58,12 @@ pub trait Rule: Sync {
     /// Its facts.
     fn meta(&self) -> &'static RuleMeta;
 
+    /// Whether it judges the pods of a namespace that a change reaches. For a policy of the whole cluster it is then asked
+    /// about each namespace; other rules look at the object itself, once.
+    fn judges_pods(&self) -> bool {
+        false
+    }
+
     /// Looks at one side of a change.
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>);
 }
@@ -90,18 +96,25 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The policy object, if that is what changes and it is in this world.
-    pub const fn policy(&self) -> Option<&'a PolicyObject> {
+    /// The policy object, if that is what changes and it is in this world, with the tiers and groups that it refers to.
+    pub fn policy(&self) -> Option<&'a PolicyObject> {
         match self.object {
-            Some(Object::Policy(policy)) => Some(policy),
+            Some(Object::Policy(policy)) => Some(self.world.policy(&policy.id).map_or(policy, |held| &**held)),
             _ => None,
         }
     }
 
-    /// Whether the change is to a policy, whether or not it is in this world.
+    /// The same, if it is in force: what is only staged, or names a tier that is not there, opens nothing.
+    pub fn policy_in_force(&self) -> Option<&'a PolicyObject> {
+        self.policy().filter(|object| object.policies.iter().all(|policy| policy.is_in_force()))
+    }
+
+    /// Whether the change is to a policy, or to what policies refer to, whether or not it is in this world.
     pub const fn changes_policy(&self) -> bool {
-        matches!(self.change.after.as_ref(), Some(Object::Policy(_)))
-            || matches!(self.change.before.as_ref(), Some(Object::Policy(_)))
+        const fn is_one(object: Option<&Object>) -> bool {
+            matches!(object, Some(Object::Policy(_) | Object::Tier(_) | Object::AddressGroup(_)))
+        }
+        is_one(self.change.after.as_ref()) || is_one(self.change.before.as_ref())
     }
 
     /// Whether an existing namespace changes. A new one has no pods yet.
@@ -112,6 +125,13 @@ impl<'a> Context<'a> {
     /// Whether the change can take protection away from pods that are there already: a policy or a namespace changes.
     pub const fn judges_running_pods(&self) -> bool {
         self.changes_policy() || self.changes_namespace()
+    }
+
+    /// Whether the change brings a new policy that can only take away: one of the union, without a place in an order.
+    pub fn adds_to_union(&self) -> bool {
+        let union = |p: &std::sync::Arc<Policy>| p.tier.semantics == TierSemantics::Union;
+        self.creates_policy()
+            && matches!(&self.change.after, Some(Object::Policy(object)) if object.policies.iter().all(union))
     }
 
     /// Whether the change brings a new policy.

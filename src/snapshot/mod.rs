@@ -17,7 +17,8 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, TierObject, Workload,
+    AddressGroup, Assertion, Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing, Str,
+    TierObject, Workload,
 };
 use links::{Held, Links};
 use tree::{Namespaces, Where};
@@ -101,6 +102,14 @@ impl Snapshot {
         let own = namespace.policies().flat_map(|object| object.policies.iter());
         let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
         own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces))).filter(|p| p.is_in_force())
+    }
+
+    /// Policies that are only staged and may apply in a namespace once they are not.
+    pub fn staged_in<'a>(&'a self, namespace: &'a NamespaceState) -> impl Iterator<Item = &'a Arc<Policy>> {
+        let own = namespace.policies().flat_map(|object| object.policies.iter());
+        let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
+        let here = own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces)));
+        here.filter(|policy| policy.tier.standing == Standing::Staged)
     }
 
     /// The network plugins whose agents run here, by the labels of their DaemonSets' pods. Empty where none is known: the

@@ -4,7 +4,7 @@
 
 mod assertion;
 mod at;
-mod calico;
+pub mod calico;
 mod cilium;
 mod clusternetworkpolicy;
 pub mod entrance;

@@ -95,7 +95,11 @@ pub fn entries(
             };
             let mut add = |from: Option<EntryEnd>, bounds: Bounds| {
                 let cut = |set: &PortSet| set.intersection(&ports);
-                let bounds = Bounds { certain: cut(&bounds.certain), possible: cut(&bounds.possible) };
+                let bounds = Bounds {
+                    certain: cut(&bounds.certain),
+                    possible: cut(&bounds.possible),
+                    filtered: cut(&bounds.filtered),
+                };
                 let by = route.id.to_string();
                 let key = (from.clone(), place.clone());
                 let entry = found.entry(key).or_insert_with(|| Entry {

@@ -7,6 +7,7 @@ mod definitions;
 mod drain;
 mod files;
 mod folder;
+mod foreign;
 mod guides;
 mod house;
 mod kinds;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
         live::cases(),
         namespaces::cases(),
         folder::cases(),
+        foreign::cases(),
         house::cases(),
         definitions::cases(),
         assertions::cases(),
