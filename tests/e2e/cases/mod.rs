@@ -11,6 +11,7 @@ mod house;
 mod kinds;
 mod namespaces;
 mod outage;
+mod replicas;
 
 use crate::support::Case;
 
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
         house::cases(),
         definitions::cases(),
         capture::cases(),
+        replicas::cases(),
         outage::cases(),
         drain::cases(),
     ];
