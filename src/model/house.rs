@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Str;
+use super::cni::Cni;
 use super::ipset::IpSet;
 use super::labels::Labels;
 use super::policy::Direction;
@@ -75,6 +76,8 @@ rule_ids! {
     AllowAllPeers = "allow-all-peers", Warn;
     /// A workload that cannot reach cluster DNS.
     BlockedDns = "blocked-dns", Enforce;
+    /// A connectivity assertion that does not hold any more.
+    BrokenAssertion = "broken-assertion", Enforce;
     /// A peer selector that matches nothing.
     DanglingPeer = "dangling-peer", Warn;
     /// A policy that selects nothing.
@@ -93,6 +96,8 @@ rule_ids! {
     SeveredPods = "severed-pods", Warn;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
+    /// A policy of a kind that nothing in this cluster enforces.
+    Unenforced = "unenforced", Warn;
     /// A named port that no pod has.
     UnresolvedNamedPort = "unresolved-named-port", Warn;
 }
@@ -231,6 +236,12 @@ pub struct Settings {
     pub dns: Dns,
     /// How the CNI reads what is left open.
     pub dialect: Dialect,
+    /// Whether no HouseRules settles the dialect, so that the plugin that is seen does.
+    pub detect_dialect: bool,
+    /// The dialect where somebody has settled it; what is asserted must otherwise hold under every reading.
+    pub settled: Option<Dialect>,
+    /// `broken-assertion`: what follows for a new assertion that does not hold.
+    pub on_create: Level,
 }
 
 impl Default for Settings {
@@ -240,8 +251,18 @@ impl Default for Settings {
             open_cidr: OpenCidr::default(),
             dns: Dns::default(),
             dialect: Dialect::default(),
+            detect_dialect: true,
+            settled: None,
+            on_create: Level::Warn,
         }
     }
+}
+
+/// The dialect of these plugins, where they agree. One that has none of its own, such as Flannel below Calico, does not count.
+pub fn dialect_of(plugins: &[Cni]) -> Option<Dialect> {
+    let mut dialects = plugins.iter().filter_map(|plugin| plugin.dialect());
+    let first = dialects.next()?;
+    dialects.all(|other| other == first).then_some(first)
 }
 
 /// Settings that one HouseRules object gives; the rest stays as it is.
@@ -253,8 +274,10 @@ pub struct PartialSettings {
     pub open_cidr: Option<OpenCidr>,
     /// DNS, complete once anything of it is set.
     pub dns: Option<Dns>,
-    /// Dialect.
+    /// Dialect; `None` leaves it to the plugin that is seen.
     pub dialect: Option<Dialect>,
+    /// `broken-assertion`: what follows for a new assertion that does not hold.
+    pub on_create: Option<Level>,
 }
 
 /// Who and what is let through, by exact name only.
@@ -315,6 +338,14 @@ pub struct House {
     pub cap: Level,
     /// Level at which findings about pods that a controller makes are capped.
     pub from_controllers: Level,
+}
+
+impl House {
+    /// The dialect of the cluster, where HouseRules settle it: there is one network plugin. Of several the first by name
+    /// counts; that they differ is a condition in their status.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.rules.iter().find_map(|rules| rules.settings.dialect)
+    }
 }
 
 impl Default for House {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::exposure::exposure;
+use super::exposure::exposure_to_pods;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{
@@ -83,7 +83,7 @@ fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool 
     {
         return false;
     }
-    let addresses = exposure(rules.clone());
+    let addresses = exposure_to_pods(rules.clone());
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
     if ports.is_full() {

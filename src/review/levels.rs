@@ -3,8 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use super::User;
-use crate::model::house::{Exempt, House, HouseRules, Level, RuleId, Settings};
-use crate::model::{Change, Labels, Object, Str};
+use crate::model::cni::Cni;
+use crate::model::house::{Exempt, House, HouseRules, Level, RuleId, Settings, dialect_of};
+use crate::model::{Change, Labels, Namespace, Object, Str};
 use crate::snapshot::NamespaceState;
 
 /// Labels as in Pod Security Admission: `portcullis.dev/enforce: none` takes a namespace out of enforcement. Each lowers
@@ -32,6 +33,19 @@ impl Effective {
     /// The level of a rule and who set it.
     pub fn level(&self, id: RuleId) -> (Level, &Str) {
         self.levels.get(id as usize).map_or((id.default_level(), &*BUILT_IN), |(level, source)| (*level, source))
+    }
+
+    /// Takes the dialect of the plugins that are seen, where no HouseRules settles it and they agree.
+    pub fn see(&mut self, plugins: &[Cni]) {
+        let settings = &self.settings;
+        if settings.detect_dialect
+            && let Some(dialect) = dialect_of(plugins)
+            && (settings.dialect, settings.settled) != (dialect, settings.settled.or(Some(dialect)))
+        {
+            let settings = Arc::make_mut(&mut self.settings);
+            settings.dialect = dialect;
+            settings.settled = settings.settled.or(Some(dialect));
+        }
     }
 
     /// What lets the request through, whatever is found.
@@ -93,6 +107,9 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         )
     });
     let mut settings = Arc::clone(&BUILT_IN_SETTINGS);
+    if let Some(dialect) = house.dialect() {
+        Arc::make_mut(&mut settings).settled = Some(dialect);
+    }
     // Where two objects disagree the first by name counts; the conflict is a status condition.
     for rules in matching.iter().rev() {
         let given = &rules.settings;
@@ -106,7 +123,12 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
             Arc::make_mut(&mut settings).dns.clone_from(dns);
         }
         if let Some(dialect) = given.dialect {
-            Arc::make_mut(&mut settings).dialect = dialect;
+            let settings = Arc::make_mut(&mut settings);
+            settings.dialect = dialect;
+            settings.detect_dialect = false;
+        }
+        if let Some(level) = given.on_create {
+            Arc::make_mut(&mut settings).on_create = level;
         }
     }
     Effective {
@@ -130,6 +152,14 @@ pub fn lowers_level(house: &House, before: &NamespaceState, after: &NamespaceSta
         let ((old, _), (new, _)) = (then.level(*id), now.level(*id));
         (new < old).then(|| format!("{id} would go from {old} to {new}"))
     })
+}
+
+/// The namespace as it would be if nobody had set a label of Portcullis on it: what a new one is compared with, because
+/// there is none before it.
+pub fn without_own_labels(namespace: &Namespace) -> Namespace {
+    let own = |key: &str| LABELS.iter().any(|(label, ..)| *label == key);
+    let kept = namespace.labels.iter().filter(|(key, _)| !own(key)).map(|(k, v)| (k.clone(), v.clone()));
+    Namespace { labels: Labels::new(kept), ..namespace.clone() }
 }
 
 /// The exception that lifts a rule for this object, as `RuleException ns/name (reason)`.

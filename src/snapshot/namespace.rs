@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::links::{Held, Links};
 use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, PodSpec, PolicyObject, Str, Workload};
 
 /// How many pod names a class remembers for messages.
@@ -90,7 +91,7 @@ pub struct NamespaceState {
     namespace: Namespace,
     known: bool,
     // Shared, so that a change of the one does not copy the other.
-    policies: Arc<Vec<Arc<PolicyObject>>>,
+    policies: Arc<Vec<Held>>,
     classes: Arc<Vec<Arc<PodClass>>>,
 }
 
@@ -127,7 +128,16 @@ impl NamespaceState {
 
     /// Policy objects in the order of their names.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
-        self.policies.iter()
+        self.policies.iter().map(Held::linked)
+    }
+
+    pub(super) fn held(&self, id: &ObjectRef) -> Option<&Held> {
+        self.find_policy(id).ok().and_then(|i| self.policies.get(i))
+    }
+
+    /// Policies that come out otherwise with these tiers and groups.
+    pub(super) fn relinked(&self, links: &Links) -> Vec<Held> {
+        self.policies.iter().filter_map(|held| held.again(links)).collect()
     }
 
     /// Pod classes in the order of their owners.
@@ -157,12 +167,12 @@ impl NamespaceState {
         self.known = false;
     }
 
-    pub(super) fn insert_policy(&mut self, policy: &PolicyObject) {
-        let found = self.find_policy(&policy.id);
+    pub(super) fn insert_policy(&mut self, held: Held) {
+        let found = self.find_policy(&held.written().id);
         let policies = Arc::make_mut(&mut self.policies);
         match found {
-            Ok(i) => policies[i] = Arc::new(policy.clone()),
-            Err(i) => policies.insert(i, Arc::new(policy.clone())),
+            Ok(i) => policies[i] = held,
+            Err(i) => policies.insert(i, held),
         }
     }
 
@@ -172,14 +182,16 @@ impl NamespaceState {
         }
     }
 
-    pub(super) fn replace_policies(&mut self, policies: &[PolicyObject]) {
-        let mut policies: Vec<_> = policies.iter().cloned().map(Arc::new).collect();
-        policies.sort_by(|a, b| policy_key(&a.id).cmp(&policy_key(&b.id)));
-        self.policies = Arc::new(policies);
+    /// Policies of other kinds than NetworkPolicy stay.
+    pub(super) fn replace_policies(&mut self, policies: Vec<Held>) {
+        let all = Arc::make_mut(&mut self.policies);
+        all.retain(|held| held.written().id.group() != "networking.k8s.io");
+        all.extend(policies);
+        all.sort_by(|a, b| policy_key(&a.written().id).cmp(&policy_key(&b.written().id)));
     }
 
     fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {
-        self.policies.binary_search_by(|p| policy_key(&p.id).cmp(&policy_key(id)))
+        self.policies.binary_search_by(|held| policy_key(&held.written().id).cmp(&policy_key(id)))
     }
 
     pub(super) fn insert_workload(&mut self, workload: &Workload) {

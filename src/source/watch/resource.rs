@@ -13,12 +13,23 @@ pub enum Resource {
     HouseRules,
     /// RuleExceptions.
     RuleExceptions,
+    /// ConnectivityAssertions.
+    Assertions,
+    /// ClusterConnectivityAssertions.
+    ClusterAssertions,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Namespaces, Self::Pods, Self::NetworkPolicies, Self::HouseRules, Self::RuleExceptions];
+    pub const ALL: [Self; 7] = [
+        Self::Namespaces,
+        Self::Pods,
+        Self::NetworkPolicies,
+        Self::HouseRules,
+        Self::RuleExceptions,
+        Self::Assertions,
+        Self::ClusterAssertions,
+    ];
 
     /// The resource as RBAC names it.
     pub const fn name(self) -> &'static str {
@@ -28,6 +39,8 @@ impl Resource {
             Self::NetworkPolicies => "networkpolicies.networking.k8s.io",
             Self::HouseRules => "houserules.portcullis.dev",
             Self::RuleExceptions => "ruleexceptions.portcullis.dev",
+            Self::Assertions => "connectivityassertions.portcullis.dev",
+            Self::ClusterAssertions => "clusterconnectivityassertions.portcullis.dev",
         }
     }
 
@@ -39,12 +52,14 @@ impl Resource {
             Self::NetworkPolicies => "/apis/networking.k8s.io/v1/networkpolicies",
             Self::HouseRules => "/apis/portcullis.dev/v1alpha1/houserules",
             Self::RuleExceptions => "/apis/portcullis.dev/v1alpha1/ruleexceptions",
+            Self::Assertions => "/apis/portcullis.dev/v1alpha1/connectivityassertions",
+            Self::ClusterAssertions => "/apis/portcullis.dev/v1alpha1/clusterconnectivityassertions",
         }
     }
 
     /// Whether a cluster may be without the kind: our own definitions can be installed later, and then count at once.
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::HouseRules | Self::RuleExceptions)
+        !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies)
     }
 }
 

@@ -48,7 +48,7 @@ struct Relist {
 pub(super) struct Publication {
     /// The new state; `None` if it is the same as before.
     pub(super) world: Option<Arc<World>>,
-    /// Whether HouseRules or RuleExceptions have changed, if only in their status.
+    /// Whether any of our own objects has changed, if only in its status.
     pub(super) desk_changed: bool,
     /// Up to when each kind is complete.
     pub(super) complete_at: Vec<(Resource, Instant)>,
@@ -102,8 +102,7 @@ impl Writer {
             Resource::Namespaces => self.namespaces.len(),
             Resource::Pods => self.pods.len(),
             Resource::NetworkPolicies => self.policies.len(),
-            Resource::HouseRules => self.desk.rules().len(),
-            Resource::RuleExceptions => self.desk.exceptions().len(),
+            _ => self.desk.missing(resource, &[]).len(),
         }
     }
 
@@ -144,7 +143,9 @@ impl Writer {
             }
             Update::Complete(resource, at) => self.complete_at.push((resource, at)),
             Update::Absent(resource, at) => {
-                self.desk.clear(resource);
+                for key in self.desk.missing(resource, &[]) {
+                    self.delete(resource, &key);
+                }
                 self.synced.push((resource, true));
                 self.complete_at.push((resource, at));
             }
@@ -179,7 +180,7 @@ impl Writer {
                 same && mark(&mut self.namespaces, &namespace_key(namespace), list)
             }
             Item::Object(Object::Policy(policy)) => {
-                let same = self.work.policy(&policy.id).is_some_and(|old| **old == *policy);
+                let same = self.work.written_policy(&policy.id).is_some_and(|old| **old == *policy);
                 let list = self.list_of(Resource::NetworkPolicies);
                 same && mark(&mut self.policies, &key_of(&policy.id), list)
             }
@@ -190,7 +191,7 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(Object::Unreadable(..)) | Item::Rules(..) | Item::Exception(..) => false,
+            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => false,
         }
     }
 
@@ -218,10 +219,14 @@ impl Writer {
                 let list = self.list_of(Resource::NetworkPolicies);
                 self.policies.insert(key_of(&policy.id), Seen { thing: (), list });
                 self.policies_changed.extend(policy.id.namespace.clone());
-                if self.work.policy(&policy.id).is_none_or(|old| **old != policy) {
+                if self.work.written_policy(&policy.id).is_none_or(|old| **old != policy) {
                     self.work.insert(&Object::Policy(policy));
                     self.changed = true;
                 }
+            }
+            Item::Object(object @ (Object::AddressGroup(_) | Object::Tier(_))) => {
+                self.work.insert(&object);
+                self.changed = true;
             }
             // It is there, and what it was before is the best that is known of it.
             Item::Object(Object::Unreadable(id, _)) => {
@@ -232,6 +237,13 @@ impl Writer {
             }
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
+            Item::Assertion(key, assertion) => {
+                if let Some(stated) = self.desk.put_assertion(key, *assertion) {
+                    self.work.insert(&Object::Assertion(stated));
+                    self.changed = true;
+                }
+            }
+            Item::Object(Object::Assertion(_)) => {}
         }
     }
 
@@ -307,13 +319,19 @@ impl Writer {
             Resource::NetworkPolicies => {
                 self.policies_changed.push(key.0.clone());
                 let id = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", key.0.clone(), key.1.clone());
-                let known = self.work.policy(&id).map(|policy| Object::Policy((**policy).clone()));
+                let known = self.work.written_policy(&id).map(|policy| Object::Policy((**policy).clone()));
                 if let (Some(_), Some(policy)) = (self.policies.remove(key), known) {
                     self.work.remove(&policy);
                     self.changed = true;
                 }
             }
             Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
+            Resource::Assertions | Resource::ClusterAssertions => {
+                if let Some(assertion) = self.desk.remove_assertion(key) {
+                    self.work.remove(&Object::Assertion(assertion.read.clone()));
+                    self.changed = true;
+                }
+            }
         }
     }
 
@@ -331,14 +349,14 @@ impl Writer {
                         _ => mark(&mut self.policies, &key, number),
                     };
                 }
-                Item::Rules(..) | Item::Exception(..) => {}
+                Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => {}
             }
         }
         let gone: Vec<Key> = match resource {
             Resource::Pods => unseen(&self.pods, number),
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.missing(resource, waiting),
+            _ => self.desk.missing(resource, waiting),
         };
         for key in gone {
             self.delete(resource, &key);
@@ -350,11 +368,7 @@ impl Writer {
         if item.unread().is_empty() {
             return;
         }
-        let name = match item {
-            Item::Object(object) => object.id().to_string(),
-            Item::Rules(key, _) => format!("HouseRules {}", key.1),
-            Item::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
-        };
+        let name = item.name();
         for unread in item.unread() {
             let hash = self.hasher.hash_one((&name, unread.at.as_str(), &unread.what));
             if self.complained.len() < REMEMBERED && self.complained.insert(hash) {

@@ -6,6 +6,7 @@ cases![
     levels_follow_the_house_rules,
     exemptions_are_by_exact_name,
     an_exception_lifts_one_rule_until_it_ends,
+    the_status_counts_what_stands_against_the_rules,
     ; alone: without_house_rules_the_defaults_hold,
 ];
 
@@ -123,4 +124,33 @@ fn without_house_rules_the_defaults_hold(suite: &Suite) {
     until_outcome("the defaults", &kubectl, &web, Outcome::is_denied)
         .denied("missing-default-deny", "Level: enforce (built-in default)");
     kubectl.apply(&everywhere("")).passes();
+}
+
+fn the_status_counts_what_stands_against_the_rules(suite: &Suite) {
+    let kubectl = suite.kubectl();
+    kubectl.namespace("counted", &[("team", "counted")]);
+    let spec = "rules: {missing-default-deny: {level: warn}, blocked-dns: {level: warn}}";
+    kubectl.apply(&house_rules("counted", spec)).passes();
+    let column = |path: &str| {
+        let found = kubectl.get(&["houserules", "counted"]).unwrap();
+        found.pointer(path).cloned().unwrap_or_default()
+    };
+    until("nothing stands against them", || match column("/status/violations") {
+        value if value == 0 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    let pod = objects::pod("counted", "bare", &[("app", "bare")]);
+    until_outcome("the level", &kubectl, &pod, |o| o.ok && !o.warnings().is_empty());
+    kubectl.apply(&pod).passes();
+    until("both directions are counted", || match column("/status/violations") {
+        value if value == 2 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    let table = kubectl.run(&["get", "houserules", "counted"]).passes();
+    assert!(table.stdout.contains("VIOLATIONS"), "{}", table.stdout);
+    kubectl.apply(&objects::baseline("counted")).passes();
+    until("they are mended", || match column("/status/violations") {
+        value if value == 0 => Ok(()),
+        other => Err(other.to_string()),
+    });
 }

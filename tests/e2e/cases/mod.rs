@@ -1,5 +1,6 @@
 //! The cases, by what people do.
 
+mod assertions;
 mod capture;
 mod decisions;
 mod definitions;
@@ -9,6 +10,7 @@ mod folder;
 mod guides;
 mod house;
 mod kinds;
+mod live;
 mod namespaces;
 mod outage;
 mod replicas;
@@ -22,10 +24,12 @@ pub fn all() -> Vec<Case> {
         decisions::cases(),
         guides::cases(),
         kinds::cases(),
+        live::cases(),
         namespaces::cases(),
         folder::cases(),
         house::cases(),
         definitions::cases(),
+        assertions::cases(),
         capture::cases(),
         replicas::cases(),
         outage::cases(),
