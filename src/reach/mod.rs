@@ -18,7 +18,7 @@ mod remedy;
 mod tailor;
 
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
-pub use assertion::{At, Focus, Gap, Outcome, Pair, Place, State, Why, evaluate};
+pub use assertion::{At, Focus, Gap, Outcome, Pair, Party, State, Why, evaluate};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
 pub use default_deny::{DefaultDeny, Missing, default_deny};
@@ -30,4 +30,4 @@ pub use flow::{Flow, PodAt, flow_between};
 pub use matrix::{Edge, End, Matrix, Node, Options};
 pub use opening::{Opening, beyond, openings, private_beside_public};
 pub use remedy::{OpenEnd, Remedy, remedy};
-pub use tailor::{CannotTailor, WantedEdge, WantedEnd, among_themselves, tailor};
+pub use tailor::{CannotTailor, WantedEdge, WantedEnd, among_themselves, blocks, tailor};

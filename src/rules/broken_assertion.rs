@@ -42,7 +42,7 @@ declare_rule! {
     /// ## References
     ///
     /// [Connectivity assertions](../assertions.md).
-    pub BrokenAssertion = BrokenAssertion, since "0.2.0"
+    pub BrokenAssertion = BrokenAssertion, since "0.1.0"
 }
 
 impl Rule for BrokenAssertion {

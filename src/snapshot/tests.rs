@@ -124,7 +124,9 @@ fn groups_may_come_before_or_after_the_policies_that_name_them_and_change() {
     let own = policy(Some("n"), "own", Tier::calico(""), vec![groups(NamespaceScope::Named("n".into()))]);
     for objects in [[&own, &set("n", "10.0.0.0/8")], [&set("n", "10.0.0.0/8"), &own]] {
         let mut snapshot = Snapshot::default();
-        objects.iter().for_each(|o| snapshot.insert(o));
+        for object in objects {
+            snapshot.insert(object);
+        }
         assert_eq!(opened(&snapshot, "n"), ["10.0.0.0/8"]);
         let changed = snapshot.overlay(&Change::update(set("n", "10.0.0.0/8"), set("n", "10.9.0.0/16")));
         assert_eq!(opened(&changed, "n"), ["10.9.0.0/16"]);

@@ -108,7 +108,8 @@ pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidat
         {
             if last_round.is_none_or(|at| at.elapsed() >= BETWEEN_ROUNDS) {
                 last_round = Some(Instant::now());
-                result = round(&client, &watched, &candidate, violations.load().as_deref()).await.map(|()| true);
+                let found = violations.load();
+                result = round(&client, &watched, &candidate, found.as_deref()).await.map(|()| true);
             }
             if result.is_ok() {
                 result = assertions.round(&client, &watched, &candidate).await.map(|()| true);

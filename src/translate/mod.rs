@@ -18,6 +18,7 @@ pub mod render;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod wire;
 mod workload;
 
@@ -101,7 +102,7 @@ fn foreign(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
         Family::ClusterNetworkPolicy => clusternetworkpolicy::read(kind, value, defaults),
         Family::Cilium => cilium::read(kind, value, defaults),
         Family::Calico => calico::read(kind, value, defaults),
-        Family::Kubernetes => not_read(kind, value, defaults),
+        Family::Kubernetes | Family::Ours => not_read(kind, value, defaults),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn network_policy(
     })
 }
 
-fn check_version(api_version: &str, kind: Kind, unread: &mut Vec<Unread>) {
+pub(super) fn check_version(api_version: &str, kind: Kind, unread: &mut Vec<Unread>) {
     if !api_version.is_empty() && api_version != kind.api_version() {
         unread.push(Unread {
             at: FieldPath::new("apiVersion"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::decide::{Endpoint, selecting};
-use super::{At, Gap, Place, Selecting, Why};
+use super::{At, Gap, Party, Selecting, Why};
 use crate::model::assertion::{Claim, Who};
 use crate::model::pod::PodLookup;
 use crate::model::selector::Test;
@@ -32,10 +32,10 @@ impl Candidate<'_> {
         Endpoint::Pod { namespace: self.namespace, pod: &self.pod, addresses: self.addresses }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Party {
         match &self.external {
-            Some(set) => Place::Addresses(set.clone().into_owned()),
-            None => Place::Pod {
+            Some(set) => Party::Addresses(set.clone().into_owned()),
+            None => Party::Pod {
                 namespace: Arc::clone(self.namespace),
                 pod: Arc::clone(&self.pod),
                 addresses: self.addresses.to_vec(),
@@ -87,14 +87,16 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// Everybody at this end, those that are there first.
-    pub(super) fn all(&self) -> Vec<Candidate<'a>> {
+    /// Everybody at this end, those that are there first; on request only those in some namespaces. Addresses are in none.
+    pub(super) fn all(&self, within: Option<&[&str]>) -> Vec<Candidate<'a>> {
         let mut all = Vec::new();
         match self.who {
+            Who::World | Who::Addresses { .. } if within.is_some() => {}
             Who::World => all.extend(self.outside(Cow::Owned(IpSet::full()))),
             Who::Addresses { set, .. } => all.extend(self.outside(Cow::Borrowed(set))),
             Who::Workload { namespace, kind, name } => {
-                let state = self.world.namespace(namespace);
+                let here = within.is_none_or(|names| names.contains(&&**namespace));
+                let state = self.world.namespace(namespace).filter(|_| here);
                 let of_name = |owner: &Owner| *owner.kind == **kind && *owner.name == **name;
                 all.extend(state.into_iter().flat_map(|state| {
                     let classes = state.classes().iter().filter(|class| of_name(class.owner()));
@@ -104,7 +106,10 @@ impl<'a> Side<'a> {
                 }));
             }
             Who::Pods(PodPeer { pods, .. }) => {
-                let namespaces = self.namespaces();
+                let namespaces = self.namespaces(within);
+                if namespaces.is_empty() {
+                    return all;
+                }
                 for &state in &namespaces {
                     let meant = |pod: &PodSpec| {
                         !pod.host_network && pods.matches(&PodLookup { pod, namespace: state.labels() })
@@ -131,7 +136,7 @@ impl<'a> Side<'a> {
         let why = match self.who {
             Who::World | Who::Addresses { .. } => return None,
             Who::Workload { .. } if all.is_empty() => Why::NoWorkload,
-            Who::Pods(_) if all.is_empty() && self.namespaces().is_empty() => Why::NoNamespace,
+            Who::Pods(_) if all.is_empty() && self.namespaces(None).is_empty() => Why::NoNamespace,
             Who::Pods(_) if all.is_empty() => Why::Impossible,
             Who::Pods(_) if all.iter().all(|c| c.owner.is_none()) => Why::NoPodsYet,
             _ => return None,
@@ -156,9 +161,16 @@ impl<'a> Side<'a> {
         Candidate { namespace, pod, addresses, owner, policies, external: None }
     }
 
-    fn namespaces(&self) -> Vec<&'a Arc<NamespaceState>> {
+    fn namespaces(&self, within: Option<&[&str]>) -> Vec<&'a Arc<NamespaceState>> {
         let Who::Pods(PodPeer { namespaces, .. }) = self.who else { return Vec::new() };
-        let mut all: Vec<_> = self.world.in_scope(namespaces).chain(self.spare).collect();
+        let mut all: Vec<_> = match within {
+            Some(names) => {
+                let known = names.iter().filter_map(|name| self.world.namespace(name));
+                let spare = self.spare.filter(|spare| names.contains(&&**spare.name()));
+                known.filter(|state| state.is_in(namespaces)).chain(spare).collect()
+            }
+            None => self.world.in_scope(namespaces).chain(self.spare).collect(),
+        };
         all.sort_by_key(|state| state.name());
         all
     }

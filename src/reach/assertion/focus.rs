@@ -49,6 +49,23 @@ impl<'a> Focus<'a> {
         }
     }
 
+    /// The namespaces in which it lies, where names tell; `None` if it may lie anywhere.
+    pub(super) fn namespaces(&self) -> Option<Vec<&'a str>> {
+        match self {
+            Self::Everything => None,
+            Self::Nothing => Some(Vec::new()),
+            Self::Policies(all) => all
+                .iter()
+                .map(|policy| match &policy.subject.namespaces {
+                    NamespaceScope::Named(name) => Some(&**name),
+                    NamespaceScope::Matching(_) => None,
+                })
+                .collect(),
+            Self::Namespace(name) => Some(vec![name]),
+            Self::Workloads(all) => Some(all.iter().map(|workload| workload.namespace()).collect()),
+        }
+    }
+
     /// Whether it can concern the claim at all. Quick, and right whenever it says no.
     pub fn concerns(&self, world: &Snapshot, claim: &Claim) -> bool {
         match self {

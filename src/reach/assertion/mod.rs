@@ -91,9 +91,9 @@ pub enum Why {
     NoSuchPort,
 }
 
-/// A place at an end of a pair.
+/// Who stands at an end of a pair.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Party {
     /// A pod.
     Pod {
         /// Its namespace.
@@ -109,7 +109,7 @@ pub enum Place {
     Addresses(IpSet),
 }
 
-impl Place {
+impl Party {
     /// How people call it.
     pub fn name(&self) -> String {
         match self {
@@ -150,9 +150,9 @@ impl Place {
 #[derive(Clone, Debug)]
 pub struct Pair {
     /// The source.
-    pub from: Place,
+    pub from: Party,
     /// The destination.
-    pub to: Place,
+    pub to: Party,
     /// The ports.
     pub ports: PortSet,
 }
@@ -176,21 +176,26 @@ pub fn evaluate(world: &Snapshot, claim: &Claim, readings: &Readings, focus: &Fo
     let source = Side::new(world, claim, At::From, spares[0].as_ref());
     let target = Side::new(world, claim, At::To, spares[1].as_ref());
     let mut run = Run { claim, readings, first: None, bad: None, doubtful: None, no_port: false };
-    let all = source.all();
-    let mut gaps: Vec<Gap> = source.gap(&all).into_iter().collect();
+    let mut gaps: Vec<Gap> = Vec::new();
     if matches!(narrow, Focus::Everything) {
-        let targets = target.all();
+        let (sources, targets) = (source.all(None), target.all(None));
+        gaps.extend(source.gap(&sources));
         gaps.extend(target.gap(&targets));
-        run.pairs(&all, &targets, |_, _| true);
+        run.pairs(&sources, &targets);
     } else {
+        // Pairs with a near source, and those of a far source with a near target.
+        let namespaces = narrow.namespaces();
         let near = |at, c: &Candidate<'_>| narrow.meets(at, c.namespace, &c.pod, c.owner);
-        let targets = target.all();
-        gaps.extend(target.gap(&targets));
-        let near_targets: Vec<bool> = targets.iter().map(|t| near(At::To, t)).collect();
-        let near_sources: Vec<bool> = all.iter().map(|s| near(At::From, s)).collect();
-        run.pairs(&all, &targets, |s, t| {
-            near_sources.get(s).copied().unwrap_or(true) || near_targets.get(t).copied().unwrap_or(true)
-        });
+        let mut sources = source.all(namespaces.as_deref());
+        sources.retain(|c| near(At::From, c));
+        let mut targets = target.all(namespaces.as_deref());
+        targets.retain(|c| near(At::To, c));
+        let done = !sources.is_empty() && run.pairs(&sources, &target.all(None));
+        if !done && !targets.is_empty() {
+            let mut far = source.all(None);
+            far.retain(|c| !near(At::From, c));
+            run.pairs(&far, &targets);
+        }
     }
     if run.no_port && run.first.is_none() {
         gaps.push(Gap { at: At::To, why: Why::NoSuchPort });
@@ -223,15 +228,9 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    /// Looks at pairs until the answer is known.
-    fn pairs(&mut self, sources: &[Candidate<'_>], targets: &[Candidate<'_>], wanted: impl Fn(usize, usize) -> bool) {
-        for (s, source) in sources.iter().enumerate() {
-            for (t, target) in targets.iter().enumerate() {
-                if wanted(s, t) && self.pair(source, target) {
-                    return;
-                }
-            }
-        }
+    /// Looks at pairs until the answer is known; whether it is.
+    fn pairs(&mut self, sources: &[Candidate<'_>], targets: &[Candidate<'_>]) -> bool {
+        sources.iter().any(|source| targets.iter().any(|target| self.pair(source, target)))
     }
 
     /// Looks at one pair; whether the answer is known then.
@@ -257,8 +256,8 @@ impl Run<'_> {
             let side = self.side(pods, direction, Endpoint::Addresses(&one));
             let found = self.judge(&whole(&side, pods.pod.host_network), &asked);
             let pair = || match direction {
-                Direction::Egress => (source.place(), Place::Addresses(piece.clone())),
-                Direction::Ingress => (Place::Addresses(piece.clone()), target.place()),
+                Direction::Egress => (source.place(), Party::Addresses(piece.clone())),
+                Direction::Ingress => (Party::Addresses(piece.clone()), target.place()),
             };
             let done = self.note(found, || {
                 let (from, to) = pair();

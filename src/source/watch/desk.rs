@@ -86,20 +86,22 @@ impl Desk {
         stated
     }
 
-    pub(super) fn remove_assertion(&mut self, key: &Key) -> Option<Arc<Configured<Assertion>>> {
-        let removed = self.assertions.remove(key);
-        self.changed |= removed.is_some();
-        removed
-    }
-
-    pub(super) fn delete(&mut self, resource: Resource, key: &Key) {
+    /// Forgets an object; gives back an assertion that the state holds as well.
+    pub(super) fn delete(&mut self, resource: Resource, key: &Key) -> Option<Assertion> {
+        let mut assertion = None;
         let removed = match resource {
             Resource::HouseRules => self.rules.remove(key).is_some(),
             Resource::RuleExceptions => self.exceptions.remove(key).is_some(),
+            Resource::Assertions | Resource::ClusterAssertions => {
+                assertion = self.assertions.remove(key).map(|assertion| assertion.read.clone());
+                self.changed |= assertion.is_some();
+                false
+            }
             _ => false,
         };
         self.changed |= removed;
         self.house_changed |= removed;
+        assertion
     }
 
     /// Objects that a complete list does not have.
@@ -121,7 +123,7 @@ impl Desk {
             Resource::ClusterAssertions => {
                 self.assertions.keys().filter(|k| k.0.is_empty()).filter(missing).cloned().collect()
             }
-            Resource::Namespaces | Resource::Pods | Resource::NetworkPolicies => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
