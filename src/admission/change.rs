@@ -1,10 +1,9 @@
 //! From a request to a change in model terms.
 
-use serde_json::value::RawValue;
-
 use super::envelope::Incoming;
-use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Unread};
-use crate::translate::{Defaults, Kind, from_json};
+use super::wire::Given;
+use crate::model::{Change, Object, ObjectRef, Operation};
+use crate::translate::{Defaults, Kind, from_json, unread_policy};
 
 /// What to do with a request.
 #[derive(Debug)]
@@ -17,17 +16,14 @@ pub(super) enum Asked {
     Refuse(String),
 }
 
-/// API groups whose policies change the network, whether or not they can be read yet.
-const POLICY_GROUPS: [&str; 4] =
-    ["cilium.io", "crd.projectcalico.org", "projectcalico.org", "policy.networking.k8s.io"];
-
-pub(super) fn asked(request: &Incoming<'_>) -> Asked {
+/// Takes the objects out of the request.
+pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
     let Some(operation) = request.operation else { return Asked::Pass(None) };
     if !request.subresource.is_empty() {
         return Asked::Pass(None);
     }
     let Some(kind) = Kind::of(&request.group, &request.kind) else {
-        if !POLICY_GROUPS.contains(&&*request.group) {
+        if !Kind::is_policy_group(&request.group) {
             return Asked::Pass(Some(format!(
                 "portcullis does not judge {}; narrow the rules of its webhook configuration",
                 request.kind
@@ -35,23 +31,26 @@ pub(super) fn asked(request: &Incoming<'_>) -> Asked {
         }
         return Asked::Judge(Box::new(unknown_policy(request, operation)));
     };
-    let read = |raw: &RawValue| {
-        let defaults = Defaults { namespace: &request.namespace, name: &request.name };
-        from_json(kind, raw.get().as_bytes(), &defaults)
+    let (object, old) = (std::mem::take(&mut request.object), std::mem::take(&mut request.old_object));
+    let defaults = Defaults { namespace: &request.namespace, name: &request.name };
+    let read = |given| match given {
+        Given::Absent => None,
+        Given::Read(object) => Some(*object),
+        Given::Raw(raw) => Some(from_json(kind, raw.get().as_bytes(), &defaults)),
     };
     let missing = |field: &str| Asked::Refuse(format!("request.{field} is null in a {} request", operation.as_str()));
     let change = match operation {
-        Operation::Create => match request.object {
-            Some(object) => Change::create(read(object)),
+        Operation::Create => match read(object) {
+            Some(object) => Change::create(object),
             None => return missing("object"),
         },
-        Operation::Update => match (request.old_object, request.object) {
-            (Some(old), Some(new)) => Change::update(read(old), read(new)),
+        Operation::Update => match (read(old), read(object)) {
+            (Some(old), Some(new)) => Change::update(old, new),
             (None, _) => return missing("oldObject"),
             (_, None) => return missing("object"),
         },
-        Operation::Delete => match request.old_object {
-            Some(old) => Change::delete(read(old)),
+        Operation::Delete => match read(old) {
+            Some(old) => Change::delete(old),
             None => return missing("oldObject"),
         },
     };
@@ -67,10 +66,7 @@ fn unknown_policy(request: &Incoming<'_>, operation: Operation) -> Change {
         namespace: (!request.namespace.is_empty()).then(|| request.namespace.as_ref().into()),
         name: request.name.as_ref().into(),
     };
-    let unread = Unread {
-        at: FieldPath::default(),
-        what: format!("{} of {api_version} is a policy kind that is not read", request.kind),
-    };
+    let unread = unread_policy(&request.kind, &api_version);
     let object = Object::Unreadable(id, vec![unread]);
     match operation {
         Operation::Create => Change::create(object),

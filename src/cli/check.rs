@@ -1,6 +1,6 @@
 //! `portcullis check`: manifests judged as the webhook would judge them, with the line of everything it finds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -20,6 +20,8 @@ use crate::source::files::{Files, Located};
   portcullis check deploy/ policies/
   kustomize build overlays/prod | portcullis check -
   portcullis check new/ --against old/     only what the change makes worse is an error
+  portcullis check -o github .             marks the lines in a pull request
+  portcullis check -o sarif . > findings.sarif
   portcullis check new/ --against-cluster  the same for a cluster to which the files are applied
   portcullis check --cluster               everything that a cluster has
   portcullis check -o json . | jq '.findings[] | select(.level == \"enforce\")'
@@ -48,6 +50,12 @@ enum Output {
     Text,
     /// For machines; sorted, and the same bytes for the same input
     Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit XML, for CI systems
+    Junit,
+    /// Workflow commands that mark the lines in a pull request on GitHub
+    Github,
 }
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
@@ -72,6 +80,13 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     match args.output {
         Output::Text => out.write_all(report.to_text(super::colour()).as_bytes())?,
         Output::Json => out.write_all(report.to_json()?.as_bytes())?,
+        Output::Sarif => out.write_all(report.to_sarif()?.as_bytes())?,
+        Output::Junit => {
+            let read: BTreeSet<&str> = files.objects.iter().map(Located::file).collect();
+            let read: Vec<String> = read.into_iter().map(str::to_owned).collect();
+            out.write_all(report.to_junit(&read)?.as_bytes())?;
+        }
+        Output::Github => out.write_all(report.to_github().as_bytes())?,
     }
     for note in notes {
         let _ = writeln!(std::io::stderr(), "note: {note}");

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::model::house::{Dialect, HouseRules};
+use crate::model::cni::Cni;
+use crate::model::house::{Dialect, HouseRules, dialect_of};
 use crate::model::ipset::parse_cidr;
 use crate::model::{IntervalSet, IpSet, Labels, PodSpec, PortSet, Protocol};
 use crate::reach::{Doorkeeper, Ends, PodAt, Pods, Readings};
@@ -109,7 +110,17 @@ impl Endpoint {
 
 /// The pods that take traffic in, as the command line names them.
 pub(super) fn doorkeepers(text: &str, world: &Snapshot) -> anyhow::Result<Vec<Doorkeeper>> {
-    let found = Endpoint::parse(text)?.resolve(world)?;
+    let end = Endpoint::parse(text)?;
+    let mut found = Found::default();
+    // Labels that pods have already mean these pods.
+    if let Endpoint::Labels { namespace, labels } = &end {
+        let state = world.namespace_or_empty(namespace);
+        let has = |class: &PodClass| labels.iter().all(|(key, value)| class.pod().labels.get(key) == Some(value));
+        state.classes().iter().filter(|class| has(class)).for_each(|class| found.add(&state, class));
+    }
+    if found.pods.is_empty() {
+        found = end.resolve(world)?;
+    }
     ensure!(found.addresses.is_none(), "`{text}` names addresses, but an ingress controller is pods: NAMESPACE/NAME");
     let keeper = |pods: &FoundPods| Doorkeeper {
         namespace: Arc::clone(&pods.namespace),
@@ -117,16 +128,6 @@ pub(super) fn doorkeepers(text: &str, world: &Snapshot) -> anyhow::Result<Vec<Do
         addresses: pods.addresses.clone(),
         owner: (pods.count > 0).then(|| pods.owner.clone()),
     };
-    // Labels that pods have already mean these pods.
-    if let Endpoint::Labels { namespace, labels } = Endpoint::parse(text)? {
-        let state = world.namespace_or_empty(&namespace);
-        let mut there = Found::default();
-        let has = |class: &PodClass| labels.iter().all(|(key, value)| class.pod().labels.get(key) == Some(value));
-        state.classes().iter().filter(|class| has(class)).for_each(|class| there.add(&state, class));
-        if !there.pods.is_empty() {
-            return Ok(there.pods.iter().map(keeper).collect());
-        }
-    }
     Ok(found.pods.iter().map(keeper).collect())
 }
 
@@ -272,8 +273,7 @@ fn workload(world: &Snapshot, namespace: &str, kind: Option<&str>, name: &str) -
     match found.as_slice() {
         [one] => Ok(Arc::clone(one)),
         [] => {
-            let kind = kind.map_or_else(|| "workload".to_owned(), str::to_owned);
-            let full = format!("{namespace}/{name}");
+            let (kind, full) = (kind.unwrap_or("workload"), format!("{namespace}/{name}"));
             bail!("there is no {kind} {full}{}", nearest(&full, workload_names(world)))
         }
         several => {
@@ -341,8 +341,9 @@ fn one_port(text: &str) -> anyhow::Result<PortSet> {
     Ok(PortSet::range(protocol, first, last))
 }
 
-/// The readings to consider: the flag's, else that of the house rules where they agree, else all.
-pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules]) -> anyhow::Result<Readings> {
+/// The readings to consider: the flag's, else that of the house rules where they agree, else that of the plugins whose
+/// agents are among the objects, else all.
+pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules], plugins: &[Cni]) -> anyhow::Result<Readings> {
     if let Some(name) = flag {
         let names = || Dialect::ALL.map(Dialect::as_str).join(", ");
         let dialect = Dialect::parse(name).with_context(|| format!("`{name}` is no dialect; there are {}", names()))?;
@@ -350,7 +351,11 @@ pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules]) -> anyhow::Resu
     }
     let mut settled: Vec<Dialect> = rules.iter().filter_map(|rules| rules.settings.dialect).collect();
     settled.dedup();
-    Ok(Readings::of(if settled.len() == 1 { settled.first().copied() } else { None }))
+    Ok(Readings::of(match settled[..] {
+        [] => dialect_of(plugins),
+        [dialect] => Some(dialect),
+        _ => None,
+    }))
 }
 
 #[cfg(test)]

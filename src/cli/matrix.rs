@@ -150,7 +150,7 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
     };
     let rules: Vec<_> = files.house.rules.iter().chain(&other.house.rules).cloned().collect();
     let options = Options {
-        readings: endpoint::readings(args.dialect.as_deref(), &rules)?,
+        readings: endpoint::readings(args.dialect.as_deref(), &rules, world.plugins())?,
         representatives: args.representative,
     };
     let evaluated = Matrix::of(&world, &options);

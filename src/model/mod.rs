@@ -2,7 +2,9 @@
 //! peers, policies in tiers, pods and the objects they came from. Pure values: no clock, no I/O, no Kubernetes types.
 
 pub mod assertion;
+pub mod cni;
 pub mod entrance;
+pub mod group;
 pub mod house;
 pub mod interval;
 pub mod ipset;
@@ -16,6 +18,7 @@ pub mod ports;
 pub mod selector;
 
 pub use assertion::Assertion;
+pub use group::{AddressGroup, GroupChoice, GroupKind, GroupPeer, TierObject};
 pub use interval::IntervalSet;
 pub use ipset::IpSet;
 pub use labels::Labels;
@@ -23,7 +26,9 @@ pub use object::{Change, Namespace, Object, Operation, PolicyObject, Unread};
 pub use origin::{FieldPath, ObjectRef};
 pub use peer::{AddressScope, NamespaceScope, Peer, PodPeer};
 pub use pod::{DnsPolicy, NamedPort, PodSpec, Workload};
-pub use policy::{Action, Direction, Policy, Rule, Subject, Tier, TierSemantics};
+pub use policy::{
+    Action, Direction, Enforcer, Policy, Priority, Rule, Standing, Subject, Tier, TierEnd, TierSemantics, Ties,
+};
 pub use ports::{PortMatch, PortSet, Protocol};
 pub use selector::Selector;
 

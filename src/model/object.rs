@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Str;
 use super::assertion::Assertion;
+use super::group::{AddressGroup, TierObject};
 use super::labels::Labels;
 use super::origin::{FieldPath, ObjectRef};
 use super::pod::Workload;
@@ -67,6 +68,10 @@ pub enum Object {
     Workload(Workload),
     /// A statement about the network.
     Assertion(Assertion),
+    /// A group of addresses that policies refer to.
+    AddressGroup(AddressGroup),
+    /// A tier that policies name.
+    Tier(TierObject),
     /// An object of which nothing could be used.
     Unreadable(ObjectRef, Vec<Unread>),
 }
@@ -79,6 +84,8 @@ impl Object {
             Self::Policy(p) => (*p.id).clone(),
             Self::Workload(w) => w.id.clone(),
             Self::Assertion(a) => (*a.id).clone(),
+            Self::AddressGroup(group) => group.id.clone(),
+            Self::Tier(tier) => tier.id.clone(),
             Self::Unreadable(id, _) => id.clone(),
         }
     }
@@ -88,6 +95,8 @@ impl Object {
         match self {
             Self::Policy(p) => &p.unread,
             Self::Assertion(a) => &a.unread,
+            Self::AddressGroup(group) => &group.unread,
+            Self::Tier(tier) => &tier.unread,
             Self::Unreadable(_, unread) => unread,
             Self::Namespace(_) | Self::Workload(_) => &[],
         }

@@ -12,6 +12,7 @@ mod explain;
 mod exposure;
 mod flow;
 mod matrix;
+mod meets;
 mod opening;
 mod remedy;
 mod tailor;

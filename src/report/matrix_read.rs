@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for text in ["All Connections", "No Connections", "TCP 80,443-445,UDP 53", "SCTP 0-65535,TCP 1"] {
+        for text in ["All Connections", "No Connections", "TCP 80,443-445,UDP 53", "SCTP 1-65535,TCP 1"] {
             assert_eq!(connections(&read_connections(text).unwrap()), text);
         }
         for text in ["", "80", "ICMP 1", "TCP 9-8", "TCP", "TCP 70000"] {

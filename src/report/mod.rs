@@ -3,11 +3,14 @@
 mod denial;
 mod entrance;
 mod findings;
+mod github;
+mod junit;
 pub mod matrix;
 mod matrix_diff;
 mod matrix_dot;
 mod matrix_read;
 mod reach;
+mod sarif;
 
 pub use denial::{causes, denial, warnings};
 pub use entrance::add_entries;

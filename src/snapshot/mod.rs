@@ -3,28 +3,32 @@
 //! Namespaces are spread over a tree of shards and shared by reference count, so that the next version, or the world as
 //! it would be with one change, costs a copy of one shard and one namespace and not of the cluster.
 
+mod links;
 mod namespace;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use namespace::{NamespaceState, Owner, PodClass};
 
+use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
-use crate::model::{Assertion, Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
-
-/// Namespaces are in a tree of two levels, this wide at each: with 25,000 namespaces a shard holds about six, and the
-/// next version copies two lists of pointers and one shard.
-const WIDTH: usize = 64;
-
-type Shard = BTreeMap<Str, Arc<NamespaceState>>;
-type Branch = Vec<Arc<Shard>>;
+use crate::model::{
+    AddressGroup, Assertion, Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, TierObject, Workload,
+};
+use links::{Held, Links};
+use tree::{Namespaces, Where};
 
 /// One version of the cluster's state.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    branches: Vec<Arc<Branch>>,
-    cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Arc<PolicyObject>>>,
+    namespaces: Namespaces,
+    cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
+    links: Arc<Links>,
+    plugins: Arc<[Cni]>,
     /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
     assertions: Arc<BTreeMap<Arc<ObjectRef>, Arc<Assertion>>>,
     version: u64,
@@ -32,26 +36,25 @@ pub struct Snapshot {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
-        let shard = Arc::new(Shard::new());
-        let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
-        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), assertions: Arc::default(), version: 0 }
+        Self {
+            namespaces: Namespaces::default(),
+            cluster_policies: Arc::default(),
+            links: Arc::default(),
+            plugins: Arc::new([]),
+            assertions: Arc::default(),
+            version: 0,
+        }
     }
-}
-
-/// Branch and shard. FNV-1a: names are short, and the spread must be the same in every process.
-fn place_of(namespace: &str) -> (usize, usize) {
-    let hash =
-        namespace.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    let place = usize::try_from(hash % (WIDTH * WIDTH) as u64).unwrap_or(0);
-    (place / WIDTH, place % WIDTH)
 }
 
 impl Snapshot {
     /// The state made of these objects, in any order.
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
         let mut snapshot = Self::default();
-        for object in objects {
+        // What policies refer to comes first, so that each policy is linked once.
+        let (first, then): (Vec<&Object>, Vec<&Object>) =
+            objects.into_iter().partition(|o| matches!(o, Object::AddressGroup(_) | Object::Tier(_)));
+        for object in first.into_iter().chain(then) {
             snapshot.insert(object);
         }
         snapshot
@@ -69,8 +72,7 @@ impl Snapshot {
 
     /// A namespace that is known by its own object or by anything in it.
     pub fn namespace(&self, name: &str) -> Option<&Arc<NamespaceState>> {
-        let (branch, shard) = place_of(name);
-        self.branches.get(branch)?.get(shard)?.get(name)
+        self.namespaces.get(name)
     }
 
     /// The namespace, or an empty one of that name: files often leave out the Namespace object (semantics 2.1.12).
@@ -80,7 +82,7 @@ impl Snapshot {
 
     /// Every namespace, in an order that is the same for equal states.
     pub fn namespaces(&self) -> impl Iterator<Item = &Arc<NamespaceState>> {
-        self.branches.iter().flat_map(|branch| branch.iter()).flat_map(|shard| shard.values())
+        self.namespaces.iter()
     }
 
     /// Namespaces in a scope. A scope that names its namespace is answered without a scan.
@@ -94,16 +96,33 @@ impl Snapshot {
         }
     }
 
-    /// Policies that may apply in a namespace: its own, and cluster-scoped ones whose subject reaches it.
+    /// Policies in force that may apply in a namespace: its own, and cluster-scoped ones whose subject reaches it.
     pub fn policies_in<'a>(&'a self, namespace: &'a NamespaceState) -> impl Iterator<Item = &'a Arc<Policy>> {
         let own = namespace.policies().flat_map(|object| object.policies.iter());
-        let cluster = self.cluster_policies.values().flat_map(|object| object.policies.iter());
-        own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces)))
+        let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
+        own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces))).filter(|p| p.is_in_force())
+    }
+
+    /// The network plugins whose agents run here, by the labels of their DaemonSets' pods. Empty where none is known: the
+    /// files of an application do not have them, and some distributions run theirs outside of pods.
+    pub fn plugins(&self) -> &[Cni] {
+        &self.plugins
+    }
+
+    fn find_plugins(&mut self) {
+        let agents = Cni::NAMESPACES.iter().filter_map(|name| self.namespace(name)).flat_map(|state| state.classes());
+        let agents = agents.filter(|class| &*class.owner().kind == "DaemonSet");
+        let mut found: Vec<Cni> = agents.filter_map(|class| Cni::of_agent(&class.pod().labels)).collect();
+        found.sort_unstable();
+        found.dedup();
+        if *found != *self.plugins {
+            self.plugins = found.into();
+        }
     }
 
     /// Cluster-scoped policy objects.
     pub fn cluster_policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
-        self.cluster_policies.values()
+        self.cluster_policies.values().map(Held::linked)
     }
 
     /// Assertions of both kinds, those of the cluster first.
@@ -116,19 +135,64 @@ impl Snapshot {
         self.assertions.get(id)
     }
 
-    /// A policy object by name.
+    /// A policy object by name, with the tiers and groups it refers to.
     pub fn policy(&self, id: &ObjectRef) -> Option<&Arc<PolicyObject>> {
+        self.held(id).map(Held::linked)
+    }
+
+    /// A policy object by name, as it is written.
+    pub fn written_policy(&self, id: &ObjectRef) -> Option<&Arc<PolicyObject>> {
+        self.held(id).map(Held::written)
+    }
+
+    fn held(&self, id: &ObjectRef) -> Option<&Held> {
         match &id.namespace {
-            Some(namespace) => self.namespace(namespace)?.policies().find(|p| *p.id == *id),
+            Some(namespace) => self.namespace(namespace)?.held(id),
             None => self.cluster_policies.get(id),
         }
+    }
+
+    /// A tier that is an object.
+    pub fn tier(&self, name: &str) -> Option<&TierObject> {
+        self.links.tier(name)
+    }
+
+    /// A group of addresses.
+    pub fn address_group(&self, id: &ObjectRef) -> Option<&AddressGroup> {
+        self.links.group(id)
+    }
+
+    /// All groups of addresses.
+    pub fn address_groups(&self) -> impl Iterator<Item = &AddressGroup> {
+        self.links.groups()
     }
 
     /// The world as it would be with the change.
     #[must_use]
     pub fn overlay(&self, change: &Change) -> Self {
         let mut next = self.clone();
-        next.apply(change);
+        if let Some(before) = &change.before {
+            next.change(before, Edit::Out, Where::Over);
+        }
+        if let Some(after) = &change.after {
+            next.change(after, Edit::In, Where::Over);
+        }
+        next
+    }
+
+    /// The world as it would be with the object in it.
+    #[must_use]
+    pub fn with(&self, object: &Object) -> Self {
+        let mut next = self.clone();
+        next.change(object, Edit::In, Where::Over);
+        next
+    }
+
+    /// The world as it would be without the object.
+    #[must_use]
+    pub fn without(&self, object: &Object) -> Self {
+        let mut next = self.clone();
+        next.change(object, Edit::Out, Where::Over);
         next
     }
 
@@ -144,135 +208,122 @@ impl Snapshot {
 
     /// Puts an object in. Policies and namespaces replace those of the same name; pods are counted into their class.
     pub fn insert(&mut self, object: &Object) {
-        match object {
-            Object::Namespace(namespace) => self.edit(&namespace.name, |state| state.set_namespace(namespace)),
-            Object::Policy(policy) => match &policy.id.namespace {
-                Some(namespace) => self.edit(namespace, |state| state.insert_policy(policy)),
-                None => {
-                    Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), Arc::new(policy.clone()));
-                }
-            },
-            Object::Workload(workload) if workload.takes_part() => {
-                if let Some(namespace) = &workload.id.namespace {
-                    self.edit(namespace, |state| state.insert_workload(workload));
-                }
-            }
-            Object::Assertion(assertion) => {
-                let id = Arc::clone(&assertion.id);
-                Arc::make_mut(&mut self.assertions).insert(id, Arc::new(assertion.clone()));
-            }
-            Object::Workload(_) | Object::Unreadable(..) => {}
-        }
+        self.change(object, Edit::In, Where::Tree);
     }
 
     /// Takes an object out. A namespace that is gone loses its labels; what is left in it goes by its own deletes.
     pub fn remove(&mut self, object: &Object) {
+        self.change(object, Edit::Out, Where::Tree);
+    }
+
+    fn change(&mut self, object: &Object, edit: Edit, place: Where) {
+        let put = edit == Edit::In;
         match object {
-            Object::Namespace(namespace) => self.edit(&namespace.name, NamespaceState::unset_namespace),
-            Object::Policy(policy) => match &policy.id.namespace {
-                Some(namespace) => self.edit(namespace, |state| state.remove_policy(&policy.id)),
-                None => {
-                    Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
-                }
-            },
+            Object::Namespace(namespace) => {
+                self.namespaces.edit(&namespace.name, place, |state| {
+                    if put { state.set_namespace(namespace) } else { state.unset_namespace() }
+                });
+                self.relabelled(&namespace.name);
+            }
+            Object::Policy(policy) => self.change_policy(policy, put, place),
+            // One that never counted, or no longer did, must not take another pod of its class with it.
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
-                    self.edit(namespace, |state| state.remove_workload(workload));
+                    self.namespaces.edit(namespace, place, |state| {
+                        if put { state.insert_workload(workload) } else { state.remove_workload(workload) }
+                    });
+                    self.note_agent(namespace, workload);
                 }
+            }
+            Object::AddressGroup(group) if put => {
+                let labels = self.namespace(group.id.namespace()).map(|n| n.labels().clone()).unwrap_or_default();
+                Arc::make_mut(&mut self.links).put_group(group, labels);
+                self.relink();
+            }
+            Object::AddressGroup(group) => {
+                if Arc::make_mut(&mut self.links).remove_group(&group.id) {
+                    self.relink();
+                }
+            }
+            Object::Tier(tier) => {
+                let links = Arc::make_mut(&mut self.links);
+                if if put { links.put_tier(tier) } else { links.remove_tier(&tier.id.name) } {
+                    self.relink();
+                }
+            }
+            Object::Assertion(assertion) if put => {
+                let id = Arc::clone(&assertion.id);
+                Arc::make_mut(&mut self.assertions).insert(id, Arc::new(assertion.clone()));
             }
             Object::Assertion(assertion) => {
                 if self.assertions.contains_key(&assertion.id) {
                     Arc::make_mut(&mut self.assertions).remove(&assertion.id);
                 }
             }
-            // One that never counted, or no longer did, must not take another pod of its class with it.
             Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
 
-    /// Replaces all policies of one namespace: the answer of a consistent read.
-    pub fn replace_policies(&mut self, namespace: &str, policies: &[PolicyObject]) {
-        self.edit(namespace, |state| state.replace_policies(policies));
+    fn change_policy(&mut self, policy: &PolicyObject, put: bool, place: Where) {
+        let held = put.then(|| self.links.hold(policy));
+        match (&policy.id.namespace, held) {
+            (Some(namespace), Some(held)) => self.namespaces.edit(namespace, place, |state| state.insert_policy(held)),
+            (Some(namespace), None) => self.namespaces.edit(namespace, place, |state| state.remove_policy(&policy.id)),
+            (None, Some(held)) => {
+                Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), held);
+            }
+            (None, None) => {
+                Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
+            }
+        }
     }
 
-    fn edit(&mut self, namespace: &str, change: impl FnOnce(&mut NamespaceState)) {
-        let (branch, shard) = place_of(namespace);
-        let Some(branch) = self.branches.get_mut(branch) else { return };
-        let Some(shard) = Arc::make_mut(branch).get_mut(shard) else { return };
-        let shard = Arc::make_mut(shard);
-        let state = match shard.get_mut(namespace) {
-            Some(state) => state,
-            None => shard.entry(namespace.into()).or_insert_with(|| Arc::new(NamespaceState::named(namespace))),
-        };
-        let state = Arc::make_mut(state);
-        change(state);
-        if state.is_empty() {
-            shard.remove(namespace);
+    /// Most pods are no agents, and are not looked at any further.
+    fn note_agent(&mut self, namespace: &str, workload: &Workload) {
+        if Cni::NAMESPACES.contains(&namespace) && Cni::of_agent(&workload.pod.labels).is_some() {
+            self.find_plugins();
+        }
+    }
+
+    /// Replaces the NetworkPolicies of one namespace: the answer of a consistent read.
+    pub fn replace_policies(&mut self, namespace: &str, policies: &[PolicyObject]) {
+        let held: Vec<Held> = policies.iter().map(|policy| self.links.hold(policy)).collect();
+        self.namespaces.edit(namespace, Where::Tree, |state| state.replace_policies(held));
+    }
+
+    /// Groups can be chosen by the labels of their namespace.
+    fn relabelled(&mut self, namespace: &str) {
+        if !self.links.has_groups_in(namespace) {
+            return;
+        }
+        let labels = self.namespace_or_empty(namespace).labels().clone();
+        if Arc::make_mut(&mut self.links).relabel(namespace, &labels) {
+            self.relink();
+        }
+    }
+
+    /// Links every policy again that refers to tiers or groups. Namespaces in which nothing changes stay shared.
+    fn relink(&mut self) {
+        let links = Arc::clone(&self.links);
+        let changed: Vec<(Str, Vec<Held>)> = self
+            .namespaces()
+            .map(|state| (state.name().clone(), state.relinked(&links)))
+            .filter(|(_, list)| !list.is_empty())
+            .collect();
+        for (namespace, list) in changed {
+            self.namespaces
+                .edit(&namespace, Where::Tree, |state| list.into_iter().for_each(|held| state.insert_policy(held)));
+        }
+        let changed: Vec<Held> = self.cluster_policies.values().filter_map(|held| held.again(&links)).collect();
+        for held in changed {
+            Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&held.written().id), held);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Labels, Namespace, PodSpec, Selector, Workload};
-
-    fn pod(namespace: &str, name: &str, app: &str) -> Object {
-        Object::Workload(Workload {
-            id: ObjectRef::namespaced("v1", "Pod", namespace, name),
-            labels: Labels::default(),
-            pod: Arc::new(PodSpec::with_labels(Labels::new([("app", app)]))),
-            controller: Some(crate::model::pod::Controller { kind: "Deployment".into(), name: app.into() }),
-            addresses: Vec::new(),
-            finished: false,
-            leaving: false,
-            template_at: "",
-        })
-    }
-
-    #[test]
-    fn pods_fold_into_classes_and_come_out_again() {
-        let (a, b, c) = (pod("n", "a", "web"), pod("n", "b", "web"), pod("n", "c", "api"));
-        let mut snapshot = Snapshot::of([&a, &b, &c]);
-        let classes =
-            |s: &Snapshot| s.namespace("n").map_or(Vec::new(), |n| n.classes().iter().map(|c| c.count()).collect());
-        assert_eq!(classes(&snapshot), [1, 2], "api, then web");
-        snapshot.remove(&a);
-        assert_eq!(classes(&snapshot), [1, 1]);
-        snapshot.remove(&b);
-        snapshot.remove(&c);
-        assert!(snapshot.namespace("n").is_none(), "nothing is left behind");
-    }
-
-    #[test]
-    fn a_pod_that_goes_away_is_counted_out_once() {
-        let (a, b) = (pod("n", "a", "web"), pod("n", "b", "web"));
-        let Object::Workload(mut going) = a.clone() else { panic!("a pod") };
-        going.leaving = true;
-        let going = Object::Workload(going);
-        let mut snapshot = Snapshot::of([&a, &b]);
-        snapshot.apply(&Change::update(a, going.clone()));
-        snapshot.apply(&Change::delete(going));
-        assert_eq!(snapshot.namespace("n").unwrap().classes()[0].count(), 1, "the other pod is still there");
-    }
-
-    #[test]
-    fn an_overlay_leaves_the_world_as_it_is() {
-        let before = Snapshot::of([&pod("n", "a", "web")]);
-        let after = before.overlay(&Change::create(pod("n", "b", "api")));
-        assert_eq!(before.namespace("n").unwrap().classes().len(), 1);
-        assert_eq!(after.namespace("n").unwrap().classes().len(), 2);
-    }
-
-    #[test]
-    fn a_scope_by_name_and_by_label_agree() {
-        let prod = Object::Namespace(Namespace::new("prod", &Labels::new([("env", "prod")])));
-        let snapshot = Snapshot::of([&prod, &Object::Namespace(Namespace::named("dev"))]);
-        let names = |scope: &NamespaceScope| snapshot.in_scope(scope).map(|n| n.name().to_string()).collect::<Vec<_>>();
-        assert_eq!(names(&NamespaceScope::Matching(Selector::equals("env", "prod"))), ["prod"]);
-        assert_eq!(names(&NamespaceScope::Matching(Selector::equals(NAMESPACE_NAME_LABEL, "dev"))), ["dev"]);
-        let neither = Selector::all(vec![Selector::equals(NAMESPACE_NAME_LABEL, "dev"), Selector::exists("env")]);
-        assert!(names(&NamespaceScope::Matching(neither)).is_empty());
-        assert_eq!(names(&NamespaceScope::all()).len(), 2);
-    }
+/// Whether something comes or goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    In,
+    Out,
 }

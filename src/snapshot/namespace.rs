@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::links::{Held, Links};
 use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, PodSpec, PolicyObject, Str, Workload};
 
 /// How many pod names a class remembers for messages.
@@ -89,14 +90,15 @@ impl PodClass {
 pub struct NamespaceState {
     namespace: Namespace,
     known: bool,
-    policies: Vec<Arc<PolicyObject>>,
-    classes: Vec<Arc<PodClass>>,
+    // Shared, so that a change of the one does not copy the other.
+    policies: Arc<Vec<Held>>,
+    classes: Arc<Vec<Arc<PodClass>>>,
 }
 
 impl NamespaceState {
     /// An empty namespace of which only the name is known.
     pub fn named(name: &str) -> Self {
-        Self { namespace: Namespace::named(name), known: false, policies: Vec::new(), classes: Vec::new() }
+        Self { namespace: Namespace::named(name), known: false, policies: Arc::default(), classes: Arc::default() }
     }
 
     /// Name.
@@ -126,7 +128,16 @@ impl NamespaceState {
 
     /// Policy objects in the order of their names.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
-        self.policies.iter()
+        self.policies.iter().map(Held::linked)
+    }
+
+    pub(super) fn held(&self, id: &ObjectRef) -> Option<&Held> {
+        self.find_policy(id).ok().and_then(|i| self.policies.get(i))
+    }
+
+    /// Policies that come out otherwise with these tiers and groups.
+    pub(super) fn relinked(&self, links: &Links) -> Vec<Held> {
+        self.policies.iter().filter_map(|held| held.again(links)).collect()
     }
 
     /// Pod classes in the order of their owners.
@@ -142,7 +153,7 @@ impl NamespaceState {
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         !self.known && self.policies.is_empty() && self.classes.is_empty()
     }
 
@@ -156,36 +167,41 @@ impl NamespaceState {
         self.known = false;
     }
 
-    pub(super) fn insert_policy(&mut self, policy: &PolicyObject) {
-        match self.find_policy(&policy.id) {
-            Ok(i) => self.policies[i] = Arc::new(policy.clone()),
-            Err(i) => self.policies.insert(i, Arc::new(policy.clone())),
+    pub(super) fn insert_policy(&mut self, held: Held) {
+        let found = self.find_policy(&held.written().id);
+        let policies = Arc::make_mut(&mut self.policies);
+        match found {
+            Ok(i) => policies[i] = held,
+            Err(i) => policies.insert(i, held),
         }
     }
 
     pub(super) fn remove_policy(&mut self, id: &ObjectRef) {
         if let Ok(i) = self.find_policy(id) {
-            self.policies.remove(i);
+            Arc::make_mut(&mut self.policies).remove(i);
         }
     }
 
-    pub(super) fn replace_policies(&mut self, policies: &[PolicyObject]) {
-        self.policies = policies.iter().cloned().map(Arc::new).collect();
-        self.policies.sort_by(|a, b| policy_key(&a.id).cmp(&policy_key(&b.id)));
+    /// Policies of other kinds than NetworkPolicy stay.
+    pub(super) fn replace_policies(&mut self, policies: Vec<Held>) {
+        let all = Arc::make_mut(&mut self.policies);
+        all.retain(|held| held.written().id.group() != "networking.k8s.io");
+        all.extend(policies);
+        all.sort_by(|a, b| policy_key(&a.written().id).cmp(&policy_key(&b.written().id)));
     }
 
     fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {
-        self.policies.binary_search_by(|p| policy_key(&p.id).cmp(&policy_key(id)))
+        self.policies.binary_search_by(|held| policy_key(&held.written().id).cmp(&policy_key(id)))
     }
 
     pub(super) fn insert_workload(&mut self, workload: &Workload) {
         let owner = Owner::of(workload);
         match self.find_class(&owner, &workload.pod) {
             Ok(i) => {
-                let class = Arc::make_mut(&mut self.classes[i]);
                 if !workload.is_pod() {
                     return;
                 }
+                let class = Arc::make_mut(&mut Arc::make_mut(&mut self.classes)[i]);
                 if class.from_template {
                     // The first pod takes the place of the template that announced it.
                     class.from_template = false;
@@ -207,7 +223,7 @@ impl NamespaceState {
                     addresses: workload.addresses.clone(),
                     from_template: !workload.is_pod(),
                 };
-                self.classes.insert(i, Arc::new(class));
+                Arc::make_mut(&mut self.classes).insert(i, Arc::new(class));
             }
         }
     }
@@ -218,11 +234,12 @@ impl NamespaceState {
         if self.classes[i].from_template == workload.is_pod() {
             return;
         }
-        if self.classes[i].count <= 1 {
-            self.classes.remove(i);
+        let classes = Arc::make_mut(&mut self.classes);
+        if classes[i].count <= 1 {
+            classes.remove(i);
             return;
         }
-        let class = Arc::make_mut(&mut self.classes[i]);
+        let class = Arc::make_mut(&mut classes[i]);
         class.count -= 1;
         class.samples.retain(|name| *name != workload.id.name);
         for address in &workload.addresses {

@@ -13,11 +13,7 @@ use crate::model::house::House;
 use crate::model::{FieldPath, Object, ObjectRef, Unread};
 use crate::review::World;
 use crate::snapshot::Snapshot;
-use crate::translate::{Defaults, Kind, entrance, from_value, houserules};
-
-/// API groups of policies that count even where their kind is not read.
-const POLICY_GROUPS: [&str; 4] =
-    ["cilium.io", "crd.projectcalico.org", "projectcalico.org", "policy.networking.k8s.io"];
+use crate::translate::{Defaults, Kind, entrance, from_value, houserules, unread_policy};
 
 /// Our own kinds that a cluster is asked for: group, version, kind, resource.
 const OUR_KINDS: [(&str, &str, &str, &str); 1] = [("portcullis.dev", "v1alpha1", "HouseRules", "houserules")];
@@ -87,7 +83,7 @@ impl Files {
         let mut files = Self::default();
         let mut objects = BTreeMap::new();
         let more = [&OUR_KINDS[..], &entrance::KINDS].concat();
-        let wanted = Wanted { more: &more, policy_groups: &POLICY_GROUPS };
+        let wanted = Wanted { more: &more, policy_groups: &Kind::POLICY_GROUPS };
         let omitted = read_once(client, &wanted, |page| {
             // A page at a time, so that the objects as they came are never all in memory.
             let mut read = BTreeMap::new();
@@ -144,17 +140,14 @@ impl Files {
         if entrance::take(group, kind, &document.value, namespace, &mut self.entrances) {
             return;
         }
-        if POLICY_GROUPS.contains(&group) {
-            let what = format!(
-                "{kind} of {api_version} is a policy kind that is not read: what it allows or denies is not counted"
-            );
+        if Kind::is_policy_group(group) {
             let id = ObjectRef {
                 api_version: api_version.to_owned().into(),
                 kind: kind.to_owned().into(),
                 namespace: document.namespace().map(Into::into),
                 name: document.name().unwrap_or_default().into(),
             };
-            let object = Object::Unreadable(id.clone(), vec![Unread { at: FieldPath::default(), what }]);
+            let object = Object::Unreadable(id.clone(), vec![unread_policy(kind, api_version)]);
             objects.insert(id, Located { object, document });
             return;
         }

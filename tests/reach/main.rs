@@ -10,4 +10,5 @@ mod oracle;
 mod second_guide;
 mod second_guide_script;
 mod tailored;
+mod tiers;
 mod world;

@@ -42,8 +42,8 @@ pub(in crate::cli) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<E
     if super::super::report_errors(&files.errors) {
         return Ok(Exit::Unusable);
     }
-    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules)?;
     let world = files.world().snapshot;
+    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules, world.plugins())?;
     let mut documents = Vec::new();
     let mut notes = omitted(&files);
     let wanted: BTreeSet<&str> = args.namespace.iter().map(String::as_str).collect();

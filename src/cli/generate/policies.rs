@@ -64,8 +64,8 @@ pub(in crate::cli) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<E
     if super::super::report_errors(&files.errors) {
         return Ok(Exit::Unusable);
     }
-    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules)?;
     let world = files.world().snapshot;
+    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules, world.plugins())?;
     let covered = covered(&world, &args.namespace)?;
     let dns = (!args.no_dns).then(Settings::default);
     let task = Task { world: &world, covered: &covered, dns: dns.as_ref(), readings: &readings };

@@ -43,6 +43,8 @@ impl<'a> Focus<'a> {
                     _ => Self::Workloads(all),
                 }
             }
+            // Policies anywhere can refer to them.
+            Some(Object::AddressGroup(_) | Object::Tier(_)) => Self::Everything,
             Some(Object::Assertion(_) | Object::Unreadable(..)) | None => Self::Nothing,
         }
     }
