@@ -30,4 +30,4 @@ pub use flow::{Flow, PodAt, flow_between};
 pub use matrix::{Edge, End, Matrix, Node, Options};
 pub use opening::{Opening, beyond, openings, private_beside_public};
 pub use remedy::{OpenEnd, Remedy, remedy};
-pub use tailor::{CannotTailor, WantedEdge, WantedEnd, among_themselves, blocks, tailor};
+pub use tailor::{CannotTailor, WantedEdge, WantedEnd, among_themselves, blocks, tailor, wanted_by};
