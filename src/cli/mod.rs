@@ -7,6 +7,7 @@ mod fixed;
 mod generate;
 mod live;
 mod matrix;
+mod matrix_html;
 mod probe;
 mod reach;
 mod review;

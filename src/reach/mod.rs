@@ -21,6 +21,6 @@ pub use dns::{BlockedDns, DNS_PORT, DnsPods, DnsQuery, service_addresses};
 pub use explain::explain;
 pub use exposure::{Exposure, exposure};
 pub use flow::{Flow, PodAt, flow_between};
-pub use matrix::{Edge, End, Matrix, Node, Options};
+pub use matrix::{Edge, End, Matrix, Node, Opened, Options, Reasons};
 pub use opening::{Opening, beyond, openings, private_beside_public};
-pub use remedy::{OpenEnd, Remedy, remedy};
+pub use remedy::{OpenEnd, Remedy, lacking, remedy};

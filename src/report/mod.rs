@@ -5,12 +5,14 @@ mod findings;
 pub mod matrix;
 mod matrix_diff;
 mod matrix_dot;
+mod matrix_html;
 mod reach;
 
 pub use denial::{causes, denial, warnings};
 pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};
 pub use matrix::{Filter, Pick, Row};
 pub use matrix_diff::Difference;
+pub use matrix_html::{Page, State};
 pub use reach::Reach;
 
 use crate::model::Policy;
