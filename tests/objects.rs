@@ -53,7 +53,8 @@ fn the_schema_knows_the_names_that_the_model_knows() {
     let spec = &schema("HouseRules")["properties"]["spec"]["properties"];
     let level = &spec["rules"]["properties"]["open-cidr"]["properties"]["level"]["enum"];
     assert_eq!(*level, json!([Level::Off, Level::Audit, Level::Warn, Level::Enforce].map(Level::as_str)));
-    assert_eq!(spec["dialect"]["enum"], json!(Dialect::ALL.map(Dialect::as_str)));
+    let dialects: Vec<&str> = ["auto"].into_iter().chain(Dialect::ALL.map(Dialect::as_str)).collect();
+    assert_eq!(spec["dialect"]["enum"], json!(dialects));
     let directions = &spec["rules"]["properties"]["open-cidr"]["properties"]["directions"]["items"]["enum"];
     assert_eq!(*directions, json!(Direction::BOTH.map(Direction::as_str)));
 }

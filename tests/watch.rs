@@ -128,8 +128,12 @@ async fn the_state_follows_a_real_api_server() {
     })
     .await;
 
-    let writer =
-        status::keep(client.clone(), Arc::clone(&watched), Candidate::new(client, "default", "portcullis", "me"));
+    let writer = status::keep(
+        client.clone(),
+        Arc::clone(&watched),
+        Candidate::new(client, "default", "portcullis", "me"),
+        status::Violations::default(),
+    );
     let writer = tokio::spawn(writer);
     let wait = |resource: &str, condition: &str, namespace: &str| {
         kubectl(&["wait", "-n", namespace, resource, &format!("--for=condition={condition}"), "--timeout=60s"], "")

@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::envelope::Incoming;
-use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Unread};
-use crate::translate::{Defaults, Kind, from_json};
+use crate::model::{Change, Object, ObjectRef, Operation};
+use crate::translate::{Defaults, Kind, from_json, unread_policy};
 
 /// What to do with a request.
 #[derive(Debug)]
@@ -17,17 +17,13 @@ pub(super) enum Asked {
     Refuse(String),
 }
 
-/// API groups whose policies change the network, whether or not they can be read yet.
-const POLICY_GROUPS: [&str; 4] =
-    ["cilium.io", "crd.projectcalico.org", "projectcalico.org", "policy.networking.k8s.io"];
-
 pub(super) fn asked(request: &Incoming<'_>) -> Asked {
     let Some(operation) = request.operation else { return Asked::Pass(None) };
     if !request.subresource.is_empty() {
         return Asked::Pass(None);
     }
     let Some(kind) = Kind::of(&request.group, &request.kind) else {
-        if !POLICY_GROUPS.contains(&&*request.group) {
+        if !Kind::is_policy_group(&request.group) {
             return Asked::Pass(Some(format!(
                 "portcullis does not judge {}; narrow the rules of its webhook configuration",
                 request.kind
@@ -67,10 +63,7 @@ fn unknown_policy(request: &Incoming<'_>, operation: Operation) -> Change {
         namespace: (!request.namespace.is_empty()).then(|| request.namespace.as_ref().into()),
         name: request.name.as_ref().into(),
     };
-    let unread = Unread {
-        at: FieldPath::default(),
-        what: format!("{} of {api_version} is a policy kind that is not read", request.kind),
-    };
+    let unread = unread_policy(&request.kind, &api_version);
     let object = Object::Unreadable(id, vec![unread]);
     match operation {
         Operation::Create => Change::create(object),

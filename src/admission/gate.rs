@@ -11,7 +11,7 @@ use super::response::Response;
 use super::{Cluster, ConfirmError};
 use crate::model::house::Level;
 use crate::model::{Change, Object};
-use crate::review::{User, Verdict, World, home_of, lowers_level, review};
+use crate::review::{User, Verdict, World, home_of, lowers_level, review, without_own_labels};
 
 /// What an answer came to, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,12 +175,10 @@ impl<C: Cluster> Gate<C> {
 
     /// Whether a namespace's labels are lowered by somebody who may not edit house rules.
     async fn lowering(&self, user: &User, change: &Change) -> Result<Option<String>, ConfirmError> {
-        let Some(Object::Namespace(_)) = &change.after else { return Ok(None) };
+        let Some(Object::Namespace(new)) = &change.after else { return Ok(None) };
         let world = self.cluster.current();
         let mut before = world.snapshot.clone();
-        if let Some(object) = &change.before {
-            before.insert(object);
-        }
+        before.insert(&change.before.clone().unwrap_or_else(|| Object::Namespace(without_own_labels(new))));
         let after = before.overlay(change);
         let (then, now) = (home_of(&before, &change.id), home_of(&after, &change.id));
         let Some(lowered) = lowers_level(&world.house, &then, &now) else { return Ok(None) };
@@ -188,7 +186,7 @@ impl<C: Cluster> Gate<C> {
             return Ok(None);
         }
         Ok(Some(format!(
-            "the new labels of Namespace {} lower its house rules ({lowered}), and {} may not update houserules.portcullis.dev\n\nAsk somebody who may, or leave the labels portcullis.dev/enforce, warn and audit as they are",
+            "the labels of Namespace {} lower its house rules ({lowered}), and {} may not update houserules.portcullis.dev\n\nAsk somebody who may, or leave out the change to the labels portcullis.dev/enforce, warn and audit",
             change.id.name, user.name
         )))
     }

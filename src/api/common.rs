@@ -41,6 +41,7 @@ pub enum DnsProtocol {
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "as above")]
 pub enum Dialect {
+    Auto,
     Upstream,
     Calico,
     Cilium,

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::house::{Level, RuleId};
-use crate::model::{Labels, Object, ObjectRef, Workload};
-use crate::review::{Verdict, World, standing};
+use crate::model::{Labels, Object, ObjectRef, Str, Workload};
+use crate::review::{Judged, Verdict, World, standing};
 use crate::snapshot::{NamespaceState, PodClass};
 
 /// Violations by rule and wanted level, over the whole cluster.
@@ -20,6 +20,8 @@ pub struct Sweep {
     pub refused: Vec<(ObjectRef, RuleId, String)>,
     /// Objects that were judged.
     pub objects: usize,
+    /// Findings at warn or above, by namespace; namespaces without any are left out.
+    pub by_namespace: BTreeMap<Str, usize>,
 }
 
 /// A log line and a status can name only so many.
@@ -54,8 +56,15 @@ pub fn sweep(world: &World, own: &str) -> Sweep {
 impl Sweep {
     fn add(&mut self, verdict: &Verdict) {
         self.objects += 1;
-        for judged in verdict.findings.iter().filter(|j| j.level != Level::Off) {
+        // Being cut off is what a change does to pods; of pods that nobody may reach it is often the wish.
+        let stands = |judged: &&Judged| judged.level != Level::Off && judged.finding.rule != RuleId::SeveredPods;
+        for judged in verdict.findings.iter().filter(stands) {
             *self.counts.entry((judged.finding.rule, judged.level)).or_default() += 1;
+            if judged.level >= Level::Warn
+                && let Some(namespace) = &verdict.object.namespace
+            {
+                *self.by_namespace.entry(namespace.clone()).or_default() += 1;
+            }
         }
         // The mode caps what is done about it, not what is wrong.
         let wanted = verdict
@@ -123,6 +132,7 @@ mod tests {
         world.house.cap = Level::Warn;
         let sweep = sweep(&world, "portcullis");
         assert_eq!(sweep.counts.get(&(RuleId::MissingDefaultDeny, Level::Warn)), Some(&2), "both directions");
+        assert_eq!(sweep.by_namespace.get("shop"), Some(&2));
         assert_eq!(sweep.refused.len(), 1);
         assert_eq!(sweep.refused[0].0.to_string(), "Deployment shop/web");
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::model::house::{Dialect, HouseRules};
+use crate::model::cni::Cni;
+use crate::model::house::{Dialect, HouseRules, dialect_of};
 use crate::model::ipset::parse_cidr;
 use crate::model::{IntervalSet, IpSet, Labels, PodSpec, PortSet, Protocol};
-use crate::reach::{Ends, PodAt, Pods, Readings};
+use crate::reach::{Doorkeeper, Ends, PodAt, Pods, Readings};
 use crate::report::Pick;
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
@@ -105,6 +106,29 @@ impl Endpoint {
         }
         Ok(found)
     }
+}
+
+/// The pods that take traffic in, as the command line names them.
+pub(super) fn doorkeepers(text: &str, world: &Snapshot) -> anyhow::Result<Vec<Doorkeeper>> {
+    let found = Endpoint::parse(text)?.resolve(world)?;
+    ensure!(found.addresses.is_none(), "`{text}` names addresses, but an ingress controller is pods: NAMESPACE/NAME");
+    let keeper = |pods: &FoundPods| Doorkeeper {
+        namespace: Arc::clone(&pods.namespace),
+        pod: Arc::clone(&pods.pod),
+        addresses: pods.addresses.clone(),
+        owner: (pods.count > 0).then(|| pods.owner.clone()),
+    };
+    // Labels that pods have already mean these pods.
+    if let Endpoint::Labels { namespace, labels } = Endpoint::parse(text)? {
+        let state = world.namespace_or_empty(&namespace);
+        let mut there = Found::default();
+        let has = |class: &PodClass| labels.iter().all(|(key, value)| class.pod().labels.get(key) == Some(value));
+        state.classes().iter().filter(|class| has(class)).for_each(|class| there.add(&state, class));
+        if !there.pods.is_empty() {
+            return Ok(there.pods.iter().map(keeper).collect());
+        }
+    }
+    Ok(found.pods.iter().map(keeper).collect())
 }
 
 /// What an end means: pods, or addresses.
@@ -318,8 +342,9 @@ fn one_port(text: &str) -> anyhow::Result<PortSet> {
     Ok(PortSet::range(protocol, first, last))
 }
 
-/// The readings to consider: the flag's, else that of the house rules where they agree, else all.
-pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules]) -> anyhow::Result<Readings> {
+/// The readings to consider: the flag's, else that of the house rules where they agree, else that of the plugins whose
+/// agents are among the objects, else all.
+pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules], plugins: &[Cni]) -> anyhow::Result<Readings> {
     if let Some(name) = flag {
         let names = || Dialect::ALL.map(Dialect::as_str).join(", ");
         let dialect = Dialect::parse(name).with_context(|| format!("`{name}` is no dialect; there are {}", names()))?;
@@ -327,7 +352,11 @@ pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules]) -> anyhow::Resu
     }
     let mut settled: Vec<Dialect> = rules.iter().filter_map(|rules| rules.settings.dialect).collect();
     settled.dedup();
-    Ok(Readings::of(if settled.len() == 1 { settled.first().copied() } else { None }))
+    Ok(Readings::of(match settled[..] {
+        [] => dialect_of(plugins),
+        [dialect] => Some(dialect),
+        _ => None,
+    }))
 }
 
 #[cfg(test)]

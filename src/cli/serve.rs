@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
+use super::cluster::kube_config;
 use super::fixed::Fixed;
 use crate::admission::Cluster;
 use crate::model::house::Level;
@@ -21,7 +21,7 @@ use crate::serve::{
 };
 use crate::source::files::Files;
 use crate::source::lease::Candidate;
-use crate::source::status;
+use crate::source::status::{self, Violations};
 use crate::source::watch::{Settings, Watched, client_config};
 
 /// Answer admission reviews, in a cluster or from a folder of manifests.
@@ -79,6 +79,10 @@ pub struct Args {
     /// Seconds to go on answering after SIGTERM; API servers keep idle connections for 90
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value_t = 95, value_name = "SECONDS")]
     drain_timeout: u64,
+    /// Seconds between two background audits of everything that is there
+    #[arg(long, env = "PORTCULLIS_AUDIT_INTERVAL", default_value_t = serve::PACE.as_secs(), value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    audit_interval: u64,
     /// Bytes of request bodies held at once
     #[arg(long, env = "PORTCULLIS_MAX_INFLIGHT_BYTES", default_value = "64MiB", value_parser = bytes)]
     max_inflight_bytes: usize,
@@ -187,11 +191,16 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let store = Arc::new(MemoryStore::new(args.ca_file.clone()));
     let options = options(args, &namespace, || store);
     let registry = serve::new_registry();
-    run_server(options, Arc::new(Fixed::new(world)), Arc::new(|| None), namespace, shutdown, registry).await
+    let background =
+        Background { namespace, last: Violations::default(), pace: Duration::from_secs(args.audit_interval) };
+    run_server(options, Arc::new(Fixed::new(world)), Arc::new(|| None), background, shutdown, registry).await
 }
 
 async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
-    let config = client_config(kube_config(args).await?);
+    let config = kube_config(args.kubeconfig.as_deref(), args.context.as_deref()).await.context(
+        "found no cluster: neither a pod's service account nor a kubeconfig; use --kubeconfig, or --manifests to serve without a cluster",
+    )?;
+    let config = client_config(config);
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.clone();
     let client = kube::Client::try_from(config).with_context(|| format!("cannot make a client for {server}"))?;
@@ -207,12 +216,14 @@ async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
         options(args, &namespace, || Arc::new(KubeStore::new(client.clone(), &self_managed(args, &namespace))));
     options.closing = Some(Closing::new(client.clone(), &args.webhook_configuration));
     let candidate = Candidate::new(client.clone(), &namespace, "portcullis-status", &identity());
-    let statuses = tokio::spawn(status::keep(client.clone(), Arc::clone(&cluster), candidate));
+    let last = Violations::default();
+    let statuses = tokio::spawn(status::keep(client.clone(), Arc::clone(&cluster), candidate, Arc::clone(&last)));
     let not_ready: NotReady = {
         let cluster = Arc::clone(&cluster);
         Arc::new(move || cluster.not_ready())
     };
-    let served = run_server(options, cluster, not_ready, namespace, shutdown, registry).await;
+    let background = Background { namespace, last, pace: Duration::from_secs(args.audit_interval) };
+    let served = run_server(options, cluster, not_ready, background, shutdown, registry).await;
     statuses.abort();
     served
 }
@@ -223,36 +234,30 @@ fn identity() -> String {
     format!("{host}-{}", std::process::id())
 }
 
-/// The named kubeconfig or context, else the pod's service account, else the default kubeconfig.
-async fn kube_config(args: &Args) -> anyhow::Result<kube::Config> {
-    let choice = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    if let Some(file) = &args.kubeconfig {
-        let kubeconfig =
-            Kubeconfig::read_from(file).with_context(|| format!("cannot read the kubeconfig {}", file.display()))?;
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &choice).await;
-        return config.with_context(|| format!("cannot use the kubeconfig {}", file.display()));
-    }
-    if args.context.is_some() {
-        return kube::Config::from_kubeconfig(&choice).await.context("cannot use this context of the kubeconfig");
-    }
-    kube::Config::infer().await.context(
-        "found no cluster: neither a pod's service account nor a kubeconfig; use --kubeconfig, or --manifests to serve without a cluster",
-    )
+/// How the background audit runs.
+struct Background {
+    /// Portcullis's own namespace, which is not judged.
+    namespace: String,
+    /// Where it leaves what it found.
+    last: Violations,
+    /// Between two sweeps.
+    pace: Duration,
 }
 
 async fn run_server<C: Cluster>(
     options: Options,
     cluster: Arc<C>,
     not_ready: NotReady,
-    namespace: String,
+    background: Background,
     shutdown: Shutdown,
     mut registry: Registry,
 ) -> anyhow::Result<()> {
     let metrics = DecisionMetrics::register(&mut registry);
     let audit = AuditMetrics::register(&mut registry);
     let reviewer = Arc::new(GateReviewer::new(Arc::clone(&cluster), metrics, Arc::clone(&not_ready)));
+    let Background { namespace, last, pace } = background;
     let sweeper =
-        tokio::spawn(serve::keep_sweeping(move || cluster.current(), not_ready, audit, namespace, serve::PACE));
+        tokio::spawn(serve::keep_sweeping(move || cluster.current(), not_ready, audit, namespace, last, pace));
     let served = serve::run(options, reviewer, shutdown, registry).await;
     sweeper.abort();
     served?;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Str;
+use super::cni::Cni;
 use super::ipset::IpSet;
 use super::labels::Labels;
 use super::policy::Direction;
@@ -93,6 +94,8 @@ rule_ids! {
     SeveredPods = "severed-pods", Warn;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
+    /// A policy of a kind that nothing in this cluster enforces.
+    Unenforced = "unenforced", Warn;
     /// A named port that no pod has.
     UnresolvedNamedPort = "unresolved-named-port", Warn;
 }
@@ -231,6 +234,8 @@ pub struct Settings {
     pub dns: Dns,
     /// How the CNI reads what is left open.
     pub dialect: Dialect,
+    /// Whether no HouseRules settles the dialect, so that the plugin that is seen does.
+    pub detect_dialect: bool,
 }
 
 impl Default for Settings {
@@ -240,8 +245,27 @@ impl Default for Settings {
             open_cidr: OpenCidr::default(),
             dns: Dns::default(),
             dialect: Dialect::default(),
+            detect_dialect: true,
         }
     }
+}
+
+impl Settings {
+    /// Takes the dialect of the plugins that are seen, where it is left to them and they agree.
+    pub fn see(&mut self, plugins: &[Cni]) {
+        if self.detect_dialect
+            && let Some(dialect) = dialect_of(plugins)
+        {
+            self.dialect = dialect;
+        }
+    }
+}
+
+/// The dialect of these plugins, where they agree. One that has none of its own, such as Flannel below Calico, does not count.
+pub fn dialect_of(plugins: &[Cni]) -> Option<Dialect> {
+    let mut dialects = plugins.iter().filter_map(|plugin| plugin.dialect());
+    let first = dialects.next()?;
+    dialects.all(|other| other == first).then_some(first)
 }
 
 /// Settings that one HouseRules object gives; the rest stays as it is.
@@ -253,7 +277,7 @@ pub struct PartialSettings {
     pub open_cidr: Option<OpenCidr>,
     /// DNS, complete once anything of it is set.
     pub dns: Option<Dns>,
-    /// Dialect.
+    /// Dialect; `None` leaves it to the plugin that is seen.
     pub dialect: Option<Dialect>,
 }
 

@@ -1,6 +1,9 @@
 //! CNI-neutral terms in which every other room thinks: sets of addresses and ports, labels and selectors,
 //! peers, policies in tiers, pods and the objects they came from. Pure values: no clock, no I/O, no Kubernetes types.
 
+pub mod cni;
+pub mod entrance;
+pub mod group;
 pub mod house;
 pub mod interval;
 pub mod ipset;
@@ -13,6 +16,7 @@ pub mod policy;
 pub mod ports;
 pub mod selector;
 
+pub use group::{AddressGroup, GroupChoice, GroupKind, GroupPeer, TierObject};
 pub use interval::IntervalSet;
 pub use ipset::IpSet;
 pub use labels::Labels;
@@ -20,7 +24,9 @@ pub use object::{Change, Namespace, Object, Operation, PolicyObject, Unread};
 pub use origin::{FieldPath, ObjectRef};
 pub use peer::{AddressScope, NamespaceScope, Peer, PodPeer};
 pub use pod::{DnsPolicy, NamedPort, PodSpec, Workload};
-pub use policy::{Action, Direction, Policy, Rule, Subject, Tier, TierSemantics};
+pub use policy::{
+    Action, Direction, Enforcer, Policy, Priority, Rule, Standing, Subject, Tier, TierEnd, TierSemantics, Ties,
+};
 pub use ports::{PortMatch, PortSet, Protocol};
 pub use selector::Selector;
 

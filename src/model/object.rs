@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Str;
+use super::group::{AddressGroup, TierObject};
 use super::labels::Labels;
 use super::origin::{FieldPath, ObjectRef};
 use super::pod::Workload;
@@ -64,6 +65,10 @@ pub enum Object {
     Policy(PolicyObject),
     /// A pod or an object with a pod template.
     Workload(Workload),
+    /// A group of addresses that policies refer to.
+    AddressGroup(AddressGroup),
+    /// A tier that policies name.
+    Tier(TierObject),
     /// An object of which nothing could be used.
     Unreadable(ObjectRef, Vec<Unread>),
 }
@@ -75,6 +80,8 @@ impl Object {
             Self::Namespace(n) => ObjectRef::cluster("v1", "Namespace", n.name.clone()),
             Self::Policy(p) => (*p.id).clone(),
             Self::Workload(w) => w.id.clone(),
+            Self::AddressGroup(group) => group.id.clone(),
+            Self::Tier(tier) => tier.id.clone(),
             Self::Unreadable(id, _) => id.clone(),
         }
     }
@@ -83,6 +90,8 @@ impl Object {
     pub fn unread(&self) -> &[Unread] {
         match self {
             Self::Policy(p) => &p.unread,
+            Self::AddressGroup(group) => &group.unread,
+            Self::Tier(tier) => &tier.unread,
             Self::Unreadable(_, unread) => unread,
             Self::Namespace(_) | Self::Workload(_) => &[],
         }

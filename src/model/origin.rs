@@ -51,12 +51,14 @@ impl ObjectRef {
 }
 
 impl fmt::Display for ObjectRef {
-    /// `NetworkPolicy production/allow-dns`.
+    /// `NetworkPolicy production/allow-dns`. The group is named for Calico's kind that is spelled the same.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = self.kind == "NetworkPolicy" && self.group() != "networking.k8s.io";
+        let group = if shared { format!(".{}", self.group()) } else { String::new() };
         let name = if self.name.is_empty() { "(generated name)" } else { &*self.name };
         match &self.namespace {
-            Some(namespace) => write!(f, "{} {namespace}/{name}", self.kind),
-            None => write!(f, "{} {name}", self.kind),
+            Some(namespace) => write!(f, "{}{group} {namespace}/{name}", self.kind),
+            None => write!(f, "{}{group} {name}", self.kind),
         }
     }
 }
@@ -127,6 +129,8 @@ mod tests {
         let policy = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", "a", "b");
         assert_eq!(policy.to_string(), "NetworkPolicy a/b");
         assert_eq!(policy.group(), "networking.k8s.io");
+        let calico = ObjectRef::namespaced("projectcalico.org/v3", "NetworkPolicy", "a", "b");
+        assert_eq!(calico.to_string(), "NetworkPolicy.projectcalico.org a/b");
         assert_eq!(ObjectRef::cluster("v1", "Namespace", "a").to_string(), "Namespace a");
     }
 }

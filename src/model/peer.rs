@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::Str;
+use super::group::GroupPeer;
 use super::ipset::IpSet;
 use super::selector::Selector;
 
@@ -59,6 +60,13 @@ impl AddressPeer {
         let set = IpSet::from(cidr).difference(&IpSet::from_nets(&except));
         Self { blocks: vec![(cidr, except)], set, scope }
     }
+
+    /// The union of several blocks.
+    pub fn blocks(nets: impl IntoIterator<Item = IpNet>, scope: AddressScope) -> Self {
+        let blocks: Vec<(IpNet, Vec<IpNet>)> = nets.into_iter().map(|net| (net, Vec::new())).collect();
+        let set = IpSet::from_nets(blocks.iter().map(|(net, _)| net));
+        Self { blocks, set, scope }
+    }
 }
 
 /// A group of endpoints that is no pod and no address (Cilium entities; semantics 2.3.11).
@@ -95,17 +103,72 @@ pub enum Peer {
     Nodes(Selector),
     /// Names that DNS resolves to external addresses at run time.
     Domains(Vec<Str>),
+    /// Address groups that are objects of their own. The snapshot puts their addresses in its place.
+    Groups(GroupPeer),
+    /// Whoever all of these name; an empty list names everyone.
+    AllOf(Vec<Peer>),
+    /// Whoever the inner one does not name: of pods, nodes and addresses alike.
+    Not(Box<Peer>),
     /// Nobody: a peer that cannot match, or could not be read where reading too much would be unsafe.
     Nobody,
 }
 
 impl Peer {
-    /// The addresses this peer names outright; everyone is every address.
+    /// The addresses that this peer may name: those of blocks, and every one for everyone and for the world. Of nodes and
+    /// of names that DNS resolves, which could be any, none is counted.
     pub fn addresses(&self) -> IpSet {
         match self {
-            Self::Any => IpSet::full(),
+            Self::Any | Self::Entity(Entity::World) => IpSet::full(),
             Self::Addresses(peer) => peer.set.clone(),
+            Self::AllOf(parts) => parts.iter().fold(IpSet::full(), |all, part| all.intersection(&part.addresses())),
+            Self::Not(inner) => inner.addresses().complement(),
             _ => IpSet::empty(),
         }
+    }
+
+    /// Calls for this peer and everything inside it.
+    pub fn visit<'a>(&'a self, f: &mut impl FnMut(&'a Self)) {
+        f(self);
+        match self {
+            Self::AllOf(parts) => parts.iter().for_each(|part| part.visit(f)),
+            Self::Not(inner) => inner.visit(f),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ipset::parse_cidr;
+
+    fn block(text: &str) -> Peer {
+        Peer::Addresses(AddressPeer::block(parse_cidr(text).unwrap().0, Vec::new(), AddressScope::ByDialect))
+    }
+
+    fn not(peer: Peer) -> Peer {
+        Peer::Not(Box::new(peer))
+    }
+
+    #[test]
+    fn addresses_of_compound_peers_are_exact_where_everything_is_known() {
+        let both = Peer::AllOf(vec![block("10.0.0.0/8"), not(block("10.1.0.0/16"))]);
+        let set = both.addresses();
+        assert!(set.contains("10.0.0.1".parse().unwrap()) && !set.contains("10.1.0.1".parse().unwrap()));
+        assert_eq!(not(not(block("10.0.0.0/8"))).addresses(), block("10.0.0.0/8").addresses());
+        assert!(
+            not(Peer::Pods(PodPeer { namespaces: NamespaceScope::all(), pods: Selector::everything() }))
+                .addresses()
+                .is_full()
+        );
+    }
+
+    #[test]
+    fn addresses_that_are_not_known_are_not_counted_and_not_taken_away() {
+        let nodes = Peer::Nodes(Selector::everything());
+        assert!(nodes.addresses().is_empty());
+        assert!(not(nodes.clone()).addresses().is_full(), "no address is certainly that of a node");
+        assert!(not(not(nodes)).addresses().is_empty());
+        assert!(Peer::AllOf(Vec::new()).addresses().is_full());
     }
 }

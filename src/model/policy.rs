@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use super::Str;
+use super::group::TierObject;
 use super::origin::{FieldPath, ObjectRef};
 use super::peer::{NamespaceScope, Peer};
 use super::ports::PortMatch;
@@ -85,25 +86,163 @@ pub enum TierSemantics {
     Union,
 }
 
+/// What decides between policies of equal priority in a first-match tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ties {
+    /// Their names.
+    ByName,
+    /// Nothing: the specification leaves it open, so every order has to be considered (semantics 2.2.5).
+    Undefined,
+}
+
+/// Which networks enforce the policies of a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Enforcer {
+    /// Every one that knows the kind.
+    Any,
+    /// Cilium alone.
+    Cilium,
+    /// Calico alone.
+    Calico,
+}
+
+/// Whether the policies of a tier count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// They do.
+    InForce,
+    /// They name a tier that does not exist. The data plane passes over such policies, so they neither allow nor deny.
+    Missing,
+    /// They are staged: shown, and never enforced (semantics 2.4.14).
+    Staged,
+}
+
 /// A tier.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tier {
-    /// Its name, as explanations show it.
+    /// Its name, as explanations show it. Policies of equal order and name are of one tier.
     pub name: Str,
     /// When it is consulted.
     pub order: Priority,
     /// How its policies combine.
     pub semantics: TierSemantics,
+    /// What decides between policies of equal priority.
+    pub ties: Ties,
+    /// Who enforces its policies.
+    pub enforcer: Enforcer,
+    /// Whether its policies count.
+    pub standing: Standing,
+    /// Whether an object of this name says the order and the end: see [`Tier::defined_by`].
+    pub by_name: bool,
 }
 
-static NETWORK_POLICY_TIER: LazyLock<Arc<Tier>> = LazyLock::new(|| {
-    Arc::new(Tier { name: "NetworkPolicy".into(), order: Priority::new(1_000_000.0), semantics: TierSemantics::Union })
+/// The order of the tier of NetworkPolicy, which Calico calls `default` (semantics 2.4.2).
+const DEFAULT_ORDER: f64 = 1_000_000.0;
+
+/// The order of a NetworkPolicy among Calico's policies of the tier `default` (semantics 2.4.3).
+const NETWORK_POLICY_ORDER: f64 = 1000.0;
+
+static NETWORK_POLICY_TIER: LazyLock<Arc<Tier>> =
+    LazyLock::new(|| Arc::new(Tier::new("NetworkPolicy", DEFAULT_ORDER, TierSemantics::Union)));
+
+static CILIUM_TIER: LazyLock<Arc<Tier>> =
+    LazyLock::new(|| Arc::new(Tier { enforcer: Enforcer::Cilium, ..(**NETWORK_POLICY_TIER).clone() }));
+
+static ADMIN_TIER: LazyLock<Arc<Tier>> = LazyLock::new(|| {
+    let tier = Tier::new("Admin", 1000.0, TierSemantics::FirstMatch(TierEnd::Continue));
+    Arc::new(Tier { ties: Ties::Undefined, ..tier })
+});
+
+static BASELINE_TIER: LazyLock<Arc<Tier>> = LazyLock::new(|| {
+    let tier = Tier::new("Baseline", 10_000_000.0, TierSemantics::FirstMatch(TierEnd::Continue));
+    Arc::new(Tier { ties: Ties::Undefined, ..tier })
+});
+
+static CALICO_DEFAULT_TIER: LazyLock<Arc<Tier>> = LazyLock::new(|| {
+    let tier = Tier::new("default", DEFAULT_ORDER, TierSemantics::FirstMatch(TierEnd::DenyGoverned));
+    Arc::new(Tier { enforcer: Enforcer::Calico, ..tier })
 });
 
 impl Tier {
-    /// The tier of NetworkPolicy (and of Cilium's policies, which join it; semantics 2.3.5).
+    fn new(name: &str, order: f64, semantics: TierSemantics) -> Self {
+        Self {
+            name: name.into(),
+            order: Priority::new(order),
+            semantics,
+            ties: Ties::ByName,
+            enforcer: Enforcer::Any,
+            standing: Standing::InForce,
+            by_name: false,
+        }
+    }
+
+    /// The tier of NetworkPolicy.
     pub fn network_policy() -> Arc<Self> {
         Arc::clone(&NETWORK_POLICY_TIER)
+    }
+
+    /// The same tier for Cilium's policies, which join it (semantics 2.3.5).
+    pub fn cilium() -> Arc<Self> {
+        Arc::clone(&CILIUM_TIER)
+    }
+
+    /// The tier of ClusterNetworkPolicies before NetworkPolicy (semantics 2.2.1).
+    pub fn admin() -> Arc<Self> {
+        Arc::clone(&ADMIN_TIER)
+    }
+
+    /// The tier of ClusterNetworkPolicies after NetworkPolicy (semantics 2.2.3).
+    pub fn baseline() -> Arc<Self> {
+        Arc::clone(&BASELINE_TIER)
+    }
+
+    /// A tier of Calico by name. Three are fixed (semantics 2.4.2); the others exist once their object does.
+    pub fn calico(name: &str) -> Arc<Self> {
+        match name {
+            "" | "default" => Arc::clone(&CALICO_DEFAULT_TIER),
+            "kube-admin" => Arc::new(Self { enforcer: Enforcer::Calico, ..(**ADMIN_TIER).clone() }),
+            "kube-baseline" => Arc::new(Self { enforcer: Enforcer::Calico, ..(**BASELINE_TIER).clone() }),
+            name => Arc::new(Self {
+                enforcer: Enforcer::Calico,
+                standing: Standing::Missing,
+                order: Priority::LAST,
+                by_name: true,
+                ..Self::new(name, 0.0, TierSemantics::FirstMatch(TierEnd::DenyGoverned))
+            }),
+        }
+    }
+
+    /// The tier for policies that are only staged.
+    pub fn staged(&self) -> Arc<Self> {
+        Arc::new(Self { standing: Standing::Staged, ..self.clone() })
+    }
+
+    /// The tier as the object of its name has it, or missing without one.
+    pub fn defined_by(&self, object: Option<&TierObject>) -> Self {
+        let staged = self.standing == Standing::Staged;
+        match object {
+            Some(object) => Self {
+                order: object.order,
+                semantics: TierSemantics::FirstMatch(object.end),
+                standing: if staged { Standing::Staged } else { Standing::InForce },
+                ..self.clone()
+            },
+            None => Self {
+                order: Priority::LAST,
+                standing: if staged { Standing::Staged } else { Standing::Missing },
+                ..self.clone()
+            },
+        }
+    }
+
+    /// Whether this is the tier of NetworkPolicy.
+    pub fn is_network_policy(&self) -> bool {
+        self.semantics == TierSemantics::Union && self.enforcer == Enforcer::Any
+    }
+
+    /// Where a NetworkPolicy stands among Calico's policies: tier and priority (semantics 2.4.3).
+    pub fn network_policy_in_calico() -> (&'static Arc<Self>, Priority) {
+        (&CALICO_DEFAULT_TIER, Priority::new(NETWORK_POLICY_ORDER))
     }
 }
 
@@ -181,6 +320,11 @@ impl Policy {
         }
     }
 
+    /// Whether it counts: its tier exists, and it is not only staged.
+    pub fn is_in_force(&self) -> bool {
+        self.tier.standing == Standing::InForce
+    }
+
     /// Its rules for this direction.
     pub fn rules(&self, direction: Direction) -> &[Rule] {
         match direction {
@@ -202,5 +346,32 @@ mod tests {
         }
         assert!(Priority::new(-1.0) < Priority::new(0.0));
         assert!(Priority::new(1.0) < Priority::LAST);
+    }
+
+    #[test]
+    fn tiers_stand_in_the_order_of_the_data_planes() {
+        // semantics 2.4.2, 2.3.5
+        let (admin, default, baseline) = (Tier::admin(), Tier::network_policy(), Tier::baseline());
+        assert!(admin.order < default.order && default.order < baseline.order);
+        assert_eq!((Tier::calico("").order, Tier::cilium().order), (default.order, default.order));
+        assert_eq!(Tier::calico("kube-admin").order, admin.order);
+        assert_eq!(Tier::calico("kube-baseline").semantics, baseline.semantics);
+    }
+
+    #[test]
+    fn a_tier_counts_once_its_object_exists() {
+        let tier = Tier::calico("security");
+        assert_eq!(tier.standing, Standing::Missing);
+        let object = TierObject {
+            id: ObjectRef::cluster("projectcalico.org/v3", "Tier", "security"),
+            order: Priority::new(5.0),
+            end: TierEnd::Continue,
+            unread: Vec::new(),
+        };
+        let there = tier.defined_by(Some(&object));
+        assert_eq!((there.standing, there.order), (Standing::InForce, Priority::new(5.0)));
+        assert_eq!(there.semantics, TierSemantics::FirstMatch(TierEnd::Continue));
+        assert_eq!(there.defined_by(None).standing, Standing::Missing);
+        assert_eq!(tier.staged().defined_by(Some(&object)).standing, Standing::Staged);
     }
 }

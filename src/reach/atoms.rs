@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::model::{Direction, IpSet, Policy, Rule};
+use crate::model::{Direction, IpSet, Peer, Policy, Rule};
 
 /// Both families apart, so that a piece is never half IPv4 and half IPv6.
 fn families(set: &IpSet) -> [IpSet; 2] {
@@ -16,11 +16,10 @@ fn families(set: &IpSet) -> [IpSet; 2] {
 
 /// Cuts the addresses by every rule of these policies. Pieces are disjoint and together make up the whole.
 pub(super) fn cut(whole: &IpSet, policies: &[&Arc<Policy>], direction: Direction) -> Vec<IpSet> {
-    // A rule matches an address if one of its peers does, so only the union of its blocks cuts.
     let sets: BTreeSet<IpSet> = policies
         .iter()
         .flat_map(|p| p.rules(direction))
-        .map(rule_addresses)
+        .flat_map(rule_addresses)
         .filter(|set| !set.is_empty() && !set.is_full())
         .collect();
     let mut pieces: Vec<IpSet> = families(whole).into_iter().filter(|f| !f.is_empty()).collect();
@@ -43,8 +42,20 @@ pub(super) fn cut(whole: &IpSet, policies: &[&Arc<Policy>], direction: Direction
     pieces
 }
 
-fn rule_addresses(rule: &Rule) -> IpSet {
-    IpSet::union_all(&rule.peers.iter().map(crate::model::Peer::addresses).collect::<Vec<_>>())
+/// A rule matches an address if one of its peers does, so of plain blocks only the union cuts. Conditions inside others
+/// cut each by itself: beside something that is not known, the whole says too little.
+fn rule_addresses(rule: &Rule) -> Vec<IpSet> {
+    let (compound, plain): (Vec<&Peer>, Vec<&Peer>) =
+        rule.peers.iter().partition(|p| matches!(p, Peer::AllOf(_) | Peer::Not(_)));
+    let mut sets = vec![IpSet::union_all(&plain.into_iter().map(Peer::addresses).collect::<Vec<_>>())];
+    for peer in compound {
+        peer.visit(&mut |part| {
+            if let Peer::Addresses(block) = part {
+                sets.push(block.set.clone());
+            }
+        });
+    }
+    sets
 }
 
 /// One address that stands for a piece.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::decide::{Decision, Doubt, Endpoint, Side, decide};
 use crate::model::house::Dialect;
-use crate::model::{Direction, Peer, PodSpec, Policy, PortSet, Protocol};
+use crate::model::{Direction, Enforcer, Peer, PodSpec, Policy, PortSet, Protocol, Ties};
+use crate::snapshot::Snapshot;
 
 /// The answer to a question about a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,6 +115,24 @@ impl Readings {
         Self(distinct)
     }
 
+    /// The readings for a cluster. Where the dialect is not settled, policies that one network alone enforces tell which
+    /// one there is; policies of both leave both.
+    pub fn in_world(world: &Snapshot, dialect: Option<Dialect>) -> Self {
+        let has = |enforcer| {
+            let own = world.namespaces().flat_map(|n| n.policies());
+            own.chain(world.cluster_policies()).flat_map(|o| &o.policies).any(|p| p.tier.enforcer == enforcer)
+        };
+        if dialect.is_some() {
+            return Self::of(dialect);
+        }
+        match (has(Enforcer::Cilium), has(Enforcer::Calico)) {
+            (false, false) => Self::of(None),
+            (true, false) => Self::of(Some(Dialect::Cilium)),
+            (false, true) => Self::of(Some(Dialect::Calico)),
+            (true, true) => Self(vec![Dialect::Calico, Dialect::Cilium]),
+        }
+    }
+
     /// One dialect for each reading.
     pub fn dialects(&self) -> &[Dialect] {
         &self.0
@@ -152,8 +171,14 @@ impl SideReading {
     }
 }
 
-/// Whether rules of this direction name peers that may or may not match.
+/// Whether an answer about this direction can hang on anything but labels: on addresses, on what only the running
+/// cluster can settle, on which network there is, or on policies of equal priority.
 pub(super) fn may_doubt(policies: &[&Arc<Policy>], direction: Direction) -> bool {
     let mut peers = policies.iter().flat_map(|p| p.rules(direction)).flat_map(|r| &r.peers);
     peers.any(|p| !matches!(p, Peer::Any | Peer::Pods(_) | Peer::Nobody))
+        || policies.iter().any(|p| p.tier.enforcer != Enforcer::Any)
+        || policies.windows(2).any(|pair| match pair {
+            [a, b] => a.tier.ties == Ties::Undefined && a.tier == b.tier && a.priority == b.priority,
+            _ => false,
+        })
 }

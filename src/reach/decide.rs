@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::meets::{Match, rule_meets};
 use crate::model::house::Dialect;
-use crate::model::peer::Entity;
 use crate::model::pod::PodLookup;
-use crate::model::policy::TierEnd;
 use crate::model::{
-    Action, AddressScope, Direction, IpSet, Peer, PodSpec, Policy, PortMatch, PortSet, Protocol, Rule, TierSemantics,
+    Action, Direction, Enforcer, IpSet, PodSpec, Policy, PortMatch, PortSet, Priority, Protocol, Tier, TierEnd,
+    TierSemantics, Ties,
 };
 use crate::snapshot::{NamespaceState, Snapshot};
 
@@ -84,119 +84,246 @@ pub fn selecting<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, pod:
     let lookup = PodLookup { pod, namespace: namespace.labels() };
     let mut policies: Vec<&Arc<Policy>> =
         snapshot.policies_in(namespace).filter(|policy| policy.subject.pods.matches(&lookup)).collect();
-    policies.sort_by(|a, b| order(a).cmp(&order(b)));
+    policies.sort_by(|a, b| Ranking::Own.place(a).cmp(&Ranking::Own.place(b)));
     policies
 }
 
-fn order(policy: &Policy) -> (crate::model::policy::Priority, &str, crate::model::policy::Priority, &str) {
-    (policy.tier.order, &policy.tier.name, policy.priority, &policy.id.name)
-}
-
 /// What the policies let through on this side. `policies` are those that select the pod, as [`selecting`] orders them.
+///
+/// Cilium's and Calico's policies are never enforced by one network. Where the dialect does not say which of the two
+/// there is and policies of both select the pod, each is taken by itself, and the doubt is between them.
 pub fn decide(policies: &[&Arc<Policy>], side: &Side<'_>) -> Decision {
-    let mut decision = Decision::default();
-    let mut open = PortSet::full();
-    let mut rest = policies;
-    while let Some(first) = rest.first() {
-        let tier = Arc::clone(&first.tier);
-        let (here, later) = rest.split_at(rest.iter().take_while(|p| p.tier == tier).count());
-        rest = later;
-        open = match tier.semantics {
-            TierSemantics::Union => union_tier(here, side, &open, &mut decision),
-            TierSemantics::FirstMatch(end) => first_match_tier(here, end, side, open, &mut decision),
+    let any_of = |enforcer| policies.iter().any(|p| p.tier.enforcer == enforcer);
+    let (cilium, calico) = (any_of(Enforcer::Cilium), any_of(Enforcer::Calico));
+    if !cilium && !calico {
+        return Walk::over(policies, Ranking::Own, side);
+    }
+    let without = |enforcer| policies.iter().copied().filter(|p| p.tier.enforcer != enforcer).collect::<Vec<_>>();
+    let as_calico = || {
+        let mut list = without(Enforcer::Cilium);
+        list.sort_by(|a, b| Ranking::Calico.place(a).cmp(&Ranking::Calico.place(b)));
+        Walk::over(&list, Ranking::Calico, side)
+    };
+    let as_cilium = || Walk::over(&without(Enforcer::Calico), Ranking::Own, side);
+    match side.dialect {
+        Dialect::Cilium => as_cilium(),
+        Dialect::Calico => as_calico(),
+        Dialect::Upstream if !calico => as_cilium(),
+        Dialect::Upstream if !cilium => as_calico(),
+        Dialect::Upstream => as_cilium().or(as_calico(), side.doubt),
+        Dialect::Antrea | Dialect::Ovn => {
+            let list: Vec<_> = policies.iter().copied().filter(|p| p.tier.enforcer == Enforcer::Any).collect();
+            Walk::over(&list, Ranking::Own, side)
+        }
+    }
+}
+
+impl Decision {
+    /// Either of two decisions may be the right one.
+    fn or(mut self, other: Self, doubt: Doubt) -> Self {
+        self.allowed = match doubt {
+            Doubt::Against => self.allowed.intersection(&other.allowed),
+            Doubt::InFavour => self.allowed.union(&other.allowed),
         };
-        if open.is_empty() {
-            return decision;
-        }
+        self.used.extend(other.used);
+        self.isolated |= other.isolated;
+        self
     }
-    // No tier decided: Kubernetes lets it through.
-    decision.allowed = decision.allowed.union(&open);
-    decision
 }
 
-/// Deny beats allow; an isolated pod gets what is allowed and nothing from later tiers. Returns what stays undecided.
-fn union_tier(policies: &[&Arc<Policy>], side: &Side<'_>, open: &PortSet, decision: &mut Decision) -> PortSet {
-    let (mut allowed, mut denied) = (PortSet::empty(), PortSet::empty());
-    let mut isolating = Vec::new();
-    for policy in policies {
-        if policy.isolates(side.direction) {
-            isolating.push(*policy);
+/// Where policies stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ranking {
+    /// In the tiers of their own kind.
+    Own,
+    /// NetworkPolicies among Calico's (semantics 2.4.3).
+    Calico,
+}
+
+/// Tier, place in it, and what breaks ties.
+type Place<'a> = (Priority, &'a str, Priority, &'a str, &'a str, &'a str);
+
+impl Ranking {
+    fn tier(self, policy: &Policy) -> &Tier {
+        match self {
+            Self::Calico if policy.tier.is_network_policy() => Tier::network_policy_in_calico().0,
+            _ => &policy.tier,
         }
-        for (index, rule) in policy.rules(side.direction).iter().enumerate() {
-            let ports = rule_ports(rule, side).intersection(open);
+    }
+
+    fn priority(self, policy: &Policy) -> Priority {
+        match self {
+            Self::Calico if policy.tier.is_network_policy() => Tier::network_policy_in_calico().1,
+            _ => policy.priority,
+        }
+    }
+
+    fn place(self, policy: &Policy) -> Place<'_> {
+        let (tier, id) = (self.tier(policy), &policy.id);
+        (tier.order, &tier.name, self.priority(policy), &id.name, id.namespace(), &id.kind)
+    }
+
+    /// Whether nothing says which of two policies comes first. Calico goes by name everywhere.
+    fn is_tie(self, a: &Policy, b: &Policy) -> bool {
+        self == Self::Own && a.tier.ties == Ties::Undefined && a.priority == b.priority
+    }
+}
+
+/// The way through the tiers, from the first to the last.
+///
+/// With doubt against the flow, `settled` gathers what may be denied; with doubt in its favour, what may be allowed. A
+/// port can take several ways where rules may or may not match, and one of them is enough.
+struct Walk<'s, 'p> {
+    side: &'s Side<'p>,
+    ranking: Ranking,
+    settled: PortSet,
+    decision: Decision,
+}
+
+impl<'s, 'p> Walk<'s, 'p> {
+    fn over(policies: &[&Arc<Policy>], ranking: Ranking, side: &'s Side<'p>) -> Decision {
+        let mut walk = Self { side, ranking, settled: PortSet::empty(), decision: Decision::default() };
+        let mut open = PortSet::full();
+        for here in policies.chunk_by(|a, b| {
+            let (a, b) = (ranking.tier(a), ranking.tier(b));
+            a.order == b.order && a.name == b.name
+        }) {
+            let Some(first) = here.first() else { continue };
+            open = match ranking.tier(first).semantics {
+                TierSemantics::Union => walk.union_tier(here, &open),
+                TierSemantics::FirstMatch(end) => walk.first_match_tier(here, end, open),
+            };
+            if open.is_empty() {
+                break;
+            }
+        }
+        // No tier decided: Kubernetes lets it through.
+        walk.allow(&open);
+        walk.decision.allowed = match side.doubt {
+            Doubt::Against => PortSet::full().difference(&walk.settled),
+            Doubt::InFavour => walk.settled,
+        };
+        walk.decision
+    }
+
+    fn allow(&mut self, ports: &PortSet) {
+        if self.side.doubt == Doubt::InFavour {
+            self.settled = self.settled.union(ports);
+        }
+    }
+
+    fn deny(&mut self, ports: &PortSet) {
+        if self.side.doubt == Doubt::Against {
+            self.settled = self.settled.union(ports);
+        }
+    }
+
+    fn note(&mut self, policy: &Arc<Policy>, rule: Option<usize>, action: Action, ports: PortSet) {
+        self.decision.used.push(Used { policy: Arc::clone(policy), rule, action, ports });
+    }
+
+    /// Notes that policies refuse by isolation what is left.
+    fn refuse(&mut self, isolating: &[&Arc<Policy>], refused: &PortSet) {
+        self.decision.isolated = true;
+        if !refused.is_empty() {
+            self.deny(refused);
+            for policy in isolating {
+                self.note(policy, None, Action::Deny, refused.clone());
+            }
+        }
+    }
+
+    /// Whether a match that is not certain is taken for one. Doubt against the flow: an allow must match for certain, a deny
+    /// is taken to match if it may.
+    fn takes(&self, action: Action, found: Match) -> bool {
+        match found {
+            Match::Yes => true,
+            Match::No => false,
+            Match::Maybe => (self.side.doubt == Doubt::Against) == (action == Action::Deny),
+        }
+    }
+
+    /// Deny beats allow; an isolated pod gets what is allowed and nothing from later tiers. Returns what stays undecided.
+    fn union_tier(&mut self, policies: &[&Arc<Policy>], open: &PortSet) -> PortSet {
+        let direction = self.side.direction;
+        let (mut allowed, mut denied) = (PortSet::empty(), PortSet::empty());
+        let mut isolating = Vec::new();
+        for policy in policies {
+            if policy.isolates(direction) {
+                isolating.push(*policy);
+            }
+            for (index, rule) in policy.rules(direction).iter().enumerate() {
+                if rule.action == Action::Pass || !self.takes(rule.action, rule_meets(rule, self.side)) {
+                    continue;
+                }
+                let ports = resolve(&rule.ports, self.side).intersection(open);
+                if ports.is_empty() {
+                    continue;
+                }
+                let all = if rule.action == Action::Allow { &mut allowed } else { &mut denied };
+                *all = all.union(&ports);
+                self.note(policy, Some(index), rule.action, ports);
+            }
+        }
+        let allowed = allowed.difference(&denied);
+        let left = open.difference(&denied).difference(&allowed);
+        self.deny(&denied);
+        self.allow(&allowed);
+        if isolating.is_empty() {
+            return left;
+        }
+        self.refuse(&isolating, &left);
+        PortSet::empty()
+    }
+
+    /// The first rule that matches decides; `Pass` leaves it to the next tier. Returns what stays undecided.
+    fn first_match_tier(&mut self, policies: &[&Arc<Policy>], end: TierEnd, mut open: PortSet) -> PortSet {
+        let mut passed = PortSet::empty();
+        let ranking = self.ranking;
+        // Of policies that tie each one may be the first: all of them are asked about the same ports.
+        for tied in policies.chunk_by(|a, b| ranking.is_tie(a, b)) {
+            let mut taken = PortSet::empty();
+            for policy in tied {
+                taken = taken.union(&self.first_match(policy, open.clone(), &mut passed));
+            }
+            open = open.difference(&taken);
+        }
+        let governing: Vec<&Arc<Policy>> =
+            policies.iter().copied().filter(|p| p.isolates(self.side.direction)).collect();
+        if governing.is_empty() || end == TierEnd::Continue {
+            return open.union(&passed);
+        }
+        self.refuse(&governing, &open);
+        passed
+    }
+
+    /// Returns the ports that never get past this policy.
+    fn first_match(&mut self, policy: &Arc<Policy>, mut open: PortSet, passed: &mut PortSet) -> PortSet {
+        let mut taken = PortSet::empty();
+        for (index, rule) in policy.rules(self.side.direction).iter().enumerate() {
+            let found = rule_meets(rule, self.side);
+            // What may pass to the next tier may as well stay: both ways are gone.
+            let forks = rule.action == Action::Pass && found == Match::Maybe;
+            if !forks && !self.takes(rule.action, found) {
+                continue;
+            }
+            let ports = resolve(&rule.ports, self.side).intersection(&open);
             if ports.is_empty() {
                 continue;
             }
             match rule.action {
-                Action::Allow => allowed = allowed.union(&ports),
-                Action::Deny => denied = denied.union(&ports),
-                Action::Pass => continue,
+                Action::Allow => self.allow(&ports),
+                Action::Deny => self.deny(&ports),
+                Action::Pass => *passed = passed.union(&ports),
             }
-            decision.used.push(Used { policy: Arc::clone(policy), rule: Some(index), action: rule.action, ports });
+            if !forks {
+                open = open.difference(&ports);
+                taken = taken.union(&ports);
+            }
+            self.note(policy, Some(index), rule.action, ports);
         }
+        taken
     }
-    let allowed = allowed.difference(&denied);
-    let left = open.difference(&denied);
-    if isolating.is_empty() {
-        return left;
-    }
-    decision.isolated = true;
-    let refused = left.difference(&allowed);
-    if !refused.is_empty() {
-        decision.used.extend(isolating.into_iter().map(|policy| Used {
-            policy: Arc::clone(policy),
-            rule: None,
-            action: Action::Deny,
-            ports: refused.clone(),
-        }));
-    }
-    decision.allowed = decision.allowed.union(&allowed);
-    PortSet::empty()
-}
-
-/// The first rule that matches decides; `Pass` leaves it to the next tier. Returns what stays undecided.
-fn first_match_tier(
-    policies: &[&Arc<Policy>],
-    end: TierEnd,
-    side: &Side<'_>,
-    mut open: PortSet,
-    decision: &mut Decision,
-) -> PortSet {
-    let mut passed = PortSet::empty();
-    let mut governed = false;
-    for policy in policies {
-        governed |= policy.isolates(side.direction);
-        for (index, rule) in policy.rules(side.direction).iter().enumerate() {
-            let ports = rule_ports(rule, side).intersection(&open);
-            if ports.is_empty() {
-                continue;
-            }
-            open = open.difference(&ports);
-            match rule.action {
-                Action::Allow => decision.allowed = decision.allowed.union(&ports),
-                Action::Deny => {}
-                Action::Pass => passed = passed.union(&ports),
-            }
-            decision.used.push(Used { policy: Arc::clone(policy), rule: Some(index), action: rule.action, ports });
-        }
-    }
-    if governed && end == TierEnd::DenyGoverned {
-        decision.isolated = true;
-        return passed;
-    }
-    open.union(&passed)
-}
-
-/// The ports of a rule that matches this endpoint; nothing where it does not.
-fn rule_ports(rule: &Rule, side: &Side<'_>) -> PortSet {
-    // Doubt against the flow: an allow must match for certain, a deny is taken to match if it may.
-    let needs_certainty = (side.doubt == Doubt::Against) == (rule.action != Action::Deny);
-    let matched = rule.peers.iter().any(|peer| match meets(peer, side) {
-        Match::Yes => true,
-        Match::No => false,
-        Match::Maybe => !needs_certainty,
-    });
-    if matched { resolve(&rule.ports, side) } else { PortSet::empty() }
 }
 
 /// Named ports become numbers on the destination pod; addresses have no names (semantics 2.1.8).
@@ -223,58 +350,4 @@ pub(super) fn resolve_on(ports: &PortMatch, pod: &PodSpec) -> PortSet {
         }
     }
     set
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Match {
-    Yes,
-    No,
-    Maybe,
-}
-
-impl From<bool> for Match {
-    fn from(yes: bool) -> Self {
-        if yes { Self::Yes } else { Self::No }
-    }
-}
-
-fn meets(peer: &Peer, side: &Side<'_>) -> Match {
-    match (peer, &side.other) {
-        (Peer::Any, _)
-        | (Peer::Entity(Entity::World), Endpoint::Addresses(_))
-        | (Peer::Entity(Entity::Cluster), Endpoint::Pod { .. }) => Match::Yes,
-        // Selectors do not see pods on the host's network (semantics 2.1.17).
-        (Peer::Pods(peer), Endpoint::Pod { namespace, pod, .. }) => {
-            let lookup = PodLookup { pod, namespace: namespace.labels() };
-            (!pod.host_network && namespace.is_in(&peer.namespaces) && peer.pods.matches(&lookup)).into()
-        }
-        (Peer::Addresses(peer), Endpoint::Addresses(set)) => set.is_subset(&peer.set).into(),
-        (Peer::Addresses(peer), Endpoint::Pod { addresses, .. }) => match peer.scope {
-            AddressScope::ExternalOnly => Match::No,
-            AddressScope::ByDialect if !side.dialect.ip_blocks_match_pods() => Match::No,
-            AddressScope::ByDialect | AddressScope::PodsToo => covers_pod(&peer.set, addresses),
-        },
-        (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => Match::Maybe,
-        (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Pod { .. })
-        | (Peer::Pods(_), Endpoint::Addresses(_))
-        | (Peer::Nobody, _) => Match::No,
-    }
-}
-
-/// Whether a block matches a pod. Without a known address only a whole family is certain to.
-fn covers_pod(set: &IpSet, addresses: &[IpAddr]) -> Match {
-    if set.is_empty() {
-        return Match::No;
-    }
-    if addresses.is_empty() {
-        return if set.v4().is_full() || set.v6().is_full() { Match::Yes } else { Match::Maybe };
-    }
-    // A dual-stack pod is reached over either family; within a family all addresses must be covered.
-    for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
-        let mut of_family = addresses.iter().filter(|a| family(a)).peekable();
-        if of_family.peek().is_some() && of_family.all(|a| set.contains(*a)) {
-            return Match::Yes;
-        }
-    }
-    if addresses.iter().any(|a| set.contains(*a)) { Match::Maybe } else { Match::No }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::exposure::exposure;
+use super::exposure::exposure_to_pods;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{Action, Direction, Labels, NamespaceScope, Peer, Policy, PortSet, Rule, Selector, TierSemantics};
@@ -78,7 +78,7 @@ fn admits_everything<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
     if !rules.iter().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
         return false;
     }
-    let addresses = exposure(rules.iter().copied());
+    let addresses = exposure_to_pods(rules.iter().copied());
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
     if ports.is_full() {

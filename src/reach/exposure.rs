@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Action, IpSet, PortSet, Rule};
+use crate::model::{Action, AddressScope, IpSet, Peer, PortSet, Rule};
 
 /// Addresses that are open on all of these ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,23 @@ pub struct Exposure {
 /// Named ports count as "some port" for pods only (semantics 2.1.8); on ingress the selected pod resolves them, so callers
 /// resolve them first where that matters.
 pub fn exposure<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Exposure> {
+    exposure_by(rules, Peer::addresses)
+}
+
+/// The same for peers whose addresses may be those of pods.
+pub(super) fn exposure_to_pods<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Exposure> {
+    exposure_by(rules, |peer| match peer {
+        Peer::Entity(_) => IpSet::empty(),
+        Peer::Addresses(block) if block.scope == AddressScope::ExternalOnly => IpSet::empty(),
+        peer => peer.addresses(),
+    })
+}
+
+fn exposure_by<'a>(rules: impl IntoIterator<Item = &'a Rule>, of: impl Fn(&Peer) -> IpSet) -> Vec<Exposure> {
     // Many rules share few port conditions: their addresses are united first, in one sort each.
     let mut by_ports: BTreeMap<&PortSet, Vec<IpSet>> = BTreeMap::new();
     for rule in rules.into_iter().filter(|rule| rule.action == Action::Allow) {
-        let addresses: Vec<IpSet> = rule.peers.iter().map(crate::model::Peer::addresses).collect();
+        let addresses: Vec<IpSet> = rule.peers.iter().map(&of).collect();
         if addresses.iter().any(|set| !set.is_empty()) && !rule.ports.numbers.is_empty() {
             by_ports.entry(&rule.ports.numbers).or_default().extend(addresses);
         }
@@ -64,7 +77,7 @@ mod tests {
     use super::*;
     use crate::model::ipset::parse_cidr;
     use crate::model::peer::AddressPeer;
-    use crate::model::{AddressScope, FieldPath, Peer, PortMatch, Protocol};
+    use crate::model::{FieldPath, PortMatch, Protocol};
 
     fn rule(cidrs: &[&str], ports: PortSet) -> Rule {
         let peers = cidrs

@@ -6,7 +6,7 @@ use super::decide::resolve_on;
 use super::exposure::Exposure;
 use crate::model::house::OpenCidr;
 use crate::model::interval::Bound;
-use crate::model::{Action, Direction, IntervalSet, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Rule};
+use crate::model::{Action, Direction, IntervalSet, IpSet, NamedPort, PodSpec, Policy, PortSet, Protocol, Rule};
 
 /// One peer of one rule that opens addresses.
 #[derive(Clone, Debug)]
@@ -40,10 +40,7 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
                 continue;
             }
             for (peer, what) in rule.peers.iter().enumerate() {
-                let addresses = match what {
-                    Peer::Any | Peer::Addresses(_) => what.addresses(),
-                    _ => continue,
-                };
+                let addresses = what.addresses();
                 if !addresses.is_empty() {
                     all.push(Opening { policy, index, rule, peer, ports: ports.clone(), addresses });
                 }

@@ -24,6 +24,9 @@ pub struct Row {
     /// What passes only if something that the policies leave open turns out so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depends: Option<Arc<str>>,
+    /// What of an Ingress or HTTPRoute leads this way, and whether it gets through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Arc<str>>,
 }
 
 /// Ends of rows that are asked for.
@@ -74,7 +77,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn keeps(&self, node: &Node) -> bool {
+    pub(super) fn keeps(&self, node: &Node) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| *node.namespace == **namespace)
     }
 
@@ -120,7 +123,13 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
             let (Some(src), Some(dst)) = (src, dst) else { return };
             let (node, outward, set) = match (src, dst) {
                 (Cut::Node(i), Cut::Node(j)) => {
-                    rows.push(Row { src: Arc::clone(&names[i]), dst: Arc::clone(&names[j]), conn, depends });
+                    rows.push(Row {
+                        src: Arc::clone(&names[i]),
+                        dst: Arc::clone(&names[j]),
+                        conn,
+                        depends,
+                        entry: None,
+                    });
                     return;
                 }
                 (Cut::Node(i), Cut::Whole(set)) => (i, true, set.clone()),
@@ -138,7 +147,7 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
         external(&set).into_iter().map(move |range| {
             let (name, range) = (Arc::clone(&name), Arc::from(range));
             let (src, dst) = if outward { (name, range) } else { (range, name) };
-            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone() }
+            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone(), entry: None }
         })
     }));
     rows.sort();
@@ -146,7 +155,7 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
 }
 
 /// What no port is.
-const NOTHING: &str = "No Connections";
+pub(super) const NOTHING: &str = "No Connections";
 
 /// Bounds as a row shows them.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -235,7 +244,7 @@ pub(super) fn json_rows(rows: &[Row], indent: &str, out: &mut Vec<u8>) -> Result
 
 /// Rows as CSV (RFC 4180, but with plain line ends).
 pub fn to_csv(rows: &[Row]) -> String {
-    let mut out = "src,dst,conn,depends\n".to_owned();
+    let mut out = "src,dst,conn,depends,entry\n".to_owned();
     for row in rows {
         out.push_str(&csv_row(row));
     }
@@ -244,7 +253,8 @@ pub fn to_csv(rows: &[Row]) -> String {
 
 pub(super) fn csv_row(row: &Row) -> String {
     let depends = row.depends.as_deref().unwrap_or_default();
-    format!("{},{},{},{}\n", csv(&row.src), csv(&row.dst), csv(&row.conn), csv(depends))
+    let entry = row.entry.as_deref().unwrap_or_default();
+    format!("{},{},{},{},{}\n", csv(&row.src), csv(&row.dst), csv(&row.conn), csv(depends), csv(entry))
 }
 
 fn csv(text: &str) -> String {
@@ -266,8 +276,9 @@ pub fn to_table(rows: &[(&str, &Row)]) -> String {
             (NOTHING, Some(depends)) => format!("depends: {depends}"),
             (conn, Some(depends)) => format!("{conn}   depends: {depends}"),
         };
+        let entry = row.entry.as_ref().map(|entry| format!("   by {entry}")).unwrap_or_default();
         let lead = if marked { format!("{mark:1} ") } else { String::new() };
-        let _ = writeln!(out, "{lead}{:src$}   {:dst$}   {conn}", row.src, row.dst);
+        let _ = writeln!(out, "{lead}{:src$}   {:dst$}   {conn}{entry}", row.src, row.dst);
     }
     out
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::User;
 use crate::model::house::{Exempt, House, HouseRules, Level, RuleId, Settings};
-use crate::model::{Change, Labels, Object, Str};
+use crate::model::{Change, Labels, Namespace, Object, Str};
 use crate::snapshot::NamespaceState;
 
 /// Labels as in Pod Security Admission: `portcullis.dev/enforce: none` takes a namespace out of enforcement. Each lowers
@@ -105,6 +105,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         }
         if let Some(dialect) = given.dialect {
             settings.dialect = dialect;
+            settings.detect_dialect = false;
         }
     }
     Effective {
@@ -129,6 +130,14 @@ pub fn lowers_level(house: &House, before: &NamespaceState, after: &NamespaceSta
         let ((old, _), (new, _)) = (then.level(*id), now.level(*id));
         (new < old).then(|| format!("{id} would go from {old} to {new}"))
     })
+}
+
+/// The namespace as it would be if nobody had set a label of Portcullis on it: what a new one is compared with, because
+/// there is none before it.
+pub fn without_own_labels(namespace: &Namespace) -> Namespace {
+    let own = |key: &str| LABELS.iter().any(|(label, ..)| *label == key);
+    let kept = namespace.labels.iter().filter(|(key, _)| !own(key)).map(|(k, v)| (k.clone(), v.clone()));
+    Namespace { labels: Labels::new(kept), ..namespace.clone() }
 }
 
 /// The exception that lifts a rule for this object, as `RuleException ns/name (reason)`.

@@ -8,7 +8,7 @@ mod verdict;
 
 use std::borrow::Cow;
 
-pub use levels::{Effective, effective, lowers_level};
+pub use levels::{Effective, effective, lowers_level, without_own_labels};
 pub use verdict::{Cure, Judged, Verdict};
 
 use crate::model::house::{House, Level};
@@ -84,7 +84,8 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdi
     if change.operation == Operation::Delete && (home_before.is_terminating() || change.id.kind == "Namespace") {
         return verdict;
     }
-    let effective = effective(house, &home_after);
+    let mut effective = effective(house, &home_after);
+    effective.settings.see(before.plugins());
     let cx_before = Context {
         world: &before,
         change,

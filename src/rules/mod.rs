@@ -18,6 +18,7 @@ mod rule;
 mod severed_pods;
 mod suggest;
 mod udp_only_dns;
+mod unenforced;
 mod unresolved_named_port;
 mod wording;
 
@@ -39,6 +40,7 @@ pub static RULES: &[&dyn Rule] = &[
     &open_cidr::OpenCidrRule,
     &severed_pods::SeveredPods,
     &udp_only_dns::UdpOnlyDns,
+    &unenforced::Unenforced,
     &unresolved_named_port::UnresolvedNamedPort,
 ];
 

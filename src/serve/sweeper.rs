@@ -13,6 +13,7 @@ use super::NotReady;
 use crate::audit::{self, Sweep};
 use crate::model::house::{Level, RuleId};
 use crate::review::World;
+use crate::source::status::Violations;
 
 /// Between two sweeps. Admission sees changes at once; this is for what it could not see.
 pub const PACE: Duration = Duration::from_mins(5);
@@ -61,12 +62,13 @@ impl AuditMetrics {
     }
 }
 
-/// Sweeps until it is dropped. New refusals are logged once, not at every sweep.
+/// Sweeps until it is dropped, and leaves what it found by namespace in `last`. New refusals are logged once, not at every sweep.
 pub async fn keep_sweeping(
     current: impl Fn() -> Arc<World> + Send + Sync,
     not_ready: NotReady,
     metrics: AuditMetrics,
     own_namespace: String,
+    last: Violations,
     pace: Duration,
 ) {
     let mut known: BTreeSet<String> = BTreeSet::new();
@@ -94,6 +96,7 @@ pub async fn keep_sweeping(
             tracing::info!(target: "audit", violation = line, "would be refused today");
         }
         known = now;
+        last.store(Some(Arc::new(sweep.by_namespace)));
         tokio::time::sleep(pace).await;
     }
 }

@@ -3,15 +3,22 @@
 //! Namespaces are spread over a tree of shards and shared by reference count, so that the next version, or the world as
 //! it would be with one change, costs a copy of one shard and one namespace and not of the cluster.
 
+mod links;
 mod namespace;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use namespace::{NamespaceState, Owner, PodClass};
 
+use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
-use crate::model::{Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str};
+use crate::model::{
+    AddressGroup, Change, Labels, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, TierObject, Workload,
+};
+use links::{Held, Links};
 
 /// Namespaces are in a tree of two levels, this wide at each: with 25,000 namespaces a shard holds about six, and the
 /// next version copies two lists of pointers and one shard.
@@ -24,7 +31,9 @@ type Branch = Vec<Arc<Shard>>;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     branches: Vec<Arc<Branch>>,
-    cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Arc<PolicyObject>>>,
+    cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
+    links: Arc<Links>,
+    plugins: Arc<[Cni]>,
     version: u64,
 }
 
@@ -33,7 +42,13 @@ impl Default for Snapshot {
         // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
         let shard = Arc::new(Shard::new());
         let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
-        Self { branches: vec![empty; WIDTH], cluster_policies: Arc::default(), version: 0 }
+        Self {
+            branches: vec![empty; WIDTH],
+            cluster_policies: Arc::default(),
+            links: Arc::default(),
+            plugins: Arc::new([]),
+            version: 0,
+        }
     }
 }
 
@@ -49,7 +64,10 @@ impl Snapshot {
     /// The state made of these objects, in any order.
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
         let mut snapshot = Self::default();
-        for object in objects {
+        // What policies refer to comes first, so that each policy is linked once.
+        let (first, then): (Vec<&Object>, Vec<&Object>) =
+            objects.into_iter().partition(|o| matches!(o, Object::AddressGroup(_) | Object::Tier(_)));
+        for object in first.into_iter().chain(then) {
             snapshot.insert(object);
         }
         snapshot
@@ -92,24 +110,65 @@ impl Snapshot {
         }
     }
 
-    /// Policies that may apply in a namespace: its own, and cluster-scoped ones whose subject reaches it.
+    /// Policies in force that may apply in a namespace: its own, and cluster-scoped ones whose subject reaches it.
     pub fn policies_in<'a>(&'a self, namespace: &'a NamespaceState) -> impl Iterator<Item = &'a Arc<Policy>> {
         let own = namespace.policies().flat_map(|object| object.policies.iter());
-        let cluster = self.cluster_policies.values().flat_map(|object| object.policies.iter());
-        own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces)))
+        let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
+        own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces))).filter(|p| p.is_in_force())
+    }
+
+    /// The network plugins whose agents run here, by the labels of their DaemonSets' pods. Empty where none is known: the
+    /// files of an application do not have them, and some distributions run theirs outside of pods.
+    pub fn plugins(&self) -> &[Cni] {
+        &self.plugins
+    }
+
+    fn find_plugins(&mut self) {
+        let agents = Cni::NAMESPACES.iter().filter_map(|name| self.namespace(name)).flat_map(|state| state.classes());
+        let agents = agents.filter(|class| &*class.owner().kind == "DaemonSet");
+        let mut found: Vec<Cni> = agents.filter_map(|class| Cni::of_agent(&class.pod().labels)).collect();
+        found.sort_unstable();
+        found.dedup();
+        if *found != *self.plugins {
+            self.plugins = found.into();
+        }
     }
 
     /// Cluster-scoped policy objects.
     pub fn cluster_policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
-        self.cluster_policies.values()
+        self.cluster_policies.values().map(Held::linked)
     }
 
-    /// A policy object by name.
+    /// A policy object by name, with the tiers and groups it refers to.
     pub fn policy(&self, id: &ObjectRef) -> Option<&Arc<PolicyObject>> {
+        self.held(id).map(Held::linked)
+    }
+
+    /// A policy object by name, as it is written.
+    pub fn written_policy(&self, id: &ObjectRef) -> Option<&Arc<PolicyObject>> {
+        self.held(id).map(Held::written)
+    }
+
+    fn held(&self, id: &ObjectRef) -> Option<&Held> {
         match &id.namespace {
-            Some(namespace) => self.namespace(namespace)?.policies().find(|p| *p.id == *id),
+            Some(namespace) => self.namespace(namespace)?.held(id),
             None => self.cluster_policies.get(id),
         }
+    }
+
+    /// A tier that is an object.
+    pub fn tier(&self, name: &str) -> Option<&TierObject> {
+        self.links.tier(name)
+    }
+
+    /// A group of addresses.
+    pub fn address_group(&self, id: &ObjectRef) -> Option<&AddressGroup> {
+        self.links.group(id)
+    }
+
+    /// All groups of addresses.
+    pub fn address_groups(&self) -> impl Iterator<Item = &AddressGroup> {
+        self.links.groups()
     }
 
     /// The world as it would be with the change.
@@ -133,16 +192,33 @@ impl Snapshot {
     /// Puts an object in. Policies and namespaces replace those of the same name; pods are counted into their class.
     pub fn insert(&mut self, object: &Object) {
         match object {
-            Object::Namespace(namespace) => self.edit(&namespace.name, |state| state.set_namespace(namespace)),
-            Object::Policy(policy) => match &policy.id.namespace {
-                Some(namespace) => self.edit(namespace, |state| state.insert_policy(policy)),
-                None => {
-                    Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), Arc::new(policy.clone()));
+            Object::Namespace(namespace) => {
+                self.edit(&namespace.name, |state| state.set_namespace(namespace));
+                self.relabelled(&namespace.name, &namespace.labels);
+            }
+            Object::Policy(policy) => {
+                let held = self.links.hold(policy);
+                match &policy.id.namespace {
+                    Some(namespace) => self.edit(namespace, |state| state.insert_policy(held)),
+                    None => {
+                        Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), held);
+                    }
                 }
-            },
+            }
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.insert_workload(workload));
+                    self.note_agent(namespace, workload);
+                }
+            }
+            Object::AddressGroup(group) => {
+                let labels = self.namespace(group.id.namespace()).map(|n| n.labels().clone()).unwrap_or_default();
+                Arc::make_mut(&mut self.links).put_group(group, labels);
+                self.relink();
+            }
+            Object::Tier(tier) => {
+                if Arc::make_mut(&mut self.links).put_tier(tier) {
+                    self.relink();
                 }
             }
             Object::Workload(_) | Object::Unreadable(..) => {}
@@ -152,7 +228,10 @@ impl Snapshot {
     /// Takes an object out. A namespace that is gone loses its labels; what is left in it goes by its own deletes.
     pub fn remove(&mut self, object: &Object) {
         match object {
-            Object::Namespace(namespace) => self.edit(&namespace.name, NamespaceState::unset_namespace),
+            Object::Namespace(namespace) => {
+                self.edit(&namespace.name, NamespaceState::unset_namespace);
+                self.relabelled(&namespace.name, &crate::model::Namespace::named(namespace.name.clone()).labels);
+            }
             Object::Policy(policy) => match &policy.id.namespace {
                 Some(namespace) => self.edit(namespace, |state| state.remove_policy(&policy.id)),
                 None => {
@@ -162,6 +241,17 @@ impl Snapshot {
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
                     self.edit(namespace, |state| state.remove_workload(workload));
+                    self.note_agent(namespace, workload);
+                }
+            }
+            Object::AddressGroup(group) => {
+                if Arc::make_mut(&mut self.links).remove_group(&group.id) {
+                    self.relink();
+                }
+            }
+            Object::Tier(tier) => {
+                if Arc::make_mut(&mut self.links).remove_tier(&tier.id.name) {
+                    self.relink();
                 }
             }
             // One that never counted, or no longer did, must not take another pod of its class with it.
@@ -169,9 +259,41 @@ impl Snapshot {
         }
     }
 
-    /// Replaces all policies of one namespace: the answer of a consistent read.
+    /// Most pods are no agents, and are not looked at any further.
+    fn note_agent(&mut self, namespace: &str, workload: &Workload) {
+        if Cni::NAMESPACES.contains(&namespace) && Cni::of_agent(&workload.pod.labels).is_some() {
+            self.find_plugins();
+        }
+    }
+
+    /// Replaces the NetworkPolicies of one namespace: the answer of a consistent read.
     pub fn replace_policies(&mut self, namespace: &str, policies: &[PolicyObject]) {
-        self.edit(namespace, |state| state.replace_policies(policies));
+        let held: Vec<Held> = policies.iter().map(|policy| self.links.hold(policy)).collect();
+        self.edit(namespace, |state| state.replace_policies(held));
+    }
+
+    /// Groups can be chosen by the labels of their namespace.
+    fn relabelled(&mut self, namespace: &str, labels: &Labels) {
+        if self.links.has_groups_in(namespace) && Arc::make_mut(&mut self.links).relabel(namespace, labels) {
+            self.relink();
+        }
+    }
+
+    /// Links every policy again that refers to tiers or groups. Namespaces in which nothing changes stay shared.
+    fn relink(&mut self) {
+        let links = Arc::clone(&self.links);
+        let changed: Vec<(Str, Vec<Held>)> = self
+            .namespaces()
+            .map(|state| (state.name().clone(), state.relinked(&links)))
+            .filter(|(_, list)| !list.is_empty())
+            .collect();
+        for (namespace, list) in changed {
+            self.edit(&namespace, |state| list.into_iter().for_each(|held| state.insert_policy(held)));
+        }
+        let changed: Vec<Held> = self.cluster_policies.values().filter_map(|held| held.again(&links)).collect();
+        for held in changed {
+            Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&held.written().id), held);
+        }
     }
 
     fn edit(&mut self, namespace: &str, change: impl FnOnce(&mut NamespaceState)) {
@@ -188,70 +310,5 @@ impl Snapshot {
         if state.is_empty() {
             shard.remove(namespace);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Labels, Namespace, PodSpec, Selector, Workload};
-
-    fn pod(namespace: &str, name: &str, app: &str) -> Object {
-        Object::Workload(Workload {
-            id: ObjectRef::namespaced("v1", "Pod", namespace, name),
-            labels: Labels::default(),
-            pod: Arc::new(PodSpec::with_labels(Labels::new([("app", app)]))),
-            controller: Some(crate::model::pod::Controller { kind: "Deployment".into(), name: app.into() }),
-            addresses: Vec::new(),
-            finished: false,
-            leaving: false,
-            template_at: "",
-        })
-    }
-
-    #[test]
-    fn pods_fold_into_classes_and_come_out_again() {
-        let (a, b, c) = (pod("n", "a", "web"), pod("n", "b", "web"), pod("n", "c", "api"));
-        let mut snapshot = Snapshot::of([&a, &b, &c]);
-        let classes =
-            |s: &Snapshot| s.namespace("n").map_or(Vec::new(), |n| n.classes().iter().map(|c| c.count()).collect());
-        assert_eq!(classes(&snapshot), [1, 2], "api, then web");
-        snapshot.remove(&a);
-        assert_eq!(classes(&snapshot), [1, 1]);
-        snapshot.remove(&b);
-        snapshot.remove(&c);
-        assert!(snapshot.namespace("n").is_none(), "nothing is left behind");
-    }
-
-    #[test]
-    fn a_pod_that_goes_away_is_counted_out_once() {
-        let (a, b) = (pod("n", "a", "web"), pod("n", "b", "web"));
-        let Object::Workload(mut going) = a.clone() else { panic!("a pod") };
-        going.leaving = true;
-        let going = Object::Workload(going);
-        let mut snapshot = Snapshot::of([&a, &b]);
-        snapshot.apply(&Change::update(a, going.clone()));
-        snapshot.apply(&Change::delete(going));
-        assert_eq!(snapshot.namespace("n").unwrap().classes()[0].count(), 1, "the other pod is still there");
-    }
-
-    #[test]
-    fn an_overlay_leaves_the_world_as_it_is() {
-        let before = Snapshot::of([&pod("n", "a", "web")]);
-        let after = before.overlay(&Change::create(pod("n", "b", "api")));
-        assert_eq!(before.namespace("n").unwrap().classes().len(), 1);
-        assert_eq!(after.namespace("n").unwrap().classes().len(), 2);
-    }
-
-    #[test]
-    fn a_scope_by_name_and_by_label_agree() {
-        let prod = Object::Namespace(Namespace::new("prod", &Labels::new([("env", "prod")])));
-        let snapshot = Snapshot::of([&prod, &Object::Namespace(Namespace::named("dev"))]);
-        let names = |scope: &NamespaceScope| snapshot.in_scope(scope).map(|n| n.name().to_string()).collect::<Vec<_>>();
-        assert_eq!(names(&NamespaceScope::Matching(Selector::equals("env", "prod"))), ["prod"]);
-        assert_eq!(names(&NamespaceScope::Matching(Selector::equals(NAMESPACE_NAME_LABEL, "dev"))), ["dev"]);
-        let neither = Selector::all(vec![Selector::equals(NAMESPACE_NAME_LABEL, "dev"), Selector::exists("env")]);
-        assert!(names(&NamespaceScope::Matching(neither)).is_empty());
-        assert_eq!(names(&NamespaceScope::all()).len(), 2);
     }
 }

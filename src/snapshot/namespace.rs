@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::links::{Held, Links};
 use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, PodSpec, PolicyObject, Str, Workload};
 
 /// How many pod names a class remembers for messages.
@@ -89,7 +90,7 @@ impl PodClass {
 pub struct NamespaceState {
     namespace: Namespace,
     known: bool,
-    policies: Vec<Arc<PolicyObject>>,
+    policies: Vec<Held>,
     classes: Vec<Arc<PodClass>>,
 }
 
@@ -126,7 +127,16 @@ impl NamespaceState {
 
     /// Policy objects in the order of their names.
     pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
-        self.policies.iter()
+        self.policies.iter().map(Held::linked)
+    }
+
+    pub(super) fn held(&self, id: &ObjectRef) -> Option<&Held> {
+        self.find_policy(id).ok().and_then(|i| self.policies.get(i))
+    }
+
+    /// Policies that come out otherwise with these tiers and groups.
+    pub(super) fn relinked(&self, links: &Links) -> Vec<Held> {
+        self.policies.iter().filter_map(|held| held.again(links)).collect()
     }
 
     /// Pod classes in the order of their owners.
@@ -156,10 +166,10 @@ impl NamespaceState {
         self.known = false;
     }
 
-    pub(super) fn insert_policy(&mut self, policy: &PolicyObject) {
-        match self.find_policy(&policy.id) {
-            Ok(i) => self.policies[i] = Arc::new(policy.clone()),
-            Err(i) => self.policies.insert(i, Arc::new(policy.clone())),
+    pub(super) fn insert_policy(&mut self, held: Held) {
+        match self.find_policy(&held.written().id) {
+            Ok(i) => self.policies[i] = held,
+            Err(i) => self.policies.insert(i, held),
         }
     }
 
@@ -169,13 +179,15 @@ impl NamespaceState {
         }
     }
 
-    pub(super) fn replace_policies(&mut self, policies: &[PolicyObject]) {
-        self.policies = policies.iter().cloned().map(Arc::new).collect();
-        self.policies.sort_by(|a, b| policy_key(&a.id).cmp(&policy_key(&b.id)));
+    /// Policies of other kinds than NetworkPolicy stay.
+    pub(super) fn replace_policies(&mut self, policies: Vec<Held>) {
+        self.policies.retain(|held| held.written().id.group() != "networking.k8s.io");
+        self.policies.extend(policies);
+        self.policies.sort_by(|a, b| policy_key(&a.written().id).cmp(&policy_key(&b.written().id)));
     }
 
     fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {
-        self.policies.binary_search_by(|p| policy_key(&p.id).cmp(&policy_key(id)))
+        self.policies.binary_search_by(|held| policy_key(&held.written().id).cmp(&policy_key(id)))
     }
 
     pub(super) fn insert_workload(&mut self, workload: &Workload) {

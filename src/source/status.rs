@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use kube::{Client, Error};
@@ -14,27 +15,39 @@ use tokio::time::Instant;
 use super::lease::{Candidate, RENEW};
 use super::watch::{Configured, Desk, Key, Watched};
 use crate::api::{HouseRules, RuleException};
+use crate::model::Str;
 use crate::model::house::{self, Exception};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{NamespaceState, Snapshot};
 use crate::translate::houserules::{Judged, conditions, conflicts, exception_conditions};
+
+/// Findings at warn or above by namespace, as the last background audit left them; nothing before the first is through.
+pub type Violations = Arc<ArcSwapOption<BTreeMap<Str, usize>>>;
 
 /// Between two rounds at least, however often namespaces come and go.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(10);
 
-/// What the status of a HouseRules object should be. Fields that others fill in are left as they are.
+/// What the status of a HouseRules object should be. Fields of a later version are left as they are.
 fn rules_status(
     rules: &Configured<house::HouseRules>,
     snapshot: &Snapshot,
     conflicts: &[String],
+    violations: Option<&BTreeMap<Str, usize>>,
     now: Timestamp,
 ) -> Value {
-    let governed =
-        snapshot.namespaces().filter(|state| state.is_known() && rules.read.namespaces.matches(state.labels())).count();
+    let governs = |state: &&Arc<NamespaceState>| state.is_known() && rules.read.namespaces.matches(state.labels());
+    let (mut governed, mut violated) = (0, 0);
+    for state in snapshot.namespaces().filter(governs) {
+        governed += 1;
+        violated += violations.and_then(|all| all.get(state.name())).copied().unwrap_or_default();
+    }
     let previous = rules.conditions();
     let judged = Judged { generation: rules.generation, now, previous: &previous };
     let mut status = rules.status.as_object().cloned().unwrap_or_default();
     status.insert("observedGeneration".into(), json!(rules.generation));
     status.insert("namespaces".into(), json!(governed));
+    if violations.is_some() {
+        status.insert("violations".into(), json!(violated));
+    }
     status.insert("conditions".into(), json!(conditions(&rules.unread, conflicts, judged)));
     Value::Object(status)
 }
@@ -53,7 +66,12 @@ fn exception_status(exception: &Configured<Option<Exception>>, honoured: bool, n
 type Statuses = Vec<(Key, Value)>;
 
 /// Every status that is not as it should be, of HouseRules and of RuleExceptions.
-fn outdated(desk: &Desk, snapshot: &Snapshot, now: Timestamp) -> [Statuses; 2] {
+fn outdated(
+    desk: &Desk,
+    snapshot: &Snapshot,
+    violations: Option<&BTreeMap<Str, usize>>,
+    now: Timestamp,
+) -> [Statuses; 2] {
     let all: Vec<house::HouseRules> = desk.rules().values().map(|rules| rules.read.clone()).collect();
     let mut rivals: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for (name, text) in conflicts(&all) {
@@ -61,7 +79,7 @@ fn outdated(desk: &Desk, snapshot: &Snapshot, now: Timestamp) -> [Statuses; 2] {
     }
     let rules = desk.rules().iter().filter_map(|(key, rules)| {
         let conflicts = rivals.get(&key.1).map_or(&[][..], Vec::as_slice);
-        let wanted = rules_status(rules, snapshot, conflicts, now);
+        let wanted = rules_status(rules, snapshot, conflicts, violations, now);
         (wanted != rules.status).then(|| (key.clone(), wanted))
     });
     let exceptions = desk.exceptions().iter().filter_map(|(key, exception)| {
@@ -72,14 +90,14 @@ fn outdated(desk: &Desk, snapshot: &Snapshot, now: Timestamp) -> [Statuses; 2] {
 }
 
 /// Keeps the statuses up to date while this replica holds the Lease. Runs until dropped.
-pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidate) {
+pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidate, violations: Violations) {
     let mut last_round: Option<Instant> = None;
     let mut failing = false;
     loop {
         let result = match candidate.renew().await {
             Ok(true) if last_round.is_none_or(|at| at.elapsed() >= BETWEEN_ROUNDS) && watched.not_ready().is_none() => {
                 last_round = Some(Instant::now());
-                round(&client, &watched, &candidate).await
+                round(&client, &watched, &candidate, violations.load().as_deref()).await
             }
             Ok(_) => Ok(()),
             Err(error) => Err(error),
@@ -94,9 +112,14 @@ pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidat
     }
 }
 
-async fn round(client: &Client, watched: &Watched, candidate: &Candidate) -> Result<(), Error> {
+async fn round(
+    client: &Client,
+    watched: &Watched,
+    candidate: &Candidate,
+    violations: Option<&BTreeMap<Str, usize>>,
+) -> Result<(), Error> {
     let desk = Arc::clone(&watched.desk().borrow());
-    let statuses = outdated(&desk, &watched.current().snapshot, Timestamp::now());
+    let statuses = outdated(&desk, &watched.current().snapshot, violations, Timestamp::now());
     let resources = [ApiResource::erase::<HouseRules>(&()), ApiResource::erase::<RuleException>(&())];
     for (resource, all) in resources.iter().zip(statuses) {
         for ((namespace, name), status) in all {
@@ -144,13 +167,16 @@ mod tests {
         let prod = Namespace::new("a", &Labels::new([("env", "prod")]));
         let snapshot = Snapshot::of([&Object::Namespace(prod), &Object::Namespace(Namespace::named("b"))]);
 
-        let first = rules_status(&rules, &snapshot, &[], Timestamp::UNIX_EPOCH);
+        let first = rules_status(&rules, &snapshot, &[], None, Timestamp::UNIX_EPOCH);
         assert_eq!(first["namespaces"], 1);
-        assert_eq!(first["violations"], 7, "written by the audit, and left alone");
+        assert_eq!(first["violations"], 7, "before the first audit the last figure stays");
+        let found = BTreeMap::from([("a".into(), 2), ("b".into(), 5)]);
+        let audited = rules_status(&rules, &snapshot, &[], Some(&found), Timestamp::UNIX_EPOCH);
+        assert_eq!(audited["violations"], 2, "only in the namespaces that it governs");
         assert_eq!(first["conditions"][0]["type"], "Accepted");
         assert_eq!(first["conditions"][0]["status"], "False");
         rules.status = first.clone();
         let later = Timestamp::from_second(1_000_000).unwrap();
-        assert_eq!(rules_status(&rules, &snapshot, &[], later), first, "time alone changes nothing");
+        assert_eq!(rules_status(&rules, &snapshot, &[], None, later), first, "time alone changes nothing");
     }
 }

@@ -3,7 +3,12 @@
 //! that cannot be read allows nothing, and a subject that cannot be read selects nothing.
 
 mod at;
+mod calico;
+mod cilium;
+mod clusternetworkpolicy;
+pub mod entrance;
 pub mod houserules;
+mod kind;
 mod lenient;
 mod namespace;
 mod networkpolicy;
@@ -18,81 +23,10 @@ mod workload;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use kind::{Family, Kind, unread_policy};
+
 use crate::model::{FieldPath, Labels, Object, ObjectRef, Str, Unread};
 use wire::{Meta, Pairs, text};
-
-macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $group:literal, $version:literal, $api:literal, $plural:literal;)+) => {
-        /// A kind that can be read.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Kind { $($(#[doc = $doc])+ $variant,)+ }
-
-        impl Kind {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// API group; empty for the core group.
-            pub const fn group(self) -> &'static str {
-                match self { $(Self::$variant => $group,)+ }
-            }
-
-            /// The version whose fields are known.
-            pub const fn version(self) -> &'static str {
-                match self { $(Self::$variant => $version,)+ }
-            }
-
-            /// `group/version`, or the version alone for the core group.
-            pub const fn api_version(self) -> &'static str {
-                match self { $(Self::$variant => $api,)+ }
-            }
-
-            /// The kind as objects spell it.
-            pub const fn kind(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($variant),)+ }
-            }
-
-            /// The resource as URLs and RBAC spell it.
-            pub const fn plural(self) -> &'static str {
-                match self { $(Self::$variant => $plural,)+ }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// Namespace.
-    Namespace = "", "v1", "v1", "namespaces";
-    /// Pod.
-    Pod = "", "v1", "v1", "pods";
-    /// Deployment.
-    Deployment = "apps", "v1", "apps/v1", "deployments";
-    /// StatefulSet.
-    StatefulSet = "apps", "v1", "apps/v1", "statefulsets";
-    /// DaemonSet.
-    DaemonSet = "apps", "v1", "apps/v1", "daemonsets";
-    /// ReplicaSet.
-    ReplicaSet = "apps", "v1", "apps/v1", "replicasets";
-    /// ReplicationController.
-    ReplicationController = "", "v1", "v1", "replicationcontrollers";
-    /// Job.
-    Job = "batch", "v1", "batch/v1", "jobs";
-    /// CronJob.
-    CronJob = "batch", "v1", "batch/v1", "cronjobs";
-    /// NetworkPolicy.
-    NetworkPolicy = "networking.k8s.io", "v1", "networking.k8s.io/v1", "networkpolicies";
-}
-
-impl Kind {
-    /// The kind with this group and name, in whatever version.
-    pub fn of(group: &str, kind: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|k| k.kind() == kind && k.group() == group)
-    }
-
-    /// Whether objects of this kind live in a namespace.
-    pub const fn is_namespaced(self) -> bool {
-        !matches!(self, Self::Namespace)
-    }
-}
 
 /// What the surroundings know about an object that does not say it itself: the namespace of the request or of the
 /// command line, and the name where it is still to be generated.
@@ -134,7 +68,26 @@ fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, f
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController => {
             workload::templated(kind, wire::Templated::deserialize(from)?, defaults)
         }
+        kind => foreign(kind, &Value::deserialize(from)?, defaults),
     })
+}
+
+/// Reads an object of somebody else's policy kind. Those are read from a value in one reading that never fails.
+fn foreign(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+    match kind.family() {
+        Family::ClusterNetworkPolicy => clusternetworkpolicy::read(kind, value, defaults),
+        Family::Cilium => cilium::read(kind, value, defaults),
+        Family::Calico => calico::read(kind, value, defaults),
+        Family::Kubernetes => not_read(kind, value, defaults),
+    }
+}
+
+/// A policy kind that is known but not read yet: it is there, and what it says is not counted.
+fn not_read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+    let meta = wire::Headed::deserialize(value).ok().and_then(|headed| headed.metadata).unwrap_or_default();
+    let id = id(kind, &meta, defaults);
+    let unread = unread_policy(kind.kind(), kind.api_version());
+    Object::Unreadable(id, vec![unread])
 }
 
 /// Reads what the first reading gave up on: policies piece by piece, of others only the name.

@@ -8,4 +8,5 @@ mod laws;
 mod naive;
 mod oracle;
 mod second_guide;
+mod tiers;
 mod world;

@@ -191,10 +191,15 @@ impl<'a> Lists<'a> {
     }
 }
 
+/// Every peer of the policies, and every part of those that have parts.
 fn peers<'a>(lists: &[Vec<&'a Arc<Policy>>]) -> impl Iterator<Item = &'a Peer> {
     let mut seen = BTreeSet::new();
     let policies = lists.iter().flatten().copied().filter(move |p| seen.insert(Arc::as_ptr(p) as usize));
-    policies.flat_map(|p| p.ingress.iter().chain(&p.egress)).flat_map(|r| &r.peers)
+    policies.flat_map(|p| p.ingress.iter().chain(&p.egress)).flat_map(|r| &r.peers).flat_map(|peer| {
+        let mut parts = Vec::with_capacity(1);
+        peer.visit(&mut |part| parts.push(part));
+        parts
+    })
 }
 
 fn intern_peers<'a>(lists: &[Vec<&'a Arc<Policy>>]) -> HashMap<&'a PodPeer, u32> {

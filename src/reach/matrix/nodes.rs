@@ -159,10 +159,12 @@ pub(super) fn representatives(world: &Snapshot) -> Vec<Invented> {
         for policy in world.policies_in(namespace) {
             want(&mut wanted, world, &policy.subject.namespaces, namespace, &policy.subject.pods);
             for peer in policy.ingress.iter().chain(&policy.egress).flat_map(|r| &r.peers) {
-                let Peer::Pods(PodPeer { namespaces: scope, pods }) = peer else { continue };
-                for other in world.in_scope(scope) {
-                    want(&mut wanted, world, scope, other, pods);
-                }
+                peer.visit(&mut |part| {
+                    let Peer::Pods(PodPeer { namespaces: scope, pods }) = part else { return };
+                    for other in world.in_scope(scope) {
+                        want(&mut wanted, world, scope, other, pods);
+                    }
+                });
             }
         }
     }

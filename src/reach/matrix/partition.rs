@@ -137,16 +137,22 @@ impl<'k, 'a> Partitions<'k, 'a> {
         let mut cells = Cells { of: vec![0; kinds.len()], count: 1 };
         let rules = || policies.iter().flat_map(|p| p.rules(direction));
         for peer in rules().flat_map(|r| &r.peers) {
-            if let Peer::Pods(peer) = peer {
-                cells.split(kinds.matched(peer).iter().map(|kind| (*kind as usize, 0)));
-            }
+            peer.visit(&mut |part| {
+                if let Peer::Pods(peer) = part {
+                    cells.split(kinds.matched(peer).iter().map(|kind| (*kind as usize, 0)));
+                }
+            });
         }
         // On egress the destination resolves named ports.
         if direction == Direction::Egress && uses_names(policies, direction) && differ(&kinds.ports) {
             cells.split(kinds.ports.iter().copied().enumerate());
         }
-        if may_doubt(policies, direction) && differ(&kinds.places) {
-            cells.split(kinds.places.iter().copied().enumerate());
+        if may_doubt(policies, direction) {
+            if differ(&kinds.places) {
+                cells.split(kinds.places.iter().copied().enumerate());
+            }
+            // A pod on the host's network may be what is meant by its node.
+            cells.split((0..kinds.len()).map(|kind| (kind, u32::from(kinds.pod(kind).pod.host_network))));
         }
         // Cells that are empty by now lose their number.
         let mut numbers: Vec<Option<u32>> = vec![None; cells.count as usize];

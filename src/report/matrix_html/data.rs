@@ -45,6 +45,7 @@ pub(super) fn of(page: &Page<'_>) -> Data {
                 dst: asked(1, c),
             })
             .collect(),
+        entrances: page.entrances.clone(),
         after: after.world,
         before: before.map(|tables| tables.world),
         changes,

@@ -5,7 +5,8 @@ const SMALL = '600 11px Inter, ui-sans-serif, system-ui, "DejaVu Sans", sans-ser
 const TITLE = '650 13px Inter, ui-sans-serif, system-ui, "DejaVu Sans", sans-serif';
 const HEAD = 44, PAD = 14, DEEP = 12;
 
-const subtitle = (end) => end.outside ? fitted(end.outside.detail, SMALL, 230) : end.node.pods ? `${end.kind}, ${plural(end.node.pods, "pod")}` : end.kind;
+const subtitle = (end) => end.outside ? fitted(end.outside.detail, SMALL, 230)
+  : [end.kind, end.node.pods && plural(end.node.pods, "pod"), entrancesOf(end).length && "⇥ exposed"].filter(Boolean).join(", ");
 
 /** What stays off the map until it is asked for: it would hide what policies say. */
 const unasked = (flags) => !(flags & CHANGED) &&

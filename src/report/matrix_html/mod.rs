@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::Place;
-use super::matrix::Pick;
+use super::matrix::{Pick, Row};
 use crate::model::{FieldPath, ObjectRef};
 use crate::reach::{Options, Reasons};
 use crate::snapshot::Snapshot;
@@ -43,6 +43,8 @@ pub struct Page<'a> {
     pub dialect: Option<String>,
     /// Which ends may be sources, and which destinations.
     pub ends: [Option<Pick>; 2],
+    /// Rows that say by what a workload is exposed.
+    pub entrances: Vec<Row>,
     /// What the filters are set to when the page opens: namespace and port.
     pub filters: [Option<String>; 2],
     /// What a reader should know.

@@ -158,3 +158,8 @@ const portWanted = (typed) => {
     return known.get(text);
   };
 };
+
+/** By what each workload is exposed: Ingresses and HTTPRoutes, and who takes their traffic in. */
+const ENTRANCES = new Map();
+for (const row of DATA.entrances) ENTRANCES.set(row.dst, [...(ENTRANCES.get(row.dst) ?? []), row]);
+const entrancesOf = (end) => ENTRANCES.get(end.id) ?? [];

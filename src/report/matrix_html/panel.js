@@ -142,6 +142,8 @@ const showEnd = (at) => {
     h("p", { class: "where" }, end.outside ? end.outside.detail : end.kind + (end.node.pods ? `, ${plural(end.node.pods, "pod")}` : "")),
     warning(end) && h("p", { class: "warnbox" }, warning(end), unprotected(end).length && unprotected(end)[0] !== "host network"
       ? `: no policy isolates it for ${unprotected(end).join(" and ")}, so everything that the other side allows passes.` : ""),
+    entrancesOf(end).length > 0 && [h("h3", {}, "Exposed"), h("ul", { class: "steps" }, entrancesOf(end).map((row) =>
+      h("li", {}, row.entry, h("span", { class: "file" }, `from ${row.src}: ${row.conn}${row.depends ? `; depends: ${row.depends}` : ""}`))))],
     h("h3", {}, `Reaches ${outward.length}`),
     h("ul", { class: "list" }, outward.slice(0, 60).map((j) => pairButton(at, j, fullName(ENDS[j])))),
     outward.length > 60 && h("p", {}, `and ${outward.length - 60} more, see its row of the matrix`),

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::super::matrix::Row;
+
 #[derive(Serialize)]
 pub(super) struct Data {
     pub(super) version: &'static str,
@@ -11,6 +13,7 @@ pub(super) struct Data {
     pub(super) port: Option<String>,
     pub(super) notes: Vec<String>,
     pub(super) outside: Vec<Outside>,
+    pub(super) entrances: Vec<Row>,
     pub(super) after: World,
     pub(super) before: Option<World>,
     /// Connections of the old state and of the new one, by their numbers, with what the change adds and removes.

@@ -179,7 +179,7 @@ impl Writer {
                 same && mark(&mut self.namespaces, &namespace_key(namespace), list)
             }
             Item::Object(Object::Policy(policy)) => {
-                let same = self.work.policy(&policy.id).is_some_and(|old| **old == *policy);
+                let same = self.work.written_policy(&policy.id).is_some_and(|old| **old == *policy);
                 let list = self.list_of(Resource::NetworkPolicies);
                 same && mark(&mut self.policies, &key_of(&policy.id), list)
             }
@@ -190,7 +190,9 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(Object::Unreadable(..)) | Item::Rules(..) | Item::Exception(..) => false,
+            Item::Object(Object::Unreadable(..) | Object::AddressGroup(_) | Object::Tier(_))
+            | Item::Rules(..)
+            | Item::Exception(..) => false,
         }
     }
 
@@ -218,10 +220,14 @@ impl Writer {
                 let list = self.list_of(Resource::NetworkPolicies);
                 self.policies.insert(key_of(&policy.id), Seen { thing: (), list });
                 self.policies_changed.extend(policy.id.namespace.clone());
-                if self.work.policy(&policy.id).is_none_or(|old| **old != policy) {
+                if self.work.written_policy(&policy.id).is_none_or(|old| **old != policy) {
                     self.work.insert(&Object::Policy(policy));
                     self.changed = true;
                 }
+            }
+            Item::Object(object @ (Object::AddressGroup(_) | Object::Tier(_))) => {
+                self.work.insert(&object);
+                self.changed = true;
             }
             // It is there, and what it was before is the best that is known of it.
             Item::Object(Object::Unreadable(id, _)) => {
@@ -307,7 +313,7 @@ impl Writer {
             Resource::NetworkPolicies => {
                 self.policies_changed.push(key.0.clone());
                 let id = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", key.0.clone(), key.1.clone());
-                let known = self.work.policy(&id).map(|policy| Object::Policy((**policy).clone()));
+                let known = self.work.written_policy(&id).map(|policy| Object::Policy((**policy).clone()));
                 if let (Some(_), Some(policy)) = (self.policies.remove(key), known) {
                     self.work.remove(&policy);
                     self.changed = true;

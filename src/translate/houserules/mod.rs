@@ -49,7 +49,8 @@ pub fn house_rules(value: &Value) -> (HouseRules, Vec<Unread>) {
         rules.exempt = read_exempt(&mut read, exempt, &at.field("exempt"));
     }
     if let Some(dialect) = spec.get("dialect") {
-        let names: Vec<&str> = Dialect::ALL.iter().map(|d| d.as_str()).collect();
+        // `auto` is what holds without a word as well.
+        let names: Vec<&str> = ["auto"].into_iter().chain(Dialect::ALL.iter().map(|d| d.as_str())).collect();
         let fallback = "the dialect stays as it is";
         rules.settings.dialect = read.one_of(dialect, &at.field("dialect"), &names, fallback).and_then(Dialect::parse);
     }

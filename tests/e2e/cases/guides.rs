@@ -8,6 +8,7 @@ use crate::support::{Kubectl, Suite, cases, objects, repository, until};
 
 cases![
     first_guide_as_published,
+    first_guide_where_udp_is_enough,
     second_guide_as_published,
     default_deny_forgotten,
     dns_rule_forgotten,
@@ -100,6 +101,31 @@ fn first_guide_as_published(suite: &Suite) {
     kubectl.denied_then_cured(&udp_only[0], "blocked-dns", "TCP 53");
     for workload in workloads.iter().filter(|w| w["kind"] != "Namespace") {
         kubectl.apply(&workload.to_string()).passes();
+    }
+}
+
+fn first_guide_where_udp_is_enough(suite: &Suite) {
+    let kubectl = suite.kubectl();
+    let (namespace, workloads) = first_guide(&kubectl, "udp");
+    kubectl.apply(&format!(
+        "apiVersion: portcullis.dev/v1alpha1\nkind: HouseRules\nmetadata: {{name: udp-is-enough}}\nspec:\n  \
+         namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}\n  dns: {{protocols: [UDP]}}\n"
+    )).passes();
+    for file in [
+        "default-deny-all.yaml",
+        "myapp-api-network-policy.yaml",
+        "myapp-workers-network-policy.yaml",
+        "my-web-client-network-policy.yaml",
+        "allow-external-apis.yaml",
+    ] {
+        kubectl.apply(&list(documents("first", file, "udp"))).passes();
+    }
+    let own = |w: &&Value| w["kind"] != "Namespace" && w["metadata"]["namespace"] == namespace.as_str();
+    for workload in workloads.iter().filter(own) {
+        until("the house rules count", || {
+            let outcome = kubectl.apply(&workload.to_string());
+            if outcome.ok { Ok(outcome) } else { Err(outcome.to_string()) }
+        });
     }
 }
 

@@ -2,7 +2,12 @@
 
 use crate::support::{Kubectl, Outcome, Suite, cases, objects, until};
 
-cases![levels_follow_the_house_rules, exemptions_are_by_exact_name, an_exception_lifts_one_rule_until_it_ends];
+cases![
+    levels_follow_the_house_rules,
+    exemptions_are_by_exact_name,
+    an_exception_lifts_one_rule_until_it_ends,
+    the_status_counts_what_stands_against_the_rules,
+];
 
 /// House rules for the namespaces of one team.
 fn house_rules(name: &str, spec: &str) -> String {
@@ -97,4 +102,33 @@ fn an_exception_lifts_one_rule_until_it_ends(suite: &Suite) {
     // The other two are still there, and neither counts.
     let api = objects::deployment("excepted", "api");
     until_outcome("the exception is gone", &kubectl, &api, Outcome::is_denied);
+}
+
+fn the_status_counts_what_stands_against_the_rules(suite: &Suite) {
+    let kubectl = suite.kubectl();
+    kubectl.namespace("counted", &[("team", "counted")]);
+    let spec = "rules: {missing-default-deny: {level: warn}, blocked-dns: {level: warn}}";
+    kubectl.apply(&house_rules("counted", spec)).passes();
+    let column = |path: &str| {
+        let found = kubectl.get(&["houserules", "counted"]).unwrap();
+        found.pointer(path).cloned().unwrap_or_default()
+    };
+    until("nothing stands against them", || match column("/status/violations") {
+        value if value == 0 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    let pod = objects::pod("counted", "bare", &[("app", "bare")]);
+    until_outcome("the level", &kubectl, &pod, |o| o.ok && !o.warnings().is_empty());
+    kubectl.apply(&pod).passes();
+    until("both directions are counted", || match column("/status/violations") {
+        value if value == 2 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    let table = kubectl.run(&["get", "houserules", "counted"]).passes();
+    assert!(table.stdout.contains("VIOLATIONS"), "{}", table.stdout);
+    kubectl.apply(&objects::baseline("counted")).passes();
+    until("they are mended", || match column("/status/violations") {
+        value if value == 0 => Ok(()),
+        other => Err(other.to_string()),
+    });
 }

@@ -9,6 +9,7 @@ mod folder;
 mod guides;
 mod house;
 mod kinds;
+mod live;
 mod namespaces;
 mod outage;
 
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Case> {
         decisions::cases(),
         guides::cases(),
         kinds::cases(),
+        live::cases(),
         namespaces::cases(),
         folder::cases(),
         house::cases(),

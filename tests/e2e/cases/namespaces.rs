@@ -3,11 +3,16 @@
 use crate::cases::decisions::until_pods;
 use crate::support::{Kubectl, Suite, cases, objects, until};
 
-cases![only_who_may_edit_house_rules_may_lower_a_namespace, a_namespace_goes_away_with_everything_in_it];
+cases![
+    only_who_may_edit_house_rules_may_lower_a_namespace,
+    only_who_may_edit_house_rules_may_create_a_lowered_namespace,
+    a_namespace_goes_away_with_everything_in_it,
+];
 
 /// A user who may edit namespaces, and house rules as well if so wished.
 fn user(kubectl: &Kubectl, name: &str, house_rules: bool) -> Kubectl {
-    let mut rules = r#"[{apiGroups: [""], resources: [namespaces], verbs: [get, list, update, patch]}"#.to_owned();
+    let mut rules =
+        r#"[{apiGroups: [""], resources: [namespaces], verbs: [create, get, list, update, patch]}"#.to_owned();
     if house_rules {
         rules += ", {apiGroups: [portcullis.dev], resources: [houserules], verbs: [update]}";
     }
@@ -49,6 +54,23 @@ fn only_who_may_edit_house_rules_may_lower_a_namespace(suite: &Suite) {
         if outcome.ok { Ok(outcome) } else { Err(outcome.to_string()) }
     })
     .warns("missing-default-deny", "");
+}
+
+fn only_who_may_edit_house_rules_may_create_a_lowered_namespace(suite: &Suite) {
+    let kubectl = suite.kubectl();
+    let (tenant, warden) = (user(&kubectl, "tenant", false), user(&kubectl, "warden", true));
+    let lowered =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: born-low, labels: {portcullis.dev/enforce: none}}\n";
+    let create = |who: &Kubectl, yaml: &str| who.run_with_input(&["create", "-f", "-"], yaml);
+    let denial = create(&tenant, lowered);
+    assert!(denial.is_denied(), "{denial}");
+    assert!(denial.stderr.contains("tenant may not update houserules.portcullis.dev"), "{denial}");
+    // Every other namespace is its creator's own affair, whatever its labels.
+    create(&tenant, "apiVersion: v1\nkind: Namespace\nmetadata: {name: born-plain, labels: {team: shop}}\n").passes();
+    let same_level =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: born-default, labels: {portcullis.dev/enforce: default}}\n";
+    create(&tenant, same_level).passes();
+    create(&warden, lowered).passes();
 }
 
 fn a_namespace_goes_away_with_everything_in_it(suite: &Suite) {

@@ -156,6 +156,7 @@ impl Gate {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.arg("serve").args(["--listen", &self.listen.to_string(), "--admin-listen", &self.admin.to_string()]);
         command.args(["--mode", self.settings.mode, "--extra-names", "127.0.0.1,localhost"]);
+        command.args(["--audit-interval", "2"]);
         command.args(["--log-format", "json"]).args(&self.settings.arguments);
         let name = self.name();
         match &self.settings.state {

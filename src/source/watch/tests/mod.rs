@@ -4,6 +4,7 @@ mod confirming;
 mod following;
 mod large;
 mod losing;
+mod once;
 mod writing;
 
 use std::time::Duration;

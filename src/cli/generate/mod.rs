@@ -1,4 +1,6 @@
-//! `portcullis generate`: policies to start from.
+//! `portcullis generate`: policies to start from, and policies and assertions made to measure.
+
+mod policies;
 
 use std::io::Write;
 
@@ -18,10 +20,18 @@ pub enum Command {
         #[arg(required = true)]
         namespaces: Vec<String>,
     },
+    /// The least policies that yield a matrix, proved to
+    Policies(policies::Args),
 }
 
 pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let Command::Baseline { namespaces } = command;
+    match command {
+        Command::Baseline { namespaces } => baseline(namespaces, out),
+        Command::Policies(args) => policies::run(args, out),
+    }
+}
+
+fn baseline(namespaces: &[String], out: &mut impl Write) -> anyhow::Result<Exit> {
     let settings = Settings::default();
     let mut policies = Vec::new();
     for namespace in namespaces {

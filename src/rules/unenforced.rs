@@ -1,0 +1,99 @@
+//! `unenforced`: a policy that the cluster's network plugin does not carry out.
+
+use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
+use crate::model::cni::{Cni, Enforces, Family};
+use crate::model::house::RuleId;
+
+declare_rule! {
+    /// A policy needs a network plugin that enforces its kind; without one it is accepted, stored, and has no effect.
+    ///
+    /// ## What it checks
+    ///
+    /// When a policy is created or changed: is any of the network plugins that run in the cluster known to enforce policies
+    /// of this kind? Plugins are seen by the pods of their DaemonSets, in the namespaces where they are usually installed.
+    ///
+    /// | plugin | NetworkPolicy | other kinds |
+    /// |---|---|---|
+    /// | Antrea | yes | AdminNetworkPolicy |
+    /// | Amazon VPC CNI | if its policy agent is on | AdminNetworkPolicy from 1.21 |
+    /// | Azure Network Policy Manager | yes | |
+    /// | Calico, Canal | yes | Calico's own; ClusterNetworkPolicy from 3.32, AdminNetworkPolicy before |
+    /// | Cilium | yes | Cilium's own; ClusterNetworkPolicy if switched on |
+    /// | Flannel | no | |
+    /// | kindnet | from kind 0.24 | |
+    /// | kube-network-policies | yes | ClusterNetworkPolicy |
+    /// | Kube-OVN | yes | AdminNetworkPolicy, ClusterNetworkPolicy |
+    /// | kube-router, Weave Net | yes | |
+    /// | OVN-Kubernetes | yes | AdminNetworkPolicy |
+    ///
+    /// Where no plugin is seen nothing is said: k3s and some managed clusters run theirs outside of pods.
+    ///
+    /// ## Why
+    ///
+    /// The API server takes every NetworkPolicy, whether or not anything reads it. A cluster on Flannel alone looks
+    /// segmented in every listing, and every pod reaches every other.
+    ///
+    /// ## Refused
+    ///
+    /// A NetworkPolicy where Flannel is the only plugin; a CiliumNetworkPolicy where Calico is.
+    ///
+    /// ## Accepted
+    ///
+    /// The same policy once a plugin that enforces it runs: Canal adds Calico's policies to Flannel, and
+    /// kube-network-policies can be installed beside any plugin.
+    ///
+    /// ## Exceptions
+    ///
+    /// An agent under other labels or in another namespace is not seen. Setting `dialect` in HouseRules to the plugin that
+    /// enforces says so, and this rule is silent then.
+    ///
+    /// ## References
+    ///
+    /// Kubernetes: *Network Policies*, "Prerequisites".
+    pub Unenforced = Unenforced, since "0.1.0"
+}
+
+impl Rule for Unenforced {
+    fn meta(&self) -> &'static RuleMeta {
+        &Self::META
+    }
+
+    fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        let plugins = cx.world.plugins();
+        let Some(object) = cx.policy().filter(|_| cx.settings.detect_dialect && !plugins.is_empty()) else { return };
+        let Some(family) = Family::of(object.id.group(), &object.id.kind) else { return };
+        let answers = || plugins.iter().map(|plugin| (plugin, plugin.enforces(family)));
+        if answers().any(|(_, answer)| answer == Enforces::Yes) {
+            return;
+        }
+        let conditions: Vec<String> = answers()
+            .filter_map(|(plugin, answer)| match answer {
+                Enforces::If(condition) => Some(format!("{plugin} does if {condition}")),
+                Enforces::Yes | Enforces::No => None,
+            })
+            .collect();
+        // Most clusters with such a plugin have it switched on; saying so at every NetworkPolicy would only teach people to
+        // read past warnings.
+        if !conditions.is_empty() && family == Family::NetworkPolicy {
+            return;
+        }
+        let names: Vec<&str> = plugins.iter().copied().map(Cni::as_str).collect();
+        let seen = names.join(" and ");
+        let message = if conditions.is_empty() {
+            format!(
+                "nothing enforces {}: {seen} {} not carry out a {}; install a plugin that does, or delete the policy",
+                object.id,
+                if names.len() == 1 { "does" } else { "do" },
+                object.id.kind
+            )
+        } else {
+            format!("nothing may enforce {}: {}", object.id, conditions.join(", and "))
+        };
+        out.push(
+            Finding::new(RuleId::Unenforced, (*object.id).clone(), message)
+                .keyed("unenforced")
+                .because(format!("the agents of {seen} run in this cluster, and of no other plugin that is known"))
+                .helped("kubectl get daemonsets -A shows what runs; set dialect in HouseRules where another plugin enforces"),
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! The state under changes, overlays, and links between objects.
+
+use super::*;
+use crate::model::ipset::parse_cidr;
+use crate::model::labels::NAMESPACE_NAME_LABEL;
+use crate::model::{
+    Action, AddressScope, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Namespace, Peer, PodSpec, PortMatch,
+    Priority, Rule, Selector, Subject, Tier, TierEnd, Workload,
+};
+
+fn pod(namespace: &str, name: &str, app: &str) -> Object {
+    Object::Workload(Workload {
+        id: ObjectRef::namespaced("v1", "Pod", namespace, name),
+        labels: Labels::default(),
+        pod: Arc::new(PodSpec::with_labels(Labels::new([("app", app)]))),
+        controller: Some(crate::model::pod::Controller { kind: "Deployment".into(), name: app.into() }),
+        addresses: Vec::new(),
+        finished: false,
+        leaving: false,
+        template_at: "",
+    })
+}
+
+#[test]
+fn pods_fold_into_classes_and_come_out_again() {
+    let (a, b, c) = (pod("n", "a", "web"), pod("n", "b", "web"), pod("n", "c", "api"));
+    let mut snapshot = Snapshot::of([&a, &b, &c]);
+    let classes =
+        |s: &Snapshot| s.namespace("n").map_or(Vec::new(), |n| n.classes().iter().map(|c| c.count()).collect());
+    assert_eq!(classes(&snapshot), [1, 2], "api, then web");
+    snapshot.remove(&a);
+    assert_eq!(classes(&snapshot), [1, 1]);
+    snapshot.remove(&b);
+    snapshot.remove(&c);
+    assert!(snapshot.namespace("n").is_none(), "nothing is left behind");
+}
+
+#[test]
+fn a_pod_that_goes_away_is_counted_out_once() {
+    let (a, b) = (pod("n", "a", "web"), pod("n", "b", "web"));
+    let Object::Workload(mut going) = a.clone() else { panic!("a pod") };
+    going.leaving = true;
+    let going = Object::Workload(going);
+    let mut snapshot = Snapshot::of([&a, &b]);
+    snapshot.apply(&Change::update(a, going.clone()));
+    snapshot.apply(&Change::delete(going));
+    assert_eq!(snapshot.namespace("n").unwrap().classes()[0].count(), 1, "the other pod is still there");
+}
+
+#[test]
+fn an_overlay_leaves_the_world_as_it_is() {
+    let before = Snapshot::of([&pod("n", "a", "web")]);
+    let after = before.overlay(&Change::create(pod("n", "b", "api")));
+    assert_eq!(before.namespace("n").unwrap().classes().len(), 1);
+    assert_eq!(after.namespace("n").unwrap().classes().len(), 2);
+}
+
+#[test]
+fn a_scope_by_name_and_by_label_agree() {
+    let prod = Object::Namespace(Namespace::new("prod", &Labels::new([("env", "prod")])));
+    let snapshot = Snapshot::of([&prod, &Object::Namespace(Namespace::named("dev"))]);
+    let names = |scope: &NamespaceScope| snapshot.in_scope(scope).map(|n| n.name().to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&NamespaceScope::Matching(Selector::equals("env", "prod"))), ["prod"]);
+    assert_eq!(names(&NamespaceScope::Matching(Selector::equals(NAMESPACE_NAME_LABEL, "dev"))), ["dev"]);
+    let neither = Selector::all(vec![Selector::equals(NAMESPACE_NAME_LABEL, "dev"), Selector::exists("env")]);
+    assert!(names(&NamespaceScope::Matching(neither)).is_empty());
+    assert_eq!(names(&NamespaceScope::all()).len(), 2);
+}
+
+fn policy(namespace: Option<&str>, name: &str, tier: Arc<Tier>, peers: Vec<Peer>) -> Object {
+    let mut id = ObjectRef::cluster("projectcalico.org/v3", "GlobalNetworkPolicy", name);
+    id.namespace = namespace.map(Into::into);
+    let id = Arc::new(id);
+    let rule = Rule {
+        action: Action::Allow,
+        peers,
+        ports: PortMatch::any(),
+        at: FieldPath::default(),
+        peers_at: "",
+        filtered_by: None,
+    };
+    let subject = Subject { namespaces: NamespaceScope::all(), pods: Selector::everything() };
+    let policy = Policy {
+        id: Arc::clone(&id),
+        tier,
+        priority: Priority::LAST,
+        subject,
+        isolates_ingress: true,
+        isolates_egress: false,
+        ingress: vec![rule],
+        egress: Vec::new(),
+    };
+    Object::Policy(PolicyObject { id, policies: vec![Arc::new(policy)], unread: Vec::new(), implicit_types: false })
+}
+
+fn set(namespace: &'static str, cidr: &str) -> Object {
+    Object::AddressGroup(AddressGroup {
+        id: ObjectRef::namespaced("projectcalico.org/v3", "NetworkSet", namespace, "set"),
+        kind: GroupKind::NetworkSet,
+        labels: Labels::new([("role", "db")]),
+        nets: vec![parse_cidr(cidr).unwrap().0],
+        unread: Vec::new(),
+    })
+}
+
+fn groups(namespaces: NamespaceScope) -> Peer {
+    Peer::Groups(GroupPeer {
+        kind: GroupKind::NetworkSet,
+        namespaces,
+        groups: GroupChoice::Matching(Selector::equals("role", "db")),
+        except: Vec::new(),
+        scope: AddressScope::PodsToo,
+    })
+}
+
+/// The addresses of the only rule of each policy of the namespace that counts.
+fn opened(snapshot: &Snapshot, namespace: &str) -> Vec<String> {
+    let state = snapshot.namespace_or_empty(namespace);
+    snapshot.policies_in(&state).map(|p| p.ingress[0].peers[0].addresses().to_string()).collect()
+}
+
+#[test]
+fn groups_may_come_before_or_after_the_policies_that_name_them_and_change() {
+    let own = policy(Some("n"), "own", Tier::calico(""), vec![groups(NamespaceScope::Named("n".into()))]);
+    for objects in [[&own, &set("n", "10.0.0.0/8")], [&set("n", "10.0.0.0/8"), &own]] {
+        let mut snapshot = Snapshot::default();
+        objects.iter().for_each(|o| snapshot.insert(o));
+        assert_eq!(opened(&snapshot, "n"), ["10.0.0.0/8"]);
+        let changed = snapshot.overlay(&Change::update(set("n", "10.0.0.0/8"), set("n", "10.9.0.0/16")));
+        assert_eq!(opened(&changed, "n"), ["10.9.0.0/16"]);
+        assert_eq!(opened(&snapshot, "n"), ["10.0.0.0/8"], "the world before is as it was");
+        snapshot.remove(&set("n", "10.0.0.0/8"));
+        assert_eq!(opened(&snapshot, "n"), ["no address"], "a group that does not exist names nobody");
+    }
+}
+
+#[test]
+fn groups_are_chosen_by_the_labels_of_their_namespace_as_they_are_now() {
+    let team = NamespaceScope::Matching(Selector::equals("team", "a"));
+    let mut snapshot =
+        Snapshot::of([&policy(None, "all", Tier::calico(""), vec![groups(team)]), &set("n", "10.0.0.0/8")]);
+    assert_eq!(opened(&snapshot, "n"), ["no address"]);
+    snapshot.insert(&Object::Namespace(Namespace::new("n", &Labels::new([("team", "a")]))));
+    assert_eq!(opened(&snapshot, "n"), ["10.0.0.0/8"]);
+    snapshot.remove(&Object::Namespace(Namespace::named("n")));
+    assert_eq!(opened(&snapshot, "n"), ["no address"]);
+}
+
+#[test]
+fn policies_of_a_tier_count_while_the_tier_exists_and_staged_ones_never() {
+    let tier = |order| {
+        Object::Tier(TierObject {
+            id: ObjectRef::cluster("projectcalico.org/v3", "Tier", "security"),
+            order: Priority::new(order),
+            end: TierEnd::Continue,
+            unread: Vec::new(),
+        })
+    };
+    let written = policy(Some("n"), "own", Tier::calico("security"), vec![Peer::Any]);
+    let staged = policy(Some("n"), "later", Tier::calico("security").staged(), vec![Peer::Any]);
+    let mut snapshot = Snapshot::of([&written, &staged]);
+    assert!(opened(&snapshot, "n").is_empty());
+    snapshot.insert(&tier(7.0));
+    let state = snapshot.namespace_or_empty("n");
+    let counting: Vec<_> = snapshot.policies_in(&state).collect();
+    assert_eq!(counting.len(), 1);
+    assert_eq!((&*counting[0].id.name, counting[0].tier.order), ("own", Priority::new(7.0)));
+    assert_eq!(**snapshot.written_policy(&written.id()).unwrap(), as_policy(&written), "what is written stays");
+    snapshot.remove(&tier(7.0));
+    assert!(opened(&snapshot, "n").is_empty());
+}
+
+fn as_policy(object: &Object) -> PolicyObject {
+    let Object::Policy(policy) = object else { panic!("a policy") };
+    policy.clone()
+}
+
+#[test]
+fn plugins_are_seen_by_their_agents() {
+    let agent = |namespace: &str, name: &str, labels: [(&str, &str); 1], kind: &str| {
+        let mut object = pod(namespace, name, "x");
+        if let Object::Workload(workload) = &mut object {
+            workload.pod = Arc::new(PodSpec::with_labels(Labels::new(labels)));
+            workload.controller = Some(crate::model::pod::Controller { kind: kind.into(), name: name.into() });
+        }
+        object
+    };
+    let flannel = agent("kube-flannel", "a", [("app", "flannel")], "DaemonSet");
+    let poser = agent("shop", "b", [("k8s-app", "calico-node")], "DaemonSet");
+    let alike = agent("kube-system", "c", [("k8s-app", "cilium")], "Deployment");
+    let mut snapshot = Snapshot::of([&flannel, &poser, &alike]);
+    assert_eq!(snapshot.plugins(), [Cni::Flannel]);
+    let calico = agent("kube-system", "d", [("k8s-app", "calico-node")], "DaemonSet");
+    snapshot.insert(&calico);
+    assert_eq!(snapshot.plugins(), [Cni::Calico, Cni::Flannel]);
+    snapshot.remove(&flannel);
+    assert_eq!(snapshot.plugins(), [Cni::Calico]);
+}

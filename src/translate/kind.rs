@@ -1,0 +1,175 @@
+//! The kinds of object that are read, and whose they are.
+
+use crate::model::{FieldPath, Unread};
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $group:literal, $version:literal, $api:literal, $kind:literal, $plural:literal, $scope:ident;)+) => {
+        /// A kind that can be read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// API group; empty for the core group.
+            pub const fn group(self) -> &'static str {
+                match self { $(Self::$variant => $group,)+ }
+            }
+
+            /// The version whose fields are known.
+            pub const fn version(self) -> &'static str {
+                match self { $(Self::$variant => $version,)+ }
+            }
+
+            /// `group/version`, or the version alone for the core group.
+            pub const fn api_version(self) -> &'static str {
+                match self { $(Self::$variant => $api,)+ }
+            }
+
+            /// The kind as objects spell it. Not unique: Calico has a NetworkPolicy as well.
+            pub const fn kind(self) -> &'static str {
+                match self { $(Self::$variant => $kind,)+ }
+            }
+
+            /// The resource as URLs and RBAC spell it.
+            pub const fn plural(self) -> &'static str {
+                match self { $(Self::$variant => $plural,)+ }
+            }
+
+            /// Whether objects of this kind live in a namespace.
+            pub const fn is_namespaced(self) -> bool {
+                match self { $(Self::$variant => kinds!(@$scope),)+ }
+            }
+        }
+    };
+    (@namespaced) => { true };
+    (@cluster) => { false };
+}
+
+kinds! {
+    /// Namespace.
+    Namespace = "", "v1", "v1", "Namespace", "namespaces", cluster;
+    /// Pod.
+    Pod = "", "v1", "v1", "Pod", "pods", namespaced;
+    /// Deployment.
+    Deployment = "apps", "v1", "apps/v1", "Deployment", "deployments", namespaced;
+    /// StatefulSet.
+    StatefulSet = "apps", "v1", "apps/v1", "StatefulSet", "statefulsets", namespaced;
+    /// DaemonSet.
+    DaemonSet = "apps", "v1", "apps/v1", "DaemonSet", "daemonsets", namespaced;
+    /// ReplicaSet.
+    ReplicaSet = "apps", "v1", "apps/v1", "ReplicaSet", "replicasets", namespaced;
+    /// ReplicationController.
+    ReplicationController = "", "v1", "v1", "ReplicationController", "replicationcontrollers", namespaced;
+    /// Job.
+    Job = "batch", "v1", "batch/v1", "Job", "jobs", namespaced;
+    /// CronJob.
+    CronJob = "batch", "v1", "batch/v1", "CronJob", "cronjobs", namespaced;
+    /// NetworkPolicy.
+    NetworkPolicy = "networking.k8s.io", "v1", "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", namespaced;
+    /// ClusterNetworkPolicy.
+    ClusterNetworkPolicy = "policy.networking.k8s.io", "v1alpha2", "policy.networking.k8s.io/v1alpha2",
+        "ClusterNetworkPolicy", "clusternetworkpolicies", cluster;
+    /// AdminNetworkPolicy, which ClusterNetworkPolicy replaces.
+    AdminNetworkPolicy = "policy.networking.k8s.io", "v1alpha1", "policy.networking.k8s.io/v1alpha1",
+        "AdminNetworkPolicy", "adminnetworkpolicies", cluster;
+    /// BaselineAdminNetworkPolicy, which ClusterNetworkPolicy replaces.
+    BaselineAdminNetworkPolicy = "policy.networking.k8s.io", "v1alpha1", "policy.networking.k8s.io/v1alpha1",
+        "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", cluster;
+    /// CiliumNetworkPolicy.
+    CiliumNetworkPolicy = "cilium.io", "v2", "cilium.io/v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies", namespaced;
+    /// CiliumClusterwideNetworkPolicy.
+    CiliumClusterwideNetworkPolicy = "cilium.io", "v2", "cilium.io/v2",
+        "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", cluster;
+    /// CiliumCIDRGroup. Older clusters serve it as v2alpha1 only.
+    CiliumCidrGroup = "cilium.io", "v2", "cilium.io/v2", "CiliumCIDRGroup", "ciliumcidrgroups", cluster;
+    /// Calico's NetworkPolicy.
+    CalicoNetworkPolicy = "projectcalico.org", "v3", "projectcalico.org/v3", "NetworkPolicy", "networkpolicies", namespaced;
+    /// Calico's GlobalNetworkPolicy.
+    GlobalNetworkPolicy = "projectcalico.org", "v3", "projectcalico.org/v3",
+        "GlobalNetworkPolicy", "globalnetworkpolicies", cluster;
+    /// Calico's StagedNetworkPolicy, which is never enforced.
+    StagedNetworkPolicy = "projectcalico.org", "v3", "projectcalico.org/v3",
+        "StagedNetworkPolicy", "stagednetworkpolicies", namespaced;
+    /// Calico's StagedGlobalNetworkPolicy, which is never enforced.
+    StagedGlobalNetworkPolicy = "projectcalico.org", "v3", "projectcalico.org/v3",
+        "StagedGlobalNetworkPolicy", "stagedglobalnetworkpolicies", cluster;
+    /// Calico's StagedKubernetesNetworkPolicy, which is never enforced.
+    StagedKubernetesNetworkPolicy = "projectcalico.org", "v3", "projectcalico.org/v3",
+        "StagedKubernetesNetworkPolicy", "stagedkubernetesnetworkpolicies", namespaced;
+    /// Calico's Tier.
+    CalicoTier = "projectcalico.org", "v3", "projectcalico.org/v3", "Tier", "tiers", cluster;
+    /// Calico's NetworkSet.
+    NetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "NetworkSet", "networksets", namespaced;
+    /// Calico's GlobalNetworkSet.
+    GlobalNetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "GlobalNetworkSet", "globalnetworksets", cluster;
+}
+
+/// Whose kinds they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Built into Kubernetes.
+    Kubernetes,
+    /// The network-policy-api project's.
+    ClusterNetworkPolicy,
+    /// Cilium's.
+    Cilium,
+    /// Calico's.
+    Calico,
+}
+
+/// The group in which Calico stores what its API server serves as `projectcalico.org`. An object that is seen through
+/// both is one object (semantics 2.4.16).
+const CALICO_STORAGE: &str = "crd.projectcalico.org";
+
+impl Kind {
+    /// The kind with this group and name, in whatever version.
+    pub fn of(group: &str, kind: &str) -> Option<Self> {
+        let group = if group == CALICO_STORAGE { Self::CalicoTier.group() } else { group };
+        Self::ALL.iter().copied().find(|k| k.kind() == kind && k.group() == group)
+    }
+
+    /// API groups that hold policies, read or not.
+    pub const POLICY_GROUPS: [&str; 4] = ["cilium.io", CALICO_STORAGE, "projectcalico.org", "policy.networking.k8s.io"];
+
+    /// Whose it is.
+    pub fn family(self) -> Family {
+        match self.group() {
+            "policy.networking.k8s.io" => Family::ClusterNetworkPolicy,
+            "cilium.io" => Family::Cilium,
+            "projectcalico.org" => Family::Calico,
+            _ => Family::Kubernetes,
+        }
+    }
+
+    /// Whether objects of this kind are policies, staged ones included.
+    pub const fn is_policy(self) -> bool {
+        matches!(
+            self,
+            Self::NetworkPolicy
+                | Self::ClusterNetworkPolicy
+                | Self::AdminNetworkPolicy
+                | Self::BaselineAdminNetworkPolicy
+                | Self::CiliumNetworkPolicy
+                | Self::CiliumClusterwideNetworkPolicy
+                | Self::CalicoNetworkPolicy
+                | Self::GlobalNetworkPolicy
+                | Self::StagedNetworkPolicy
+                | Self::StagedGlobalNetworkPolicy
+                | Self::StagedKubernetesNetworkPolicy
+        )
+    }
+
+    /// Whether kinds of this group that are not known may still change the network.
+    pub fn is_policy_group(group: &str) -> bool {
+        Self::POLICY_GROUPS.contains(&group)
+    }
+}
+
+/// What is said of a policy kind that is not read. The only place that says it.
+pub fn unread_policy(kind: &str, api_version: &str) -> Unread {
+    let what =
+        format!("{kind} of {api_version} is a policy kind that is not read: what it allows or denies is not counted");
+    Unread { at: FieldPath::default(), what }
+}

@@ -1,0 +1,122 @@
+//! What machines read of `portcullis check`: the real binary over a folder with one clean file, one that is refused and one that warns.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::Command;
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use serde_json::Value;
+
+const WEB: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: web}]}
+";
+const OPEN: &str = "# a comment, so that the line is not the first
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: \"a, b::c\", namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress]
+  ingress:
+    - from: [{ipBlock: {cidr: 0.0.0.0/0}}]
+";
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("namespace.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
+    write("web app.yaml", WEB);
+    write("open.yaml", OPEN);
+    folder
+}
+
+fn check(folder: &Path, format: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let out = command.current_dir(folder).args(["check", "-o", format, "."]).output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn findings(folder: &Path) -> Vec<Value> {
+    let json: Value = serde_json::from_str(&check(folder, "json")).unwrap();
+    json["findings"].as_array().unwrap().clone()
+}
+
+#[test]
+fn sarif_has_every_finding_with_its_rule_and_place() {
+    let folder = folder();
+    let expected = findings(folder.path());
+    let log: Value = serde_json::from_str(&check(folder.path(), "sarif")).unwrap();
+    let run = &log["runs"][0];
+    let results = run["results"].as_array().unwrap();
+    assert!(expected.len() > 2);
+    assert_eq!(results.len(), expected.len());
+    for (result, finding) in results.iter().zip(&expected) {
+        assert_eq!(result["ruleId"], finding["rule"]);
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(run["tool"]["driver"]["rules"][index]["id"], finding["rule"]);
+        let level = match finding["level"].as_str().unwrap() {
+            "enforce" => "error",
+            "warn" => "warning",
+            _ => "note",
+        };
+        assert_eq!(result["level"], level);
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["region"]["startLine"], finding["line"]);
+        assert!(!place["artifactLocation"]["uri"].as_str().unwrap().contains(' '));
+        assert!(result["message"]["text"].as_str().unwrap().starts_with(finding["message"].as_str().unwrap()));
+    }
+    let open = results.iter().find(|r| r["ruleId"] == "open-cidr").unwrap();
+    assert_eq!(open["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "open.yaml");
+    assert_eq!(open["locations"][0]["physicalLocation"]["region"]["startLine"], 9);
+}
+
+#[test]
+fn junit_fails_what_would_be_refused_and_passes_clean_files() {
+    let folder = folder();
+    let expected = findings(folder.path());
+    let refused = expected.iter().filter(|f| f["level"] == "enforce").count();
+    let text = check(folder.path(), "junit");
+    let mut reader = Reader::from_str(&text);
+    let (mut failures, mut cases, mut suites) = (0, Vec::new(), Vec::new());
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Eof => break,
+            Event::Start(e) | Event::Empty(e) => {
+                let name = e.try_get_attribute("name").unwrap().map(|a| a.value.into_owned());
+                match e.name().as_ref() {
+                    "failure" => failures += 1,
+                    "testcase" => cases.push(name.unwrap()),
+                    "testsuite" => suites.push(name.unwrap()),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(failures, refused);
+    assert_eq!(cases.len(), expected.len() + 1, "one for each finding, and one for the clean file: {cases:?}");
+    assert_eq!(suites.len(), 3, "{suites:?}");
+    assert!(cases.contains(&"house rules".to_owned()));
+    assert!(cases.contains(&"open-cidr: NetworkPolicy shop/a, b::c".to_owned()), "{cases:?}");
+}
+
+#[test]
+fn github_commands_are_one_line_each() {
+    let folder = folder();
+    let expected = findings(folder.path());
+    let text = check(folder.path(), "github");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), expected.len() + 1, "{text}");
+    let open = lines.iter().find(|line| line.contains("title=open-cidr")).unwrap();
+    assert!(open.starts_with("::error file=open.yaml,line=9,col="), "{open}");
+    assert!(lines.last().unwrap().starts_with("3 objects checked: "), "{text}");
+}
