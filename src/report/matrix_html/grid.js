@@ -16,6 +16,7 @@ const lines = (role, keep) => {
 };
 
 const inGrid = () => {
+  if (!filtered()) return { src: new Set(ENDS.keys()), dst: new Set(ENDS.keys()) };
   const kept = { src: new Set(), dst: new Set() };
   for (let i = 0; i < COUNT; i += 1) {
     for (let j = 0; j < COUNT; j += 1) {

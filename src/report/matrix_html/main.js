@@ -19,6 +19,7 @@ const passesState = (i, j) => {
   const flags = flagsOf(i, j);
   return (!view.onlyOpen || (flags & PASSES)) && (!view.onlyChanged || (flags & CHANGED)) && passesPort(i, j);
 };
+const filtered = () => Boolean(view.text || view.namespace || hasPort || view.onlyOpen || view.onlyChanged);
 /** Whether a pair is among what is asked for. */
 const passesFilters = (i, j) => (matches(ENDS[i]) || matches(ENDS[j])) && passesState(i, j);
 /** The same for rows and columns: an end that is not itself asked for stays only for what it is connected to. */
@@ -57,17 +58,16 @@ const toggle = (namespace) => {
 };
 
 const facts = () => {
-  let on = 0, free = 0, doubt = 0, open = new Set(), added = 0, removed = 0;
-  for (let i = 0; i < COUNT; i += 1) {
-    for (let j = 0; j < COUNT; j += 1) {
-      const flags = flagsOf(i, j);
-      if (flags & FREE) free += 1;
-      else if (flags & CERTAIN) on += 1;
-      else if (flags & DOUBT) doubt += 1;
-      if ((flags & OPEN) && !(flags & FREE)) open.add(ENDS[i].outside ? j : i);
-      if (flags & ADDED) added += 1;
-      if (flags & REMOVED) removed += 1;
-    }
+  const open = new Set();
+  let on = 0, free = 0, doubt = 0, added = 0, removed = 0;
+  for (const [i, j] of DRAWN) {
+    const flags = flagsOf(i, j);
+    if (flags & FREE) free += 1;
+    else if (flags & CERTAIN) on += 1;
+    else if (flags & DOUBT) doubt += 1;
+    if ((flags & OPEN) && !(flags & FREE)) open.add(ENDS[i].outside ? j : i);
+    if (flags & ADDED) added += 1;
+    if (flags & REMOVED) removed += 1;
   }
   const workloads = ENDS.filter((end) => !end.outside), bare = workloads.filter((end) => unprotected(end).length);
   const fact = (n, text, alarm) => h("li", { class: alarm && n ? "alarm" : null }, alarm && n ? "⚠ " : "", h("b", {}, n), ` ${text}`);

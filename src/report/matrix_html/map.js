@@ -14,14 +14,7 @@ const unasked = (flags) => !(flags & CHANGED) &&
 
 /** Boxes with cards for what is expanded, and the edges between what is shown. */
 const scene = () => {
-  const pairs = [];
-  for (let i = 0; i < COUNT; i += 1) {
-    for (let j = 0; j < COUNT; j += 1) {
-      const flags = flagsOf(i, j);
-      if (!drawn(flags) || !passesFilters(i, j) || unasked(flags)) continue;
-      pairs.push([i, j]);
-    }
-  }
+  const pairs = DRAWN.filter(([i, j]) => passesFilters(i, j) && !unasked(flagsOf(i, j)));
   const boxes = new Map();
   const boxOf = (namespace, side) => {
     const key = namespace + "\n" + side;

@@ -99,6 +99,9 @@ for (let i = 0; i < COUNT; i += 1) {
 const flagsOf = (i, j) => FLAGS[i * COUNT + j];
 /** Whether there is something to draw. */
 const drawn = (flags) => (flags & (PASSES | CHANGED)) !== 0;
+/** All pairs with something to draw: few of all that there are. */
+const DRAWN = [];
+FLAGS.forEach((flags, at) => { if (drawn(flags)) DRAWN.push([Math.floor(at / COUNT), at % COUNT]); });
 const styleOf = (flags) => {
   if (flags & ALTERED || (flags & CHANGED) === CHANGED) return "changed";
   if (flags & ADDED) return "added";
