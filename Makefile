@@ -3,15 +3,15 @@
 CARGO ?= cargo
 IMAGE_TAR ?= target/portcullis.tar
 KUBE_DIR ?= $(CURDIR)/target/kube
-# Tests that start clusters are rings of their own; all other test targets run inside the process.
-CLUSTER_TESTS := e2e
-IN_PROCESS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+# Tests that start clusters or a browser are rings of their own; all other test targets run inside the process.
+OUTSIDE := e2e picture
+IN_PROCESS := $(filter-out $(OUTSIDE),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 # Helm and kubectl as hack/kube/build makes them, where the machine has none of its own.
 WITH_TOOLS := PATH="$$PATH:$$(hack/kube/build --bin)"
 SCRIPTS = $(shell grep -rIlE '^\#!.*(bash|/sh)' .ci hack tests deploy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt-check clippy unit scripts chart e2e node bench plot docs image clean
+.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node bench plot docs image clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ scripts: ## shellcheck over every script
 chart: ## render the chart in every way and check what comes out; no cluster
 	$(WITH_TOOLS) tests/chart.sh
 	$(WITH_TOOLS) deploy/generate --check
+
+picture: ## the page of `matrix -o html` in a headless Chromium; UPDATE=1 takes the pictures of the README again
+	$(CARGO) test --locked --test picture
 
 e2e: ## against a real API server: reviews end to end, schemas, installing and removing the chart
 	$(CARGO) test --locked --test e2e
