@@ -236,12 +236,12 @@ pub struct Settings {
     pub dns: Dns,
     /// How the CNI reads what is left open.
     pub dialect: Dialect,
+    /// Whether no HouseRules settles the dialect, so that the plugin that is seen does.
+    pub detect_dialect: bool,
     /// The dialect where somebody has settled it; what is asserted must otherwise hold under every reading.
     pub settled: Option<Dialect>,
     /// `broken-assertion`: what follows for a new assertion that does not hold.
     pub on_create: Level,
-    /// Whether no HouseRules settles the dialect, so that the plugin that is seen does.
-    pub detect_dialect: bool,
 }
 
 impl Default for Settings {
@@ -251,22 +251,10 @@ impl Default for Settings {
             open_cidr: OpenCidr::default(),
             dns: Dns::default(),
             dialect: Dialect::default(),
+            detect_dialect: true,
             settled: None,
             on_create: Level::Warn,
-            detect_dialect: true,
         }
-    }
-}
-
-impl Settings {
-    /// Takes the dialect of the plugins that are seen, where it is left to them and they agree.
-    pub fn see(&mut self, plugins: &[Cni]) {
-        if self.detect_dialect
-            && let Some(dialect) = dialect_of(plugins)
-        {
-            self.dialect = dialect;
-        }
-        self.settled = self.settled.or_else(|| dialect_of(plugins));
     }
 }
 

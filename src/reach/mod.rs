@@ -23,7 +23,7 @@ pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
 pub use default_deny::{DefaultDeny, Missing, default_deny};
 pub use dns::{BlockedDns, DNS_PORT, DnsPods, DnsQuery, service_addresses};
-pub use entrance::{Doorkeeper, Entry, KNOWN_CONTROLLERS, Place, entries};
+pub use entrance::{Doorkeeper, Entry, EntryEnd, KNOWN_CONTROLLERS, entries};
 pub use explain::explain;
 pub use exposure::{Exposure, exposure};
 pub use flow::{Flow, PodAt, flow_between};

@@ -65,7 +65,7 @@ pub struct Assessed {
 
 /// Assesses an assertion as the world is now.
 pub fn assess(world: &World, assertion: &Assertion) -> Assessed {
-    let readings = readings(world.house.dialect().or_else(|| dialect_of(world.snapshot.plugins())));
+    let readings = readings(&world.snapshot, world.house.dialect().or_else(|| dialect_of(world.snapshot.plugins())));
     let evaluated = assertion.claim.as_ref().and_then(|claim| {
         let outcome = evaluate(&world.snapshot, claim, &readings, &Focus::Everything)?;
         Some((claim, outcome))

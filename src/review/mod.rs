@@ -8,6 +8,7 @@ mod ratchet;
 mod verdict;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 pub use assertions::{Assessed, Matched, Phase, assess};
 pub use levels::{Effective, effective, lowers_level, without_own_labels};
@@ -76,11 +77,7 @@ fn home(change: &Change) -> &str {
 fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool) -> Verdict {
     let mut verdict = Verdict::new(change, world.version());
     let before = match &change.before {
-        Some(object) => {
-            let mut before = world.clone();
-            before.insert(object);
-            Cow::Owned(before)
-        }
+        Some(object) => Cow::Owned(world.with(object)),
         None => Cow::Borrowed(world),
     };
     let after = before.overlay(change);
@@ -91,11 +88,11 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
         return verdict;
     }
     let mut effective = effective(house, &home_after);
+    effective.see(before.plugins());
     if standing {
         // What is let in with a warning is not let stand without one.
-        effective.settings.on_create = Level::Enforce;
+        Arc::make_mut(&mut effective.settings).on_create = Level::Enforce;
     }
-    effective.settings.see(before.plugins());
     let cx_before = Context {
         world: &before,
         change,
@@ -160,9 +157,7 @@ fn unreadable_workload(change: &Change) -> bool {
 
 /// Judges an object that is there already, as though it were the last to arrive: what the background audit and `check` do.
 pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
-    let mut before = world.clone();
-    before.remove(object);
-    decide(&before, house, &Change::create(object.clone()), &User::default(), true)
+    decide(&world.without(object), house, &Change::create(object.clone()), &User::default(), true)
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

@@ -33,8 +33,8 @@ pub struct Told {
 }
 
 /// The readings under which assertions must hold.
-pub fn readings(settled: Option<Dialect>) -> Readings {
-    Readings::of(settled)
+pub fn readings(world: &Snapshot, settled: Option<Dialect>) -> Readings {
+    Readings::in_world(world, settled)
 }
 
 /// Puts an outcome into words.

@@ -21,11 +21,11 @@ use crate::model::house::{self, Exception};
 use crate::snapshot::{NamespaceState, Snapshot};
 use crate::translate::houserules::{Judged, conditions, conflicts, exception_conditions};
 
-/// How often to look whether there is anything to do.
-const LOOK: Duration = Duration::from_secs(1);
 /// Findings at warn or above by namespace, as the last background audit left them; nothing before the first is through.
 pub type Violations = Arc<ArcSwapOption<BTreeMap<Str, usize>>>;
 
+/// How often to look whether there is anything to do.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two rounds at least, however often namespaces come and go.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(10);
 
@@ -108,8 +108,7 @@ pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidat
         {
             if last_round.is_none_or(|at| at.elapsed() >= BETWEEN_ROUNDS) {
                 last_round = Some(Instant::now());
-                let found = violations.load();
-                result = round(&client, &watched, &candidate, found.as_deref()).await.map(|()| true);
+                result = round(&client, &watched, &candidate, violations.load().as_deref()).await.map(|()| true);
             }
             if result.is_ok() {
                 result = assertions.round(&client, &watched, &candidate).await.map(|()| true);

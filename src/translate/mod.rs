@@ -22,6 +22,7 @@ mod wire;
 mod workload;
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer};
 use serde_json::Value;
 
 pub use kind::{Family, Kind, unread_policy};
@@ -56,8 +57,26 @@ pub fn from_value(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object 
     read(kind, defaults, value).unwrap_or_else(|error| second_reading(kind, value, defaults, &error))
 }
 
+/// Reads an object where it stands in a larger text. One that is not as its kind defines it is an error, and is to be read
+/// by [`from_json`].
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'d> {
+    /// Its kind.
+    pub kind: Kind,
+    /// What its surroundings know about it.
+    pub defaults: Defaults<'d>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Object;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object, D::Error> {
+        read(self.kind, &self.defaults, deserializer)
+    }
+}
+
 /// The reading that nearly every object takes.
-fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, from: D) -> Result<Object, D::Error> {
+fn read<'de, D: Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, from: D) -> Result<Object, D::Error> {
     Ok(match kind {
         Kind::Namespace => namespace::namespace(wire::Namespace::deserialize(from)?, defaults),
         Kind::Pod => workload::pod(wire::Pod::deserialize(from)?, defaults),

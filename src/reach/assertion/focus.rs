@@ -43,7 +43,7 @@ impl<'a> Focus<'a> {
                     _ => Self::Workloads(all),
                 }
             }
-            // Policies refer to them, and which ones is not worth keeping: they change rarely.
+            // Policies anywhere can refer to them.
             Some(Object::AddressGroup(_) | Object::Tier(_)) => Self::Everything,
             Some(Object::Assertion(_) | Object::Unreadable(..)) | None => Self::Nothing,
         }
