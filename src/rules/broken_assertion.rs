@@ -271,7 +271,7 @@ mod tests {
             json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [block]}}),
         );
         // It held with the policy; without it nothing admits anybody.
-        let with = [&state[..3], &[deny(), open.clone()]].concat();
+        let with = [&state[..3], &[deny(), open.clone()][..]].concat();
         let gone = Change::delete(open);
         let settled = |dialect| house(|house| house.rules[0].settings.dialect = dialect);
         assert!(!judge(&settled(Some(Dialect::Calico)), &with, &gone).is_allowed(), "on Calico the block matches pods");
@@ -287,7 +287,7 @@ mod tests {
         assert!(judge(&house(|_| {}), &state, &Change::create(shut.clone())).findings.is_empty());
         let labels = json!({"name": "api-2", "namespace": "shop", "labels": {"app": "api", "tier": "shut"}});
         let second = from_value(Kind::Pod, &json!({"metadata": labels, "spec": {}}), &Defaults::default());
-        let state = [&state[..], &[shut]].concat();
+        let state = [&state[..], &[shut][..]].concat();
         assert!(!judge(&house(|_| {}), &state, &Change::create(second)).is_allowed());
     }
 }
