@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail, ensure};
 
-use crate::model::cni::Cni;
 use crate::model::house::{Dialect, HouseRules, dialect_of};
 use crate::model::ipset::parse_cidr;
 use crate::model::{IntervalSet, IpSet, Labels, PodSpec, PortSet, Protocol};
@@ -344,7 +343,7 @@ fn one_port(text: &str) -> anyhow::Result<PortSet> {
 
 /// The readings to consider: the flag's, else that of the house rules where they agree, else that of the plugins whose
 /// agents are among the objects, else all.
-pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules], plugins: &[Cni]) -> anyhow::Result<Readings> {
+pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules], world: &Snapshot) -> anyhow::Result<Readings> {
     if let Some(name) = flag {
         let names = || Dialect::ALL.map(Dialect::as_str).join(", ");
         let dialect = Dialect::parse(name).with_context(|| format!("`{name}` is no dialect; there are {}", names()))?;
@@ -352,11 +351,11 @@ pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules], plugins: &[Cni]
     }
     let mut settled: Vec<Dialect> = rules.iter().filter_map(|rules| rules.settings.dialect).collect();
     settled.dedup();
-    Ok(Readings::of(match settled[..] {
-        [] => dialect_of(plugins),
-        [dialect] => Some(dialect),
-        _ => None,
-    }))
+    Ok(match settled[..] {
+        [] => Readings::in_world(world, dialect_of(world.plugins())),
+        [dialect] => Readings::of(Some(dialect)),
+        _ => Readings::in_world(world, None),
+    })
 }
 
 #[cfg(test)]

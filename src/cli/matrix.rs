@@ -170,6 +170,6 @@ pub(super) fn pick(args: &Args, end: Option<&str>, world: &Snapshot, other: &Fil
 /// How both states are evaluated.
 pub(super) fn options(args: &Args, files: &Files, other: &Files, world: &Snapshot) -> anyhow::Result<Options> {
     let rules: Vec<_> = files.house.rules.iter().chain(&other.house.rules).cloned().collect();
-    let readings = endpoint::readings(args.dialect.as_deref(), &rules, world.plugins())?;
+    let readings = endpoint::readings(args.dialect.as_deref(), &rules, world)?;
     Ok(Options { readings, representatives: args.representative })
 }

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         return Ok(Exit::Unusable);
     }
     let world = files.world().snapshot;
-    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules, world.plugins())?;
+    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules, &world)?;
     let (from, to) = (from.resolve(&world)?, to.resolve(&world)?);
     let answer = explain(&world, &from.ends(), &to.ends(), ports.as_ref(), &readings)?;
     let remedy = remedy_for(&world, &answer, &from, &to, ports.as_ref(), &readings);

@@ -109,6 +109,8 @@ pub enum Peer {
     AllOf(Vec<Peer>),
     /// Whoever the inner one does not name: of pods, nodes and addresses alike.
     Not(Box<Peer>),
+    /// Somebody, and nothing says who: for rules that deny and could not be read. It may match anyone.
+    Unreadable,
     /// Nobody: a peer that cannot match, or could not be read where reading too much would be unsafe.
     Nobody,
 }

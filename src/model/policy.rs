@@ -213,11 +213,13 @@ impl Tier {
     }
 
     /// The tier for policies that are only staged.
+    #[must_use]
     pub fn staged(&self) -> Arc<Self> {
         Arc::new(Self { standing: Standing::Staged, ..self.clone() })
     }
 
     /// The tier as the object of its name has it, or missing without one.
+    #[must_use]
     pub fn defined_by(&self, object: Option<&TierObject>) -> Self {
         let staged = self.standing == Standing::Staged;
         match object {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::exposure::exposure_to_pods;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
-use crate::model::{Action, Direction, Labels, NamespaceScope, Peer, Policy, PortSet, Rule, Selector, TierSemantics};
+use crate::model::{
+    Action, Direction, Labels, NamespaceScope, Peer, Policy, PortSet, Protocol, Rule, Selector, TierSemantics,
+};
 use crate::snapshot::{NamespaceState, Snapshot};
 
 /// The answer for one direction of one namespace.
@@ -66,25 +68,28 @@ fn everything_for_all<'a>(policies: &[&'a Arc<Policy>], direction: Direction) ->
         return universal.into_iter().filter(|p| !p.rules(direction).is_empty()).collect();
     }
     // Or each pod gets everything from one policy or another.
-    let wide: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| admits_everything(p.rules(direction))).collect();
+    let wide: Vec<&Arc<Policy>> =
+        policies.iter().copied().filter(|p| admits_everything(p.rules(direction).iter())).collect();
     let selectors: Vec<&Selector> = wide.iter().map(|p| &p.subject.pods).collect();
     if !wide.is_empty() && escaping(&selectors) == Escape::Impossible { wide } else { Vec::new() }
 }
 
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
-fn admits_everything<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
-    let rules: Vec<&Rule> = rules.into_iter().filter(|r| r.action == Action::Allow).collect();
-    // Nearly every policy names ports, and then whom it names does not matter.
-    if !rules.iter().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
+fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
+    let rules = rules.filter(|r| r.action == Action::Allow);
+    // Nearly every policy names ports, and then whom it names does not matter; SCTP is what they name least.
+    if rules.clone().all(|rule| rule.ports.numbers.ports(Protocol::Sctp).is_empty())
+        || !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full()
+    {
         return false;
     }
-    let addresses = exposure_to_pods(rules.iter().copied());
+    let addresses = exposure_to_pods(rules.clone());
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
     if ports.is_full() {
         return true;
     }
-    let to_all_pods = rules.iter().filter(|rule| rule.peers.iter().any(is_all_pods));
+    let to_all_pods = rules.filter(|rule| rule.peers.iter().any(is_all_pods));
     to_all_pods.fold(ports, |all, rule| all.union(&rule.ports.numbers)).is_full()
 }
 

@@ -57,10 +57,9 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
             AddressScope::ByDialect if !side.dialect.ip_blocks_match_pods() => Match::No,
             AddressScope::ByDialect | AddressScope::PodsToo => covers_pod(&peer.set, addresses),
         },
-        // Groups that nobody has resolved, and what is outside the terms of policies.
-        (Peer::Groups(_), _) | (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => {
-            Match::Maybe
-        }
+        // Groups that nobody has resolved, what could not be read, and what is outside the terms of policies.
+        (Peer::Groups(_) | Peer::Unreadable, _)
+        | (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => Match::Maybe,
         // A pod on the host's network is its node, to whoever looks at addresses.
         (
             Peer::Entity(Entity::Host | Entity::RemoteNode | Entity::KubeApiserver) | Peer::Nodes(_),

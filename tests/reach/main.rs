@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod assertions;
+mod clusternetworkpolicy;
 mod clusters;
 mod guides;
 mod laws;
 mod naive;
 mod oracle;
 mod second_guide;
+mod second_guide_script;
+mod tailored;
 mod tiers;
 mod world;

@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod bad;
+mod clusternetworkpolicy;
 mod policy;
 mod render;
 mod workload;

@@ -58,7 +58,7 @@ pub(in crate::cli) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<E
         return Ok(Exit::Unusable);
     }
     let world = files.world().snapshot;
-    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules, world.plugins())?;
+    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules, &world)?;
     let covered = covered(&world, &args.namespace)?;
     let wanted = match &args.matrix {
         Some(path) => {

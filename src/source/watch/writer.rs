@@ -1,6 +1,9 @@
 //! The one writer of the published state: takes what the followers hand over, changes its working copy, and publishes
 //! it when nothing more is queued. What has not changed in model terms is not published.
 
+mod foreign;
+mod pods;
+
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -11,11 +14,14 @@ use super::desk::Desk;
 use super::follow::Update;
 use super::item::{Item, Key};
 use super::resource::Resource;
+use pods::is_same;
+
 use crate::model::house::{House, Level};
 use crate::model::pod::Controller;
-use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str, Workload};
+use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str};
 use crate::review::World;
-use crate::snapshot::{Owner, Snapshot};
+use crate::snapshot::Snapshot;
+use crate::translate::Kind;
 
 /// Complaints that are remembered, so that each is logged once.
 const REMEMBERED: usize = 10_000;
@@ -48,7 +54,7 @@ struct Relist {
 pub(super) struct Publication {
     /// The new state; `None` if it is the same as before.
     pub(super) world: Option<Arc<World>>,
-    /// Whether HouseRules or RuleExceptions have changed, if only in their status.
+    /// Whether any of our own objects has changed, if only in its status.
     pub(super) desk_changed: bool,
     /// Up to when each kind is complete.
     pub(super) complete_at: Vec<(Resource, Instant)>,
@@ -66,6 +72,7 @@ pub(super) struct Writer {
     pods: BTreeMap<Key, Seen<Pod>>,
     namespaces: BTreeMap<Key, Seen<()>>,
     policies: BTreeMap<Key, Seen<()>>,
+    foreign: BTreeMap<Kind, BTreeMap<Key, Seen<()>>>,
     desk: Desk,
     relists: [Relist; Resource::ALL.len()],
     complained: HashSet<u64>,
@@ -83,6 +90,7 @@ impl Writer {
             pods: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             policies: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             desk,
             relists: std::array::from_fn(|_| Relist::default()),
             complained: HashSet::new(),
@@ -102,8 +110,8 @@ impl Writer {
             Resource::Namespaces => self.namespaces.len(),
             Resource::Pods => self.pods.len(),
             Resource::NetworkPolicies => self.policies.len(),
-            Resource::HouseRules => self.desk.rules().len(),
-            Resource::RuleExceptions => self.desk.exceptions().len(),
+            Resource::Foreign(kind) => self.foreign.get(&kind).map_or(0, BTreeMap::len),
+            _ => self.desk.missing(resource, &[]).len(),
         }
     }
 
@@ -111,7 +119,7 @@ impl Writer {
     pub(super) fn take(&mut self, update: Update) {
         match update {
             Update::ListBegun(resource) => {
-                let relist = &mut self.relists[resource as usize];
+                let relist = &mut self.relists[resource.index()];
                 relist.number = relist.number.wrapping_add(1);
                 relist.waiting.clear();
             }
@@ -119,13 +127,13 @@ impl Writer {
                 for item in items {
                     self.complain(&item);
                     if !self.is_known(&item) {
-                        self.relists[resource as usize].waiting.push(item);
+                        self.relists[resource.index()].waiting.push(item);
                     }
                 }
             }
             Update::ListEnded(resource, at) => {
                 // What has gone goes first: a pod that moved to another owner is then never counted twice.
-                let waiting = std::mem::take(&mut self.relists[resource as usize].waiting);
+                let waiting = std::mem::take(&mut self.relists[resource.index()].waiting);
                 self.remove_unseen(resource, &waiting);
                 for item in waiting {
                     self.put(item);
@@ -144,7 +152,12 @@ impl Writer {
             }
             Update::Complete(resource, at) => self.complete_at.push((resource, at)),
             Update::Absent(resource, at) => {
-                self.desk.clear(resource);
+                for key in self.desk.missing(resource, &[]) {
+                    self.delete(resource, &key);
+                }
+                if let Resource::Foreign(kind) = resource {
+                    self.clear_foreign(kind);
+                }
                 self.synced.push((resource, true));
                 self.complete_at.push((resource, at));
             }
@@ -173,6 +186,11 @@ impl Writer {
 
     /// Whether the object is there already just as it is; then it is marked as seen.
     fn is_known(&mut self, item: &Item) -> bool {
+        if let Item::Object(object) = item
+            && let Some((kind, id)) = Resource::foreign(object)
+        {
+            return self.has_foreign(object) && self.mark_foreign(kind, &key_of(id));
+        }
         match item {
             Item::Object(Object::Namespace(namespace)) => {
                 let (same, list) = (self.has_namespace(namespace), self.list_of(Resource::Namespaces));
@@ -190,15 +208,13 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(Object::Unreadable(..) | Object::AddressGroup(_) | Object::Tier(_))
-            | Item::Rules(..)
-            | Item::Exception(..) => false,
+            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => false,
         }
     }
 
     /// The list of this kind that was begun last.
-    const fn list_of(&self, resource: Resource) -> u32 {
-        self.relists[resource as usize].number
+    fn list_of(&self, resource: Resource) -> u32 {
+        self.relists[resource.index()].number
     }
 
     fn has_namespace(&self, namespace: &Namespace) -> bool {
@@ -207,6 +223,7 @@ impl Writer {
 
     fn put(&mut self, item: Item) {
         match item {
+            Item::Object(object) if Resource::foreign(&object).is_some() => self.put_foreign(&object),
             Item::Object(Object::Workload(workload)) => self.put_pod(workload),
             Item::Object(Object::Namespace(namespace)) => {
                 let list = self.list_of(Resource::Namespaces);
@@ -225,10 +242,7 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Item::Object(object @ (Object::AddressGroup(_) | Object::Tier(_))) => {
-                self.work.insert(&object);
-                self.changed = true;
-            }
+            Item::Object(Object::AddressGroup(_) | Object::Tier(_) | Object::Assertion(_)) => {}
             // It is there, and what it was before is the best that is known of it.
             Item::Object(Object::Unreadable(id, _)) => {
                 let key = key_of(&id);
@@ -238,67 +252,13 @@ impl Writer {
             }
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
-        }
-    }
-
-    fn put_pod(&mut self, workload: Workload) {
-        let key = key_of(&workload.id);
-        if !workload.takes_part() {
-            self.remove_pod(&key);
-            return;
-        }
-        let list = self.list_of(Resource::Pods);
-        if let Some(old) = self.pods.get_mut(&key)
-            && is_same(&old.thing, &workload)
-        {
-            old.list = list;
-            return;
-        }
-        self.remove_pod(&key);
-        let workload = self.shared(workload);
-        let namespace = workload.id.namespace.clone().unwrap_or_default();
-        let pod = Pod {
-            spec: Arc::clone(&workload.pod),
-            controller: workload.controller.clone(),
-            addresses: workload.addresses.clone().into(),
-        };
-        self.pods.insert((namespace, workload.id.name.clone()), Seen { thing: pod, list });
-        self.work.insert(&Object::Workload(workload));
-        self.changed = true;
-    }
-
-    /// The same pod, sharing with its class what it has in common with others of its owner.
-    fn shared(&self, mut workload: Workload) -> Workload {
-        let Some(state) = workload.id.namespace.as_deref().and_then(|name| self.work.namespace(name)) else {
-            return workload;
-        };
-        workload.id.namespace = Some(state.name().clone());
-        let owner = Owner::of(&workload);
-        let found =
-            state.classes().binary_search_by(|class| (class.owner(), &**class.pod()).cmp(&(&owner, &workload.pod)));
-        if let Some(class) = found.ok().and_then(|i| state.classes().get(i)) {
-            workload.pod = Arc::clone(class.pod());
-            if let Some(controller) = &mut workload.controller {
-                controller.kind = class.owner().kind.clone();
-                controller.name = class.owner().name.clone();
+            Item::Assertion(key, assertion) => {
+                if let Some(stated) = self.desk.put_assertion(key, *assertion) {
+                    self.work.insert(&Object::Assertion(stated));
+                    self.changed = true;
+                }
             }
         }
-        workload
-    }
-
-    fn remove_pod(&mut self, key: &Key) {
-        let Some(Seen { thing: pod, .. }) = self.pods.remove(key) else { return };
-        self.work.remove(&Object::Workload(Workload {
-            id: ObjectRef::namespaced("v1", "Pod", key.0.clone(), key.1.clone()),
-            labels: pod.spec.labels.clone(),
-            pod: pod.spec,
-            controller: pod.controller,
-            addresses: pod.addresses.into(),
-            finished: false,
-            leaving: false,
-            template_at: "",
-        }));
-        self.changed = true;
     }
 
     fn delete(&mut self, resource: Resource, key: &Key) {
@@ -319,7 +279,13 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
+            Resource::Foreign(kind) => self.delete_foreign(kind, key),
+            _ => {
+                if let Some(assertion) = self.desk.delete(resource, key) {
+                    self.work.remove(&Object::Assertion(assertion));
+                    self.changed = true;
+                }
+            }
         }
     }
 
@@ -328,23 +294,22 @@ impl Writer {
         let number = self.list_of(resource);
         for item in waiting {
             // Changed objects are seen as well.
-            match item {
-                Item::Object(object) => {
-                    let key = key_of(&object.id());
-                    match resource {
-                        Resource::Pods => mark(&mut self.pods, &key, number),
-                        Resource::Namespaces => mark(&mut self.namespaces, &key, number),
-                        _ => mark(&mut self.policies, &key, number),
-                    };
-                }
-                Item::Rules(..) | Item::Exception(..) => {}
+            if let Item::Object(object) = item {
+                let key = key_of(&object.id());
+                match resource {
+                    Resource::Pods => mark(&mut self.pods, &key, number),
+                    Resource::Namespaces => mark(&mut self.namespaces, &key, number),
+                    Resource::Foreign(kind) => self.mark_foreign(kind, &key),
+                    _ => mark(&mut self.policies, &key, number),
+                };
             }
         }
         let gone: Vec<Key> = match resource {
             Resource::Pods => unseen(&self.pods, number),
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.missing(resource, waiting),
+            Resource::Foreign(kind) => self.foreign.get(&kind).map(|all| unseen(all, number)).unwrap_or_default(),
+            _ => self.desk.missing(resource, waiting),
         };
         for key in gone {
             self.delete(resource, &key);
@@ -356,11 +321,7 @@ impl Writer {
         if item.unread().is_empty() {
             return;
         }
-        let name = match item {
-            Item::Object(object) => object.id().to_string(),
-            Item::Rules(key, _) => format!("HouseRules {}", key.1),
-            Item::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
-        };
+        let name = item.name();
         for unread in item.unread() {
             let hash = self.hasher.hash_one((&name, unread.at.as_str(), &unread.what));
             if self.complained.len() < REMEMBERED && self.complained.insert(hash) {
@@ -368,13 +329,6 @@ impl Writer {
             }
         }
     }
-}
-
-fn is_same(pod: &Pod, workload: &Workload) -> bool {
-    workload.takes_part()
-        && pod.controller == workload.controller
-        && *pod.addresses == *workload.addresses
-        && *pod.spec == *workload.pod
 }
 
 fn key_of(id: &ObjectRef) -> Key {
