@@ -64,12 +64,22 @@ fn rows_are_those_of_the_guide_and_always_the_same_bytes() {
     assert_eq!(
         shown,
         [
+            // The guide's Cilium policy opens these two, for the paths that it names.
+            "myapp-staging/my-web-client[Deployment] myapp-staging/myapp-api[Deployment] TCP 8080",
+            "myapp-staging/my-web-client[Deployment] myapp-staging/test-client[Pod] TCP 8080",
             "traefik-system/traefik[Deployment] myapp-staging/my-web-client[Deployment] TCP 8080",
             "traefik-system/traefik[Deployment] myapp-staging/myapp-api[Deployment] TCP 8080",
             "traefik-system/traefik[Deployment] myapp-staging/test-client[Pod] TCP 8080",
         ]
     );
-    assert!(text.starts_with("[\n  {\"src\":\"traefik-system/"), "one row on a line: {text}");
+    assert!(text.starts_with("[\n  {\"src\":\"myapp-staging/"), "one row on a line: {text}");
+    let filtered: Vec<bool> = rows.iter().map(|r| r["filtered"] == "TCP 8080").collect();
+    assert_eq!(filtered, [true, true, false, false, false]);
+    let csv = ok(&["matrix", FIRST, "-o", "csv", "--from", "myapp-staging/my-web-client", "--port", "8080"]);
+    assert!(csv.starts_with("src,dst,conn,depends,filtered\n"), "{csv}");
+    assert!(csv.contains("myapp-staging/myapp-api[Deployment],TCP 8080,,TCP 8080\n"), "{csv}");
+    let table = ok(&["matrix", FIRST, "--from", "myapp-staging/my-web-client", "--port", "8080"]);
+    assert!(table.contains("TCP 8080   filtered: TCP 8080"), "{table}");
 }
 
 #[test]
@@ -173,20 +183,23 @@ fn the_graph_is_one_that_graphviz_reads() {
     ));
 }
 
+/// The first guide without its Cilium policies, which open what its NetworkPolicies keep shut.
+const BY_NETWORK_POLICY: [&str; 5] = [
+    "tests/guides/first/workloads.yaml",
+    "tests/guides/first/default-deny-all.yaml",
+    "tests/guides/first/default-deny-ingress.yaml",
+    "tests/guides/first/myapp-api-network-policy.yaml",
+    "tests/guides/first/my-web-client-network-policy.yaml",
+];
+
+fn web_to_api<'a>(files: &[&'a str], more: &[&'a str]) -> String {
+    let asked = ["--from", "myapp-staging/my-web-client", "--to", "myapp-staging/myapp-api", "--port", "8080/TCP"];
+    ok(&[&["reach"], files, &asked, more].concat())
+}
+
 #[test]
 fn reach_names_the_rules_with_their_lines() {
-    let text = ok(&[
-        "reach",
-        FIRST,
-        "--from",
-        "myapp-staging/my-web-client",
-        "--to",
-        "myapp-staging/myapp-api",
-        "--port",
-        "8080/TCP",
-        "-o",
-        "json",
-    ]);
+    let text = web_to_api(&BY_NETWORK_POLICY, &["-o", "json"]);
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["verdict"], "Deny");
     assert_eq!(json["connections"], "No Connections");
@@ -198,8 +211,32 @@ fn reach_names_the_rules_with_their_lines() {
     assert_eq!(step["line"], 25);
     assert!(json["ingress"]["decidedBy"].as_array().unwrap().iter().all(|s| s["action"] == "Isolate"));
     assert!(json["fix"]["policies"].as_str().unwrap().contains("app.kubernetes.io/name: my-web-client"));
-    // Kinds that are not read are never passed over in silence.
-    assert!(text.contains("CiliumNetworkPolicy of cilium.io/v2 is a policy kind that is not read"), "{text}");
+}
+
+#[test]
+fn what_layer_7_rules_let_through_is_shown_as_filtered() {
+    let l7 = "tests/guides/first/myapp-api-l7.yaml";
+    let files = [&BY_NETWORK_POLICY[..], &[l7]].concat();
+    let json: Value = serde_json::from_str(&web_to_api(&files, &["-o", "json"])).unwrap();
+    assert_eq!((&json["verdict"], &json["filtered"]), (&"Allow".into(), &"TCP 8080".into()));
+    let step = &json["ingress"]["decidedBy"][0];
+    assert_eq!(step["policy"]["kind"], "CiliumNetworkPolicy");
+    assert_eq!((&step["path"], &step["file"]), (&"spec.ingress[0]".into(), &l7.into()));
+    assert_eq!(step["filtered"], "HTTP GET /api/documents.*, POST /api/documents, GET /health.*");
+    let text = web_to_api(&files, &[]);
+    assert!(text.starts_with("Allow, filtered: Deployment myapp-staging/my-web-client to "), "{text}");
+    assert!(text.contains("CiliumNetworkPolicy myapp-staging/myapp-api-l7 ingress[0] allows TCP 8080"), "{text}");
+    assert!(text.contains("filtered by HTTP GET /api/documents.*"), "{text}");
+}
+
+#[test]
+fn kinds_that_are_not_read_are_never_passed_over_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = "apiVersion: cilium.io/v2\nkind: CiliumEgressGatewayPolicy\nmetadata:\n  name: gateway\n";
+    let path = write(folder.path(), "other.yaml", other);
+    let files = [&BY_NETWORK_POLICY[..], &[&path]].concat();
+    let text = web_to_api(&files, &[]);
+    assert!(text.contains("CiliumEgressGatewayPolicy of cilium.io/v2 is a policy kind that is not read"), "{text}");
 }
 
 #[test]

@@ -166,16 +166,38 @@ impl Selector {
 
     /// Whether every label set matches, whatever way it is written.
     pub fn matches_everything(&self) -> bool {
-        self.is_everything() || escaping(&[self]) == Escape::Impossible
+        // A pod without any label is what nearly every selector leaves out.
+        self.is_everything() || (self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible)
     }
 
     /// The smallest labels found that match, or `None` if nothing can match (or the search gave up).
     pub fn representative(&self) -> Option<Labels> {
+        if let Some(labels) = self.demanded() {
+            return Some(labels);
+        }
         let negated = Self::Not(Box::new(self.clone()));
         match escaping(&[&negated]) {
             Escape::By(labels) => Some(labels),
             Escape::Impossible | Escape::Unknown => None,
         }
+    }
+
+    /// What the search would find for a plain list of conditions, each on a key of its own: for nearly all selectors.
+    fn demanded(&self) -> Option<Labels> {
+        let parts = match self {
+            Self::And(parts) => parts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let mut pairs: Vec<(Str, Str)> = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Key(key, Test::In(values)) if pairs.iter().all(|(k, _)| k != key) => {
+                    pairs.push((key.clone(), values.iter().min()?.clone()));
+                }
+                _ => return None,
+            }
+        }
+        Some(Labels::new(pairs))
     }
 
     /// The value that the selector demands for the key, when it demands exactly one at the top level.

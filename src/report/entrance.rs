@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::matrix::{Filter, NOTHING, Pick, Row, connections};
 use crate::model::PortSet;
-use crate::reach::{Entry, Node, Place, has_ports};
+use crate::reach::{Entry, EntryEnd, Node, has_ports};
 
 /// Who takes traffic in where nobody knows who does.
 const ANYONE: &str = "{ingress-controller}";
@@ -41,6 +41,7 @@ pub fn add_entries(rows: &mut Vec<Row>, entries: &[Entry], nodes: &[Node], filte
             dst,
             conn: first.conn.as_str().into(),
             depends: first.depends.clone().map(Into::into),
+            filtered: None,
             entry,
         });
     }
@@ -82,7 +83,7 @@ impl Shown {
 }
 
 /// The node of a workload, by what sets it apart where there are several.
-fn node_of<'a>(nodes: &'a [Node], place: &Place) -> Option<&'a Node> {
+fn node_of<'a>(nodes: &'a [Node], place: &EntryEnd) -> Option<&'a Node> {
     let own = || nodes.iter().filter(|n| n.namespace == place.namespace && n.owner == place.owner);
     let fits = |node: &&Node| {
         !node.variant.is_empty()

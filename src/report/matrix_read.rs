@@ -62,6 +62,7 @@ pub fn read_rows(text: &str) -> Result<Vec<Row>, BadRows> {
             dst: row.dst.into(),
             conn: row.conn.into(),
             depends: row.depends.map(Into::into),
+            filtered: None,
             entry: None,
         });
     }

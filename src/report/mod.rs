@@ -33,7 +33,7 @@ pub fn docs_url(rule: RuleId) -> String {
 pub fn yaml<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> String {
     let documents: Vec<String> = policies
         .into_iter()
-        .filter_map(|policy| render::network_policy(policy).ok())
+        .filter_map(|policy| render::policy(policy).ok())
         .map(|value| render::to_yaml(&value))
         .collect();
     documents.join("---\n")

@@ -1,8 +1,10 @@
 //! The house rules: one file, one page and one literate spec each, and the list of all of them.
 
 mod allow_all_peers;
+mod asserted;
 mod baseline;
 mod blocked_dns;
+mod broken_assertion;
 mod dangling_peer;
 mod dangling_subject;
 mod fields;
@@ -25,6 +27,7 @@ mod unenforced;
 mod unresolved_named_port;
 mod wording;
 
+pub use asserted::{Told, gaps, readings, tell};
 pub use baseline::baseline;
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 
@@ -34,6 +37,7 @@ use crate::model::house::RuleId;
 pub static RULES: &[&dyn Rule] = &[
     &allow_all_peers::AllowAllPeers,
     &blocked_dns::BlockedDns,
+    &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,
     &dangling_subject::DanglingSubject,
     &host_network::HostNetwork,

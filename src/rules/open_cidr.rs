@@ -10,7 +10,8 @@ use super::wording;
 use crate::model::house::{OpenCidr, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::{
-    Direction, FieldPath, IpSet, Labels, Object, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet,
+    Action, Direction, FieldPath, IpSet, Labels, Object, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet,
+    policy,
 };
 use crate::reach::{Exposure, Opening, beyond, openings, private_beside_public, selecting};
 
@@ -107,6 +108,10 @@ fn subjects(cx: &Context<'_>, own: &[&Policy]) -> Vec<Arc<PodSpec>> {
 /// it less would be open.
 fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction) -> Option<Violation> {
     let settings = &cx.settings.open_cidr;
+    // A policy that opens no address is not to blame, whatever the others do.
+    if !own.iter().any(|policy| policy.rules(direction).iter().any(opens_addresses)) {
+        return None;
+    }
     let mut seen = BTreeSet::new();
     let mut result: Option<Violation> = None;
     for pod in subjects(cx, own) {
@@ -149,6 +154,10 @@ fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction
         }
     }
     result
+}
+
+fn opens_addresses(rule: &policy::Rule) -> bool {
+    rule.action == Action::Allow && rule.peers.iter().any(|peer| matches!(peer, Peer::Any | Peer::Addresses(_)))
 }
 
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.

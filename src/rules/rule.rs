@@ -83,6 +83,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The namespace that the change is about, as it is in this world. For cluster-scoped policies an empty one.
     pub namespace: &'a NamespaceState,
+    /// Whether the object is judged as something that is there already, and not because somebody changes it.
+    pub standing: bool,
 }
 
 impl<'a> Context<'a> {

@@ -125,6 +125,12 @@ kinds! {
     NetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "NetworkSet", "networksets", namespaced;
     /// Calico's GlobalNetworkSet.
     GlobalNetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "GlobalNetworkSet", "globalnetworksets", cluster;
+    /// ConnectivityAssertion.
+    ConnectivityAssertion = "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1",
+        "ConnectivityAssertion", "connectivityassertions", namespaced;
+    /// ClusterConnectivityAssertion.
+    ClusterConnectivityAssertion = "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1",
+        "ClusterConnectivityAssertion", "clusterconnectivityassertions", cluster;
 }
 
 /// Whose kinds they are.
@@ -138,6 +144,8 @@ pub enum Family {
     Cilium,
     /// Calico's.
     Calico,
+    /// Our own.
+    Ours,
 }
 
 /// The group in which Calico stores what its API server serves as `projectcalico.org`. An object that is seen through
@@ -160,6 +168,7 @@ impl Kind {
             "policy.networking.k8s.io" => Family::ClusterNetworkPolicy,
             "cilium.io" => Family::Cilium,
             "projectcalico.org" => Family::Calico,
+            "portcullis.dev" => Family::Ours,
             _ => Family::Kubernetes,
         }
     }

@@ -1,5 +1,6 @@
 //! `portcullis generate`: policies to start from, and policies and assertions made to measure.
 
+mod assertions;
 mod policies;
 
 use std::io::Write;
@@ -26,12 +27,15 @@ pub enum Command {
     },
     /// The least policies that yield a matrix, proved to
     Policies(policies::Args),
+    /// Today's connectivity of namespaces, as assertions that the cluster then keeps true
+    Assertions(assertions::Args),
 }
 
 pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exit> {
     match command {
         Command::Baseline { namespaces, kind } => baseline(namespaces, *kind, out),
         Command::Policies(args) => policies::run(args, out),
+        Command::Assertions(args) => assertions::run(args, out),
     }
 }
 

@@ -47,7 +47,7 @@ impl Doorkeeper {
 
 /// A workload and its pods' labels, for the name of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct EntryEnd {
     /// Namespace.
     pub namespace: Str,
     /// Owner.
@@ -60,9 +60,9 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Who takes it in; `None` for any pod of any other namespace, because the controller is not known.
-    pub from: Option<Place>,
+    pub from: Option<EntryEnd>,
     /// The workload.
-    pub to: Place,
+    pub to: EntryEnd,
     /// What leads there, such as `Ingress shop/web`.
     pub by: Vec<String>,
     /// The ports that it leads to.
@@ -79,7 +79,7 @@ pub fn entries(
     readings: &Readings,
 ) -> (Vec<Entry>, Vec<String>) {
     let mut notes = Vec::new();
-    let mut found: BTreeMap<(Option<Place>, Place), Entry> = BTreeMap::new();
+    let mut found: BTreeMap<(Option<EntryEnd>, EntryEnd), Entry> = BTreeMap::new();
     for route in entrances.routes.values() {
         let exposed = backend::exposed(world, entrances, route, &mut notes);
         let keepers = match given {
@@ -88,14 +88,18 @@ pub fn entries(
         };
         for Exposed { namespace, class, ports } in exposed {
             let to = PodAt { namespace: &namespace, pod: class.pod(), addresses: class.addresses() };
-            let place = Place {
+            let place = EntryEnd {
                 namespace: namespace.name().clone(),
                 owner: class.owner().clone(),
                 labels: class.pod().labels.clone(),
             };
-            let mut add = |from: Option<Place>, bounds: Bounds| {
+            let mut add = |from: Option<EntryEnd>, bounds: Bounds| {
                 let cut = |set: &PortSet| set.intersection(&ports);
-                let bounds = Bounds { certain: cut(&bounds.certain), possible: cut(&bounds.possible) };
+                let bounds = Bounds {
+                    certain: cut(&bounds.certain),
+                    possible: cut(&bounds.possible),
+                    filtered: cut(&bounds.filtered),
+                };
                 let by = route.id.to_string();
                 let key = (from.clone(), place.clone());
                 let entry = found.entry(key).or_insert_with(|| Entry {
@@ -116,7 +120,7 @@ pub fn entries(
                 add(None, from_anyone(world, to, readings));
             }
             for keeper in &keepers {
-                let from = keeper.owner.as_ref().map(|owner| Place {
+                let from = keeper.owner.as_ref().map(|owner| EntryEnd {
                     namespace: keeper.namespace.name().clone(),
                     owner: owner.clone(),
                     labels: keeper.pod.labels.clone(),

@@ -18,8 +18,9 @@ use crate::model::{
     PortSet, Rule, Selector, Str, Subject, Tier,
 };
 use crate::snapshot::{Owner, Snapshot};
+pub use blocks::blocks;
 pub use singling::CannotTailor;
-use singling::{matching, single_out};
+use singling::{is_unseen, matching, single_out};
 
 /// One end of a connection that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +73,8 @@ pub fn tailor(
     covered: impl Fn(&str) -> bool,
 ) -> Result<Vec<Policy>, CannotTailor> {
     let mut wishes: Wishes<'_> = BTreeMap::new();
-    for edge in edges {
+    // No policy is for pods on their nodes' network or can name them; what passes there passes without one.
+    for edge in edges.iter().filter(|edge| ![&edge.from, &edge.to].iter().any(|end| is_unseen(world, end))) {
         for (own, direction, other) in
             [(&edge.from, Direction::Egress, &edge.to), (&edge.to, Direction::Ingress, &edge.from)]
         {
@@ -145,7 +147,7 @@ fn rules(
     }
     for (ports, set) in addresses {
         let block = |(cidr, except)| Peer::Addresses(AddressPeer::block(cidr, except, AddressScope::ByDialect));
-        wanted.push((blocks::of(&set).into_iter().map(block).collect(), ports));
+        wanted.push((blocks(&set).into_iter().map(block).collect(), ports));
     }
     let peers_at = match direction {
         Direction::Egress => "to",

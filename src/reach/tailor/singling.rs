@@ -28,9 +28,6 @@ pub enum CannotTailor {
         /// The labels of the pods.
         labels: String,
     },
-    /// Selectors do not see them.
-    #[error("{0} is on its nodes' network, where no NetworkPolicy selects it: leave its rows out")]
-    HostNetwork(String),
 }
 
 /// One demand of a selector.
@@ -99,13 +96,15 @@ pub(super) fn matching(world: &Snapshot, end: &WantedEnd) -> (Vec<Arc<PodClass>>
     (own, others)
 }
 
+/// Whether selectors do not see these pods, because they are on their nodes' network.
+pub(super) fn is_unseen(world: &Snapshot, end: &WantedEnd) -> bool {
+    matching(world, end).0.iter().any(|class| class.pod().host_network)
+}
+
 /// The selector.
 pub(super) fn single_out(world: &Snapshot, end: &WantedEnd) -> Result<Selector, CannotTailor> {
     let (own, others) = matching(world, end);
     let Some(first) = own.first() else { return Err(CannotTailor::Unknown(end.to_string())) };
-    if own.iter().any(|class| class.pod().host_network) {
-        return Err(CannotTailor::HostNetwork(end.to_string()));
-    }
     let mut possible = demands(&own, &others);
     let mut chosen: Vec<Demand> = Vec::new();
     // A selector without any label would take in every pod to come.

@@ -1,5 +1,6 @@
 //! The cases, by what people do.
 
+mod assertions;
 mod capture;
 mod decisions;
 mod definitions;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         foreign::cases(),
         house::cases(),
         definitions::cases(),
+        assertions::cases(),
         capture::cases(),
         outage::cases(),
         drain::cases(),
