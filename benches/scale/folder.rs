@@ -71,7 +71,7 @@ pub fn measure() {
 fn spec(d: usize, n: usize) -> String {
     let peer = |d: usize, n: usize| {
         let pods = format!("      podSelector:\n        matchLabels:\n          app: app-{d:02}\n");
-        if d % 4 == 0 {
+        if d.is_multiple_of(4) {
             format!(
                 "    - namespaceSelector:\n        matchLabels:\n          kubernetes.io/metadata.name: team-{n:02}\n{pods}"
             )

@@ -106,15 +106,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         return super::matrix_html::run(args, &after, &before, out);
     }
     let (rows, mut notes) = evaluate(args, &after, &before)?;
-    let text = if !compared {
-        let plain = || rows.iter().map(|row| ("", row)).collect::<Vec<_>>();
-        match args.output {
-            Output::Table => matrix::to_table(&plain()),
-            Output::Json => matrix::to_json(&rows)?,
-            Output::Csv => matrix::to_csv(&rows),
-            Output::Dot | Output::Html => matrix::to_dot(&plain()),
-        }
-    } else {
+    let text = if compared {
         let (old, more) = evaluate(args, &before, &after)?;
         notes.extend(more);
         notes.sort();
@@ -125,6 +117,14 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
             Output::Json => difference.to_json()?,
             Output::Csv => difference.to_csv(),
             Output::Dot | Output::Html => matrix::to_dot(&difference.signed()),
+        }
+    } else {
+        let plain = || rows.iter().map(|row| ("", row)).collect::<Vec<_>>();
+        match args.output {
+            Output::Table => matrix::to_table(&plain()),
+            Output::Json => matrix::to_json(&rows)?,
+            Output::Csv => matrix::to_csv(&rows),
+            Output::Dot | Output::Html => matrix::to_dot(&plain()),
         }
     };
     out.write_all(text.as_bytes())?;

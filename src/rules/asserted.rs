@@ -63,11 +63,11 @@ pub fn tell(world: &Snapshot, claim: &Claim, outcome: &Outcome, readings: &Readi
     }
     match outcome.state {
         State::Vacuous => {
-            told.message = "says nothing, because nobody is there that it could speak of".to_owned();
+            "says nothing, because nobody is there that it could speak of".clone_into(&mut told.message);
             told.because = gaps(claim, &outcome.gaps);
             told.help = Some("correct the end that nobody is at, or delete the assertion".to_owned());
         }
-        State::Holds => told.message = "holds".to_owned(),
+        State::Holds => "holds".clone_into(&mut told.message),
         State::Broken(_) | State::Depends(_) => {}
     }
     told

@@ -37,11 +37,11 @@ pub fn take(group: &str, kind: &str, value: &Value, default_namespace: &str, int
             into.services.insert((namespace, name), service(value));
         }
         "Ingress" => {
-            let route = ingress(value, namespace, name);
+            let route = ingress(value, &namespace, name);
             into.routes.insert(route.id.clone(), route);
         }
         "HTTPRoute" => {
-            let route = http_route(value, namespace, name);
+            let route = http_route(value, &namespace, name);
             into.routes.insert(route.id.clone(), route);
         }
         "IngressClass" => {
@@ -103,7 +103,7 @@ fn service(value: &Value) -> Service {
     }
 }
 
-fn ingress(value: &Value, namespace: Str, name: Str) -> Route {
+fn ingress(value: &Value, namespace: &Str, name: Str) -> Route {
     let (mut backends, mut beyond) = (Vec::new(), Vec::new());
     let spec = FieldPath::new("spec");
     let mut add = |backend: &Value, at: FieldPath| {
@@ -137,7 +137,7 @@ fn ingress(value: &Value, namespace: Str, name: Str) -> Route {
     }
 }
 
-fn http_route(value: &Value, namespace: Str, name: Str) -> Route {
+fn http_route(value: &Value, namespace: &Str, name: Str) -> Route {
     let (mut backends, mut beyond) = (Vec::new(), Vec::new());
     let or_own = |reference: &Value| match text(reference, "/namespace") {
         "" => namespace.clone(),

@@ -85,10 +85,10 @@ fn state(writer: &mut Writer<'_>, world: &Snapshot, readings: &Readings, namespa
                 }
             }
             (End::Node(a), End::External(set)) => {
-                outside.entry((a, Side::From)).or_default().push((set.clone(), bounds()))
+                outside.entry((a, Side::From)).or_default().push((set.clone(), bounds()));
             }
             (End::External(set), End::Node(b)) => {
-                outside.entry((b, Side::To)).or_default().push((set.clone(), bounds()))
+                outside.entry((b, Side::To)).or_default().push((set.clone(), bounds()));
             }
             (End::External(_), End::External(_)) => {}
         }

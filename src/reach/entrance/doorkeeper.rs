@@ -9,9 +9,12 @@ use crate::snapshot::{NamespaceState, Snapshot};
 /// The label that implementations put on the pods they make for a Gateway (GEP-1762).
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
+/// A controller as classes name it, the usual name of its class, and labels of its pods.
+pub type KnownController = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Controllers as classes name them, the names that classes usually have, and the labels that their usual installation
 /// puts on the pods that take traffic in.
-pub const KNOWN_CONTROLLERS: &[(&str, &str, &[(&str, &str)])] = &[
+pub const KNOWN_CONTROLLERS: &[KnownController] = &[
     ("k8s.io/ingress-nginx", "nginx", &[("app.kubernetes.io/name", "ingress-nginx")]),
     ("traefik.io/ingress-controller", "traefik", &[("app.kubernetes.io/name", "traefik")]),
     ("traefik.io/gateway-controller", "traefik", &[("app.kubernetes.io/name", "traefik")]),
@@ -55,15 +58,13 @@ fn of_ingress_class(world: &Snapshot, entrances: &Entrances, name: Option<&str>)
     let Some(name) = name.or_else(|| entrances.default_class().map(|name| &**name)) else {
         return Err("it names no IngressClass, and none is the default".to_owned());
     };
-    match entrances.ingress_classes.get(name) {
-        Some(class) => of_controller(world, &format!("IngressClass {name}"), &class.controller),
-        None => {
-            let mut known = KNOWN_CONTROLLERS.iter().filter(|(_, usual, _)| *usual == name);
-            known
-                .find_map(|(_, _, labels)| Some(labelled(world, labels)).filter(|found| !found.is_empty()))
-                .ok_or_else(|| format!("there is no IngressClass {name}, and no pods that look like its controller"))
-        }
+    if let Some(class) = entrances.ingress_classes.get(name) {
+        return of_controller(world, &format!("IngressClass {name}"), &class.controller);
     }
+    let mut known = KNOWN_CONTROLLERS.iter().filter(|(_, usual, _)| *usual == name);
+    known
+        .find_map(|(_, _, labels)| Some(labelled(world, labels)).filter(|found| !found.is_empty()))
+        .ok_or_else(|| format!("there is no IngressClass {name}, and no pods that look like its controller"))
 }
 
 fn of_controller(world: &Snapshot, class: &str, controller: &str) -> Result<Vec<Doorkeeper>, String> {

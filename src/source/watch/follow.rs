@@ -59,6 +59,7 @@ impl Default for Timing {
 
 /// What the writer is told.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time goes through a channel and is taken apart")]
 pub(super) enum Update {
     /// A new list begins; what came of an unfinished one is void.
     ListBegun(Resource),

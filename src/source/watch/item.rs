@@ -45,6 +45,7 @@ impl<T> Configured<T> {
 
 /// One object.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one at a time goes through a channel and is taken apart")]
 pub(super) enum Item {
     /// A namespace, pod or policy.
     Object(Object),
