@@ -134,7 +134,6 @@ impl<'a> Side<'a> {
     /// What keeps this end from speaking of anybody, given everybody who is there.
     pub(super) fn gap(&self, all: &[Candidate<'_>]) -> Option<Gap> {
         let why = match self.who {
-            Who::World | Who::Addresses { .. } => return None,
             Who::Workload { .. } if all.is_empty() => Why::NoWorkload,
             Who::Pods(_) if all.is_empty() && self.namespaces(None).is_empty() => Why::NoNamespace,
             Who::Pods(_) if all.is_empty() => Why::Impossible,
