@@ -11,7 +11,7 @@ WITH_TOOLS := PATH="$$PATH:$$(hack/kube/build --bin)"
 SCRIPTS = $(shell grep -rIlE '^\#!.*(bash|/sh)' .ci hack tests deploy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node bench plot docs image clean
+.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node bench docs image clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -56,9 +56,6 @@ node: ## on a real node: the image, installed with Helm, with pods (needs root)
 
 bench: ## measure the engine (criterion)
 	$(CARGO) bench --locked --benches
-
-plot: ## draw docs/scaling.svg from the table in docs/scaling.md
-	hack/plot-scaling < docs/scaling.md > docs/scaling.svg
 
 docs: ## write generated files again: rule pages, definitions in the chart, deploy/install.yaml
 	UPDATE=1 $(CARGO) test --locked --test house --test "generated*"
