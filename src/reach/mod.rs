@@ -1,5 +1,6 @@
 //! Exact reachability: which ports of which peers the policies in force let through, on either side, and because of which rules.
 
+mod ambiguity;
 mod answer;
 mod atoms;
 mod bounds;
@@ -14,6 +15,7 @@ mod meets;
 mod opening;
 mod remedy;
 
+pub use ambiguity::Rivals;
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};

@@ -1,6 +1,7 @@
 //! The house rules: one file, one page and one literate spec each, and the list of all of them.
 
 mod allow_all_peers;
+mod ambiguous_priority;
 mod baseline;
 mod blocked_dns;
 mod dangling_peer;
@@ -30,6 +31,7 @@ use crate::model::house::RuleId;
 /// Every rule, in the order of their names.
 pub static RULES: &[&dyn Rule] = &[
     &allow_all_peers::AllowAllPeers,
+    &ambiguous_priority::AmbiguousPriority,
     &blocked_dns::BlockedDns,
     &dangling_peer::DanglingPeer,
     &dangling_subject::DanglingSubject,
