@@ -64,12 +64,22 @@ fn rows_are_those_of_the_guide_and_always_the_same_bytes() {
     assert_eq!(
         shown,
         [
+            // The guide's Cilium policy opens these two, for the paths that it names.
+            "myapp-staging/my-web-client[Deployment] myapp-staging/myapp-api[Deployment] TCP 8080",
+            "myapp-staging/my-web-client[Deployment] myapp-staging/test-client[Pod] TCP 8080",
             "traefik-system/traefik[Deployment] myapp-staging/my-web-client[Deployment] TCP 8080",
             "traefik-system/traefik[Deployment] myapp-staging/myapp-api[Deployment] TCP 8080",
             "traefik-system/traefik[Deployment] myapp-staging/test-client[Pod] TCP 8080",
         ]
     );
-    assert!(text.starts_with("[\n  {\"src\":\"traefik-system/"), "one row on a line: {text}");
+    assert!(text.starts_with("[\n  {\"src\":\"myapp-staging/"), "one row on a line: {text}");
+    let filtered: Vec<bool> = rows.iter().map(|r| r["filtered"] == "TCP 8080").collect();
+    assert_eq!(filtered, [true, true, false, false, false]);
+    let csv = ok(&["matrix", FIRST, "-o", "csv", "--from", "myapp-staging/my-web-client", "--port", "8080"]);
+    assert!(csv.starts_with("src,dst,conn,depends,filtered\n"), "{csv}");
+    assert!(csv.contains("myapp-staging/myapp-api[Deployment],TCP 8080,,TCP 8080\n"), "{csv}");
+    let table = ok(&["matrix", FIRST, "--from", "myapp-staging/my-web-client", "--port", "8080"]);
+    assert!(table.contains("TCP 8080   filtered: TCP 8080"), "{table}");
 }
 
 #[test]
@@ -88,11 +98,11 @@ fn address_ranges_are_cut_where_policies_cut_them() {
     ]);
     assert_eq!(
         text,
-        "src,dst,conn,depends\n\
-         myapp-staging/myapp-workers[Deployment],0.0.0.0-9.255.255.255[External],TCP 443,\n\
-         myapp-staging/myapp-workers[Deployment],11.0.0.0-172.15.255.255[External],TCP 443,\n\
-         myapp-staging/myapp-workers[Deployment],172.32.0.0-192.167.255.255[External],TCP 443,\n\
-         myapp-staging/myapp-workers[Deployment],192.169.0.0-255.255.255.255[External],TCP 443,\n"
+        "src,dst,conn,depends,entry\n\
+         myapp-staging/myapp-workers[Deployment],0.0.0.0-9.255.255.255[External],TCP 443,,\n\
+         myapp-staging/myapp-workers[Deployment],11.0.0.0-172.15.255.255[External],TCP 443,,\n\
+         myapp-staging/myapp-workers[Deployment],172.32.0.0-192.167.255.255[External],TCP 443,,\n\
+         myapp-staging/myapp-workers[Deployment],192.169.0.0-255.255.255.255[External],TCP 443,,\n"
     );
     let part = ok(&[
         "matrix",
@@ -121,12 +131,12 @@ fn pods_are_named_by_their_owner_and_told_apart_only_where_policies_do() {
     objects += &pod("shop", "alone", "app: alone", "");
     let alike = write(folder.path(), "alike.yaml", &(objects.clone() + &allow("web", "app: web", "app: alone")));
     let rows = ok(&["matrix", &alike, "-o", "csv", "--from", "shop/alone"]);
-    assert!(rows.contains("shop/alone[Pod],shop/web[Deployment],All Connections,\n"), "{rows}");
+    assert!(rows.contains("shop/alone[Pod],shop/web[Deployment],All Connections,,\n"), "{rows}");
 
     let apart = write(folder.path(), "apart.yaml", &(objects + &allow("canary", "track: canary", "app: nobody")));
     let ran = portcullis(&["matrix", &apart, "-o", "csv", "--from", "shop/alone", "--all"]);
-    assert!(ran.out.contains("shop/alone[Pod],shop/web (track=canary)[Deployment],No Connections,\n"), "{}", ran.out);
-    assert!(ran.out.contains("shop/alone[Pod],shop/web (track=stable)[Deployment],All Connections,\n"), "{}", ran.out);
+    assert!(ran.out.contains("shop/alone[Pod],shop/web (track=canary)[Deployment],No Connections,,\n"), "{}", ran.out);
+    assert!(ran.out.contains("shop/alone[Pod],shop/web (track=stable)[Deployment],All Connections,,\n"), "{}", ran.out);
     assert!(
         ran.err.contains("Deployment shop/web is shown as 2 rows: policies tell its pods apart by track"),
         "{}",
@@ -140,8 +150,8 @@ fn pods_to_come_have_rows_where_they_are_asked_for() {
     let objects = pod("shop", "api", "app: api", "") + &allow("api", "app: api", "app: not-yet");
     let path = write(folder.path(), "all.yaml", &objects);
     let rows = ok(&["matrix", &path, "-o", "csv", "--to", "shop/api", "--representative", "--all"]);
-    assert!(rows.contains("shop/{app=not-yet}[Representative],shop/api[Pod],All Connections,\n"), "{rows}");
-    assert!(rows.contains("shop/any-other-pod[Representative],shop/api[Pod],No Connections,\n"), "{rows}");
+    assert!(rows.contains("shop/{app=not-yet}[Representative],shop/api[Pod],All Connections,,\n"), "{rows}");
+    assert!(rows.contains("shop/any-other-pod[Representative],shop/api[Pod],No Connections,,\n"), "{rows}");
 }
 
 #[test]
@@ -153,7 +163,7 @@ fn a_change_shows_what_it_adds_and_removes() {
     let args = ["matrix", &new, "--against", &old, "--to", "shop/a"];
     assert_eq!(
         ok(&[&args[..], &["-o", "csv"]].concat()),
-        "change,src,dst,conn,depends\n-,shop/b[Pod],shop/a[Pod],All Connections,\n+,shop/c[Pod],shop/a[Pod],All Connections,\n"
+        "change,src,dst,conn,depends,entry\n-,shop/b[Pod],shop/a[Pod],All Connections,,\n+,shop/c[Pod],shop/a[Pod],All Connections,,\n"
     );
     let json: Value = serde_json::from_str(&ok(&[&args[..], &["-o", "json"]].concat())).unwrap();
     assert_eq!(json["added"][0]["src"], "shop/c[Pod]");
@@ -173,20 +183,23 @@ fn the_graph_is_one_that_graphviz_reads() {
     ));
 }
 
+/// The first guide without its Cilium policies, which open what its NetworkPolicies keep shut.
+const BY_NETWORK_POLICY: [&str; 5] = [
+    "tests/guides/first/workloads.yaml",
+    "tests/guides/first/default-deny-all.yaml",
+    "tests/guides/first/default-deny-ingress.yaml",
+    "tests/guides/first/myapp-api-network-policy.yaml",
+    "tests/guides/first/my-web-client-network-policy.yaml",
+];
+
+fn web_to_api<'a>(files: &[&'a str], more: &[&'a str]) -> String {
+    let asked = ["--from", "myapp-staging/my-web-client", "--to", "myapp-staging/myapp-api", "--port", "8080/TCP"];
+    ok(&[&["reach"], files, &asked, more].concat())
+}
+
 #[test]
 fn reach_names_the_rules_with_their_lines() {
-    let text = ok(&[
-        "reach",
-        FIRST,
-        "--from",
-        "myapp-staging/my-web-client",
-        "--to",
-        "myapp-staging/myapp-api",
-        "--port",
-        "8080/TCP",
-        "-o",
-        "json",
-    ]);
+    let text = web_to_api(&BY_NETWORK_POLICY, &["-o", "json"]);
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["verdict"], "Deny");
     assert_eq!(json["connections"], "No Connections");
@@ -198,8 +211,32 @@ fn reach_names_the_rules_with_their_lines() {
     assert_eq!(step["line"], 25);
     assert!(json["ingress"]["decidedBy"].as_array().unwrap().iter().all(|s| s["action"] == "Isolate"));
     assert!(json["fix"]["policies"].as_str().unwrap().contains("app.kubernetes.io/name: my-web-client"));
-    // Kinds that are not read are never passed over in silence.
-    assert!(text.contains("CiliumNetworkPolicy of cilium.io/v2 is a policy kind that is not read"), "{text}");
+}
+
+#[test]
+fn what_layer_7_rules_let_through_is_shown_as_filtered() {
+    let l7 = "tests/guides/first/myapp-api-l7.yaml";
+    let files = [&BY_NETWORK_POLICY[..], &[l7]].concat();
+    let json: Value = serde_json::from_str(&web_to_api(&files, &["-o", "json"])).unwrap();
+    assert_eq!((&json["verdict"], &json["filtered"]), (&"Allow".into(), &"TCP 8080".into()));
+    let step = &json["ingress"]["decidedBy"][0];
+    assert_eq!(step["policy"]["kind"], "CiliumNetworkPolicy");
+    assert_eq!((&step["path"], &step["file"]), (&"spec.ingress[0]".into(), &l7.into()));
+    assert_eq!(step["filtered"], "HTTP GET /api/documents.*, POST /api/documents, GET /health.*");
+    let text = web_to_api(&files, &[]);
+    assert!(text.starts_with("Allow, filtered: Deployment myapp-staging/my-web-client to "), "{text}");
+    assert!(text.contains("CiliumNetworkPolicy myapp-staging/myapp-api-l7 ingress[0] allows TCP 8080"), "{text}");
+    assert!(text.contains("filtered by HTTP GET /api/documents.*"), "{text}");
+}
+
+#[test]
+fn kinds_that_are_not_read_are_never_passed_over_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = "apiVersion: cilium.io/v2\nkind: CiliumEgressGatewayPolicy\nmetadata:\n  name: gateway\n";
+    let path = write(folder.path(), "other.yaml", other);
+    let files = [&BY_NETWORK_POLICY[..], &[&path]].concat();
+    let text = web_to_api(&files, &[]);
+    assert!(text.contains("CiliumEgressGatewayPolicy of cilium.io/v2 is a policy kind that is not read"), "{text}");
 }
 
 #[test]

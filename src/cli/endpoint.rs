@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use crate::model::house::{Dialect, HouseRules, dialect_of};
 use crate::model::ipset::parse_cidr;
 use crate::model::{IntervalSet, IpSet, Labels, PodSpec, PortSet, Protocol};
-use crate::reach::{Ends, PodAt, Pods, Readings};
+use crate::reach::{Doorkeeper, Ends, PodAt, Pods, Readings};
 use crate::report::Pick;
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
@@ -105,6 +105,29 @@ impl Endpoint {
         }
         Ok(found)
     }
+}
+
+/// The pods that take traffic in, as the command line names them.
+pub(super) fn doorkeepers(text: &str, world: &Snapshot) -> anyhow::Result<Vec<Doorkeeper>> {
+    let found = Endpoint::parse(text)?.resolve(world)?;
+    ensure!(found.addresses.is_none(), "`{text}` names addresses, but an ingress controller is pods: NAMESPACE/NAME");
+    let keeper = |pods: &FoundPods| Doorkeeper {
+        namespace: Arc::clone(&pods.namespace),
+        pod: Arc::clone(&pods.pod),
+        addresses: pods.addresses.clone(),
+        owner: (pods.count > 0).then(|| pods.owner.clone()),
+    };
+    // Labels that pods have already mean these pods.
+    if let Endpoint::Labels { namespace, labels } = Endpoint::parse(text)? {
+        let state = world.namespace_or_empty(&namespace);
+        let mut there = Found::default();
+        let has = |class: &PodClass| labels.iter().all(|(key, value)| class.pod().labels.get(key) == Some(value));
+        state.classes().iter().filter(|class| has(class)).for_each(|class| there.add(&state, class));
+        if !there.pods.is_empty() {
+            return Ok(there.pods.iter().map(keeper).collect());
+        }
+    }
+    Ok(found.pods.iter().map(keeper).collect())
 }
 
 /// What an end means: pods, or addresses.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::Exit;
+use super::cluster::{Input, omitted};
 use super::endpoint::{self, Endpoint};
-use crate::reach::{Matrix, Options};
-use crate::report::{Difference, Filter, Row, matrix};
+use crate::reach::{Matrix, Options, entries};
+use crate::report::{Difference, Filter, Row, add_entries, matrix};
 use crate::source::files::Files;
 
 /// Show which workloads may talk to which, and to which addresses outside.
@@ -20,18 +21,24 @@ Examples:
   portcullis matrix manifests/ --to data/postgresql --port 5432/TCP
   portcullis matrix manifests/ -o json --dialect calico
   portcullis matrix new/ --against old/            what the change adds (+) and removes (-)
+  portcullis matrix --cluster --namespace shop     the same for a live cluster
+  portcullis matrix new/ --against-cluster         what applying new/ would add and remove there
   portcullis matrix manifests/ --namespace shop -o dot | dot -Tsvg > shop.svg
 
 A row holds what certainly passes; `depends` holds what passes only if something that the policies leave open turns out
 so (`portcullis reach` says what). Rows on which nothing passes are left out, and so are workloads and themselves.
+Where Ingresses or HTTPRoutes expose a workload, the row from their controller names them, also where it is refused. A
+controller that is not known is `{{ingress-controller}}`: any pod of any other namespace.
 Exit code: 0 shown, 2 unreadable input.", endpoint::FORMS))]
 pub struct Args {
-    /// Files, folders, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    input: Input,
     /// The state to compare with: files or folders
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
+    /// Compare with a cluster: what it would be like with the files applied, and what that changes
+    #[arg(long, conflicts_with_all = ["against", "cluster"])]
+    against_cluster: bool,
     /// Only rows with an end in this namespace; also the namespace of objects that name none
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -53,6 +60,9 @@ pub struct Args {
     /// How the CNI reads what Kubernetes leaves open: upstream, calico, cilium, antrea, ovn
     #[arg(long, value_name = "CNI")]
     dialect: Option<String>,
+    /// The pods that take in what Ingresses and HTTPRoutes expose; without it they are found by their class
+    #[arg(long, value_name = "NAMESPACE/NAME or NAMESPACE/key=value")]
+    ingress_controller: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -70,14 +80,26 @@ enum Output {
     Dot,
 }
 
+impl Args {
+    const fn is_compared(&self) -> bool {
+        self.against_cluster || !self.against.is_empty()
+    }
+}
+
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let after = Files::read(&args.paths, args.namespace.as_deref().unwrap_or("default"));
-    let before = Files::read(&args.against, args.namespace.as_deref().unwrap_or("default"));
+    let namespace = args.namespace.as_deref().unwrap_or("default");
+    let mut after = args.input.read(namespace)?;
+    let mut before = Files::read(&args.against, namespace);
     if super::report_errors(&after.errors) | super::report_errors(&before.errors) {
         return Ok(Exit::Unusable);
     }
+    if args.against_cluster {
+        before = args.input.which().read()?;
+        after = before.overlaid_with(&after);
+    }
+    let compared = args.is_compared();
     let (rows, mut notes) = evaluate(args, &after, &before)?;
-    let text = if args.against.is_empty() {
+    let text = if !compared {
         let plain = || rows.iter().map(|row| ("", row)).collect::<Vec<_>>();
         match args.output {
             Output::Table => matrix::to_table(&plain()),
@@ -112,7 +134,7 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
         end.as_deref()
             .map(|text| {
                 let found = Endpoint::parse(text)?.pick(&world);
-                if found.is_err() && !args.against.is_empty() {
+                if found.is_err() && args.is_compared() {
                     return Endpoint::parse(text)?.pick(&other.world().snapshot);
                 }
                 found
@@ -134,5 +156,11 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
     let evaluated = Matrix::of(&world, &options);
     let mut notes = evaluated.notes().to_vec();
     notes.extend(super::reach::unread(files));
-    Ok((matrix::rows(&evaluated, &filter), notes))
+    notes.extend(omitted(files));
+    let mut rows = matrix::rows(&evaluated, &filter);
+    let keepers = args.ingress_controller.as_deref().map(|text| endpoint::doorkeepers(text, &world)).transpose()?;
+    let (entries, more) = entries(&world, &files.entrances, keepers.as_deref(), &options.readings);
+    add_entries(&mut rows, &entries, evaluated.nodes(), &filter);
+    notes.extend(more);
+    Ok((rows, notes))
 }

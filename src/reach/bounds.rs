@@ -51,27 +51,35 @@ pub struct Bounds {
     pub certain: PortSet,
     /// Passes if everything that is not known turns out in its favour; never less than `certain`.
     pub possible: PortSet,
+    /// What of it passes only under a further condition, such as an HTTP rule.
+    pub filtered: PortSet,
 }
 
 impl Bounds {
     /// Everything passes.
     pub fn full() -> Self {
-        Self { certain: PortSet::full(), possible: PortSet::full() }
+        Self { certain: PortSet::full(), possible: PortSet::full(), filtered: PortSet::empty() }
     }
 
     /// What passes both of two sides.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
+        let possible = self.possible.intersection(&other.possible);
         Self {
             certain: self.certain.intersection(&other.certain),
-            possible: self.possible.intersection(&other.possible),
+            filtered: self.filtered.union(&other.filtered).intersection(&possible),
+            possible,
         }
     }
 
     /// What is known if either of two readings may be the right one.
     #[must_use]
     pub fn either(&self, other: &Self) -> Self {
-        Self { certain: self.certain.intersection(&other.certain), possible: self.possible.union(&other.possible) }
+        Self {
+            certain: self.certain.intersection(&other.certain),
+            possible: self.possible.union(&other.possible),
+            filtered: self.filtered.union(&other.filtered),
+        }
     }
 
     /// What is neither certain to pass nor certain not to.
@@ -167,7 +175,9 @@ impl SideReading {
     /// Both bounds.
     pub fn bounds(&self) -> Bounds {
         let certain = self.against.allowed.clone();
-        Bounds { possible: self.in_favour.allowed.union(&certain), certain }
+        let possible = self.in_favour.allowed.union(&certain);
+        let filtered = self.against.filtered.union(&self.in_favour.filtered).intersection(&possible);
+        Bounds { certain, possible, filtered }
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Used {
 pub struct Decision {
     /// What is allowed.
     pub allowed: PortSet,
+    /// What is allowed only by rules that look at more than addresses and ports.
+    pub filtered: PortSet,
     /// The rules that allowed or denied something, in the order in which they were consulted.
     pub used: Vec<Used>,
     /// Whether any policy isolates or governs the pod in this direction.
@@ -125,6 +127,7 @@ impl Decision {
             Doubt::Against => self.allowed.intersection(&other.allowed),
             Doubt::InFavour => self.allowed.union(&other.allowed),
         };
+        self.filtered = self.filtered.union(&other.filtered);
         self.used.extend(other.used);
         self.isolated |= other.isolated;
         self
@@ -246,7 +249,7 @@ impl<'s, 'p> Walk<'s, 'p> {
     /// Deny beats allow; an isolated pod gets what is allowed and nothing from later tiers. Returns what stays undecided.
     fn union_tier(&mut self, policies: &[&Arc<Policy>], open: &PortSet) -> PortSet {
         let direction = self.side.direction;
-        let (mut allowed, mut denied) = (PortSet::empty(), PortSet::empty());
+        let (mut allowed, mut denied, mut filtered) = (PortSet::empty(), PortSet::empty(), PortSet::empty());
         let mut isolating = Vec::new();
         for policy in policies {
             if policy.isolates(direction) {
@@ -260,12 +263,19 @@ impl<'s, 'p> Walk<'s, 'p> {
                 if ports.is_empty() {
                     continue;
                 }
-                let all = if rule.action == Action::Allow { &mut allowed } else { &mut denied };
+                let all = match (rule.action, &rule.filtered_by) {
+                    (Action::Allow, None) => &mut allowed,
+                    // A condition holds for what it is about even where nothing isolates (semantics 2.3.15).
+                    (Action::Allow, Some(_)) => &mut filtered,
+                    (Action::Deny | Action::Pass, _) => &mut denied,
+                };
                 *all = all.union(&ports);
                 self.note(policy, Some(index), rule.action, ports);
             }
         }
-        let allowed = allowed.difference(&denied);
+        let only_filtered = filtered.difference(&allowed).difference(&denied);
+        self.decision.filtered = self.decision.filtered.union(&only_filtered);
+        let allowed = allowed.union(&filtered).difference(&denied);
         let left = open.difference(&denied).difference(&allowed);
         self.deny(&denied);
         self.allow(&allowed);
@@ -312,7 +322,12 @@ impl<'s, 'p> Walk<'s, 'p> {
                 continue;
             }
             match rule.action {
-                Action::Allow => self.allow(&ports),
+                Action::Allow => {
+                    if rule.filtered_by.is_some() {
+                        self.decision.filtered = self.decision.filtered.union(&ports);
+                    }
+                    self.allow(&ports);
+                }
                 Action::Deny => self.deny(&ports),
                 Action::Pass => *passed = passed.union(&ports),
             }

@@ -8,8 +8,8 @@ use crate::model::house::Dialect;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{
-    Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Rule, Selector,
-    TierSemantics,
+    Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Protocol, Rule,
+    Selector, TierSemantics,
 };
 use crate::snapshot::{NamespaceState, Snapshot};
 
@@ -83,6 +83,18 @@ fn enforced<'a>(all: &[&'a Arc<Policy>], dialect: Dialect) -> Vec<&'a Arc<Policy
     all.iter().copied().filter(|p| counts(p)).collect()
 }
 
+/// Policies that would complete the default deny if they were more than staged (semantics 2.4.14).
+pub fn staged_default_deny(snapshot: &Snapshot, namespace: &NamespaceState, direction: Direction) -> Vec<Arc<Policy>> {
+    let staged = snapshot.staged_in(namespace).filter(|p| denies_by_default(p, direction));
+    let staged: Vec<&Arc<Policy>> = staged.collect();
+    let in_force = snapshot.policies_in(namespace).filter(|p| denies_by_default(p, direction));
+    let together: Vec<&Arc<Policy>> = staged.iter().copied().chain(in_force).collect();
+    if staged.is_empty() || escape(&together, namespace) != Escape::Impossible {
+        return Vec::new();
+    }
+    staged.into_iter().map(Arc::clone).collect()
+}
+
 /// Whether a pod of the namespace could be selected by none of these.
 fn escape(policies: &[&Arc<Policy>], namespace: &NamespaceState) -> Escape {
     let selectors: Vec<Cow<'_, Selector>> =
@@ -150,19 +162,20 @@ fn opens(policy: &Policy, rule: &Rule, last: Priority) -> bool {
 }
 
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
-fn admits_everything<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
-    let rules: Vec<&Rule> = rules.into_iter().collect();
-    // Nearly every policy names ports, and then whom it names does not matter.
-    if !rules.iter().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
+fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
+    // Nearly every policy names ports, and then whom it names does not matter; SCTP is what they name least.
+    if rules.clone().all(|rule| rule.ports.numbers.ports(Protocol::Sctp).is_empty())
+        || !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full()
+    {
         return false;
     }
-    let addresses = exposure_to_pods(rules.iter().copied());
+    let addresses = exposure_to_pods(rules.clone());
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
     if ports.is_full() {
         return true;
     }
-    let to_all_pods = rules.iter().filter(|rule| rule.peers.iter().any(is_all_pods));
+    let to_all_pods = rules.filter(|rule| rule.peers.iter().any(is_all_pods));
     to_all_pods.fold(ports, |all, rule| all.union(&rule.ports.numbers)).is_full()
 }
 

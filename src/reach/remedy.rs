@@ -38,7 +38,7 @@ pub struct Remedy {
 }
 
 /// Labels that say nothing about what a pod is.
-const PASSING: [&str; 8] = [
+pub(super) const PASSING: [&str; 8] = [
     "apps.kubernetes.io/pod-index",
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
@@ -49,7 +49,7 @@ const PASSING: [&str; 8] = [
     "statefulset.kubernetes.io/pod-name",
 ];
 /// Labels that people name workloads by, best first.
-const NAMING: [&str; 6] =
+pub(super) const NAMING: [&str; 6] =
     ["app.kubernetes.io/name", "app", "k8s-app", "name", "app.kubernetes.io/component", "component"];
 
 /// Looks for policies that let `wanted` pass from one end to the other. `None` if no NetworkPolicy can.

@@ -24,6 +24,12 @@ pub struct Row {
     /// What passes only if something that the policies leave open turns out so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depends: Option<Arc<str>>,
+    /// What of it passes only under a further condition, such as an HTTP rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filtered: Option<Arc<str>>,
+    /// What of an Ingress or HTTPRoute leads this way, and whether it gets through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Arc<str>>,
 }
 
 /// Ends of rows that are asked for.
@@ -74,7 +80,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn keeps(&self, node: &Node) -> bool {
+    pub(super) fn keeps(&self, node: &Node) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| *node.namespace == **namespace)
     }
 
@@ -111,7 +117,7 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
         filter.all,
         |i| kept.get(i).copied().unwrap_or_default(),
         |edge: Edge<'_>| {
-            let Text { conn, depends } = texts.of(edge.id, edge.bounds);
+            let Text { conn, depends, filtered } = texts.of(edge.id, edge.bounds);
             if &*conn == NOTHING && depends.is_none() && !filter.all {
                 return;
             }
@@ -120,7 +126,14 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
             let (Some(src), Some(dst)) = (src, dst) else { return };
             let (node, outward, set) = match (src, dst) {
                 (Cut::Node(i), Cut::Node(j)) => {
-                    rows.push(Row { src: Arc::clone(&names[i]), dst: Arc::clone(&names[j]), conn, depends });
+                    rows.push(Row {
+                        src: Arc::clone(&names[i]),
+                        dst: Arc::clone(&names[j]),
+                        conn,
+                        depends,
+                        filtered,
+                        entry: None,
+                    });
                     return;
                 }
                 (Cut::Node(i), Cut::Whole(set)) => (i, true, set.clone()),
@@ -129,16 +142,16 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
                 (Cut::Part(set), Cut::Node(j)) => (j, false, set),
                 _ => return,
             };
-            let known = ranges.entry((node, outward, Text { conn, depends })).or_default();
+            let known = ranges.entry((node, outward, Text { conn, depends, filtered })).or_default();
             *known = known.union(&set);
         },
     );
-    rows.extend(ranges.into_iter().flat_map(|((node, outward, Text { conn, depends }), set)| {
+    rows.extend(ranges.into_iter().flat_map(|((node, outward, Text { conn, depends, filtered }), set)| {
         let name = Arc::clone(&names[node]);
         external(&set).into_iter().map(move |range| {
             let (name, range) = (Arc::clone(&name), Arc::from(range));
             let (src, dst) = if outward { (name, range) } else { (range, name) };
-            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone() }
+            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone(), filtered: filtered.clone(), entry: None }
         })
     }));
     rows.sort();
@@ -146,13 +159,14 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
 }
 
 /// What no port is.
-const NOTHING: &str = "No Connections";
+pub(super) const NOTHING: &str = "No Connections";
 
 /// Bounds as a row shows them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Text {
     conn: Arc<str>,
     depends: Option<Arc<str>>,
+    filtered: Option<Arc<str>>,
 }
 
 /// Texts of bounds, each made once.
@@ -167,8 +181,9 @@ impl Texts<'_> {
         let made = self.known.entry(id).or_insert_with(|| {
             let cut = |set: &PortSet| ports.map_or_else(|| set.clone(), |ports| set.intersection(ports));
             let doubtful = cut(&bounds.doubtful());
-            let depends = has_ports(&doubtful).then(|| connections(&doubtful).into());
-            Text { conn: connections(&cut(&bounds.certain)).into(), depends }
+            let some = |set: &PortSet| has_ports(set).then(|| connections(set).into());
+            let (depends, filtered) = (some(&doubtful), some(&cut(&bounds.filtered)));
+            Text { conn: connections(&cut(&bounds.certain)).into(), depends, filtered }
         });
         made.clone()
     }
@@ -235,7 +250,7 @@ pub(super) fn json_rows(rows: &[Row], indent: &str, out: &mut Vec<u8>) -> Result
 
 /// Rows as CSV (RFC 4180, but with plain line ends).
 pub fn to_csv(rows: &[Row]) -> String {
-    let mut out = "src,dst,conn,depends\n".to_owned();
+    let mut out = "src,dst,conn,depends,filtered,entry\n".to_owned();
     for row in rows {
         out.push_str(&csv_row(row));
     }
@@ -244,7 +259,9 @@ pub fn to_csv(rows: &[Row]) -> String {
 
 pub(super) fn csv_row(row: &Row) -> String {
     let depends = row.depends.as_deref().unwrap_or_default();
-    format!("{},{},{},{}\n", csv(&row.src), csv(&row.dst), csv(&row.conn), csv(depends))
+    let filtered = row.filtered.as_deref().unwrap_or_default();
+    let entry = row.entry.as_deref().unwrap_or_default();
+    [&row.src, &row.dst, &row.conn, depends, filtered, entry].map(csv).join(",") + "\n"
 }
 
 fn csv(text: &str) -> String {
@@ -261,13 +278,17 @@ pub fn to_table(rows: &[(&str, &Row)]) -> String {
     let lead = if marked { "  " } else { "" };
     let _ = writeln!(out, "{lead}{:src$}   {:dst$}   CONNECTIONS", "SOURCE", "DESTINATION");
     for (mark, row) in rows {
-        let conn = match (&*row.conn, &row.depends) {
+        let mut conn = match (&*row.conn, &row.depends) {
             (conn, None) => conn.to_owned(),
             (NOTHING, Some(depends)) => format!("depends: {depends}"),
             (conn, Some(depends)) => format!("{conn}   depends: {depends}"),
         };
+        if let Some(filtered) = &row.filtered {
+            let _ = write!(conn, "   filtered: {filtered}");
+        }
+        let entry = row.entry.as_ref().map(|entry| format!("   by {entry}")).unwrap_or_default();
         let lead = if marked { format!("{mark:1} ") } else { String::new() };
-        let _ = writeln!(out, "{lead}{:src$}   {:dst$}   {conn}", row.src, row.dst);
+        let _ = writeln!(out, "{lead}{:src$}   {:dst$}   {conn}{entry}", row.src, row.dst);
     }
     out
 }

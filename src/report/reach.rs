@@ -37,6 +37,8 @@ struct Json {
     connections: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     depends: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filtered: Option<String>,
     egress: JsonSide,
     ingress: JsonSide,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,6 +59,8 @@ struct JsonPart {
     connections: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     depends: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filtered: Option<String>,
     egress: JsonSide,
     ingress: JsonSide,
 }
@@ -112,6 +116,7 @@ impl Reach<'_> {
             verdict: self.answer.verdict.as_str(),
             connections: connections(&self.answer.bounds.certain),
             depends: doubtful(&self.answer.bounds.doubtful()),
+            filtered: doubtful(&self.asked(&self.answer.bounds.filtered)),
             egress: side(|p| &p.egress, Direction::Egress),
             ingress: side(|p| &p.ingress, Direction::Ingress),
             points: self.answer.points.iter().map(|p| JsonPoint { id: p.as_str(), text: p.sentence() }).collect(),
@@ -137,6 +142,7 @@ impl Reach<'_> {
             verdict: part.verdict.as_str(),
             connections: connections(&part.bounds.certain),
             depends: doubtful(&part.bounds.doubtful()),
+            filtered: doubtful(&self.asked(&part.bounds.filtered)),
             egress: self.json_side([&part.egress].into_iter(), Direction::Egress),
             ingress: self.json_side([&part.ingress].into_iter(), Direction::Ingress),
         }
@@ -183,12 +189,22 @@ impl Reach<'_> {
         }
     }
 
+    /// What of these ports is asked about.
+    fn asked(&self, ports: &PortSet) -> PortSet {
+        self.ports.as_ref().map_or_else(|| ports.clone(), |asked| ports.intersection(asked))
+    }
+
     /// As text for a terminal.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         let on = self.ports.as_ref().map_or_else(String::new, |ports| format!(" on {}", connections(ports)));
-        let _ = writeln!(out, "{}: {} to {}{on}", self.answer.verdict, self.from, self.to);
+        let filtered = self.asked(&self.answer.bounds.filtered);
+        let how = if has_ports(&filtered) && self.answer.verdict != Verdict::Deny { ", filtered" } else { "" };
+        let _ = writeln!(out, "{}{how}: {} to {}{on}", self.answer.verdict, self.from, self.to);
         let _ = writeln!(out, "connections: {}", shown(&self.answer.bounds.certain, &self.answer.bounds.doubtful()));
+        if !how.is_empty() {
+            let _ = writeln!(out, "filtered: {} passes under a further condition only", connections(&filtered));
+        }
         for point in &self.answer.points {
             let _ = writeln!(out, "depends: {}", point.sentence());
         }
@@ -238,8 +254,6 @@ impl Reach<'_> {
         };
         let _ = writeln!(out, "  {what:7} of {name}: {} ({said})", side.verdict);
         let (rules, isolations): (Vec<&Step>, Vec<&Step>) = side.decided_by.iter().partition(|s| s.rule.is_some());
-        let asked =
-            |ports: &PortSet| self.ports.as_ref().map_or_else(|| ports.clone(), |asked| ports.intersection(asked));
         for step in rules {
             let path = path(step, direction);
             let verb = if step.certain { verb(step.action) } else { may(step.action) };
@@ -249,7 +263,7 @@ impl Reach<'_> {
                 step.policy.tier.name,
                 step.policy.id,
                 path.short(),
-                connections(&asked(&step.ports)),
+                connections(&self.asked(&step.ports)),
                 self.place(step, &path)
             );
             let rule = step.rule.and_then(|i| step.policy.rules(direction).get(i));
@@ -264,7 +278,7 @@ impl Reach<'_> {
         }
         if let Some(step) = isolations.first() {
             let doubt = if step.certain { "" } else { " for certain" };
-            let _ = writeln!(out, "    no rule admits {}{doubt}", connections(&asked(&step.ports)));
+            let _ = writeln!(out, "    no rule admits {}{doubt}", connections(&self.asked(&step.ports)));
         }
     }
 
@@ -294,6 +308,7 @@ impl Reach<'_> {
 fn path(step: &Step, direction: Direction) -> FieldPath {
     match step.rule.and_then(|i| step.policy.rules(direction).get(i)) {
         Some(rule) => rule.at.clone(),
+        None if step.policy.id.group() == "cilium.io" => FieldPath::new("spec").field("endpointSelector"),
         None => FieldPath::new("spec").field("podSelector"),
     }
 }

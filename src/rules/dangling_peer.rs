@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::nearest;
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
+use super::{fields, nearest};
 use crate::model::house::{Level, RuleId};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::pod::PodLookup;
 use crate::model::selector::Test;
-use crate::model::{Direction, FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str};
+use crate::model::{Direction, FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str, policy};
 use crate::snapshot::NamespaceState;
 
 declare_rule! {
@@ -60,8 +60,7 @@ impl Rule for DanglingPeer {
         let (mut looked_for, mut found) = (0, 0);
         for policy in &object.policies {
             for rule in Direction::BOTH.into_iter().flat_map(|direction| policy.rules(direction)) {
-                for (i, peer) in rule.peers.iter().enumerate() {
-                    let Peer::Pods(peer) = peer else { continue };
+                for (i, peer) in sought(object, rule) {
                     if looked_for == MOST_LOOKED_FOR {
                         out.push(too_many(object, rule.peer_path(i)));
                         return;
@@ -70,7 +69,7 @@ impl Rule for DanglingPeer {
                     let Some(dangling) = judge(cx, peer, found < MOST_EXPLAINED) else { continue };
                     // Those that are only recorded are not explained, and take no hint from the ones that are shown.
                     found += usize::from(dangling.cap > Level::Audit);
-                    let path = rule.peer_path(i).field(dangling.field);
+                    let path = rule.peer_path(i).field(field(object, dangling.field));
                     let message = format!("{} {}", wording::place(&object.id, &path), dangling.what);
                     let mut finding =
                         Finding::new(RuleId::DanglingPeer, (*object.id).clone(), message).at(path).capped(dangling.cap);
@@ -80,6 +79,26 @@ impl Rule for DanglingPeer {
             }
         }
     }
+}
+
+/// The peers of a rule that should match pods. Calico's one peer is several here, pods or network sets that its selector
+/// matches, and one of them is enough.
+fn sought<'a>(object: &PolicyObject, rule: &'a policy::Rule) -> Vec<(usize, &'a PodPeer)> {
+    if !fields::is_calico(&object.id) {
+        let pods = |(i, peer): (usize, &'a Peer)| if let Peer::Pods(peer) = peer { Some((i, peer)) } else { None };
+        return rule.peers.iter().enumerate().filter_map(pods).collect();
+    }
+    let found = rule.peers.iter().any(|peer| peer.pods().is_none() && !peer.addresses().is_empty());
+    // A rule that only may match is told once, where it certainly does.
+    if found || rule.filtered_by.is_some() {
+        return Vec::new();
+    }
+    rule.peers.iter().enumerate().find_map(|(i, peer)| Some((i, peer.pods()?))).into_iter().collect()
+}
+
+/// The field as this kind of policy calls it.
+fn field(object: &PolicyObject, name: &'static str) -> &'static str {
+    if name == "podSelector" { fields::pods(&object.id) } else { name }
 }
 
 /// Each look at a peer may be one at every namespace of the cluster, and a policy has room for thousands of peers.

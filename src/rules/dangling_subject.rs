@@ -1,8 +1,8 @@
 //! `dangling-subject`: a policy that selects no pod protects nothing.
 
-use super::nearest;
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
+use super::{fields, nearest};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::selector::{Escape, escaping};
@@ -45,7 +45,9 @@ impl Rule for DanglingSubject {
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let Some(object) = cx.policy() else { return };
-        for policy in &object.policies {
+        // A rule for some of the pods makes a policy of its own of Calico's; the subject is that of the first.
+        let most = if fields::is_calico(&object.id) { 1 } else { usize::MAX };
+        for policy in object.policies.iter().take(most) {
             out.extend(judge(cx, object, policy));
         }
     }
@@ -67,23 +69,23 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
     if selected.any(|class| !class.pod().host_network) {
         return None;
     }
-    let who = wording::policy(&object.id);
+    let (who, field) = (wording::policy(&object.id), fields::pods(&object.id));
     let found = |message: String| {
-        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(FieldPath::new("spec.podSelector"))
+        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(FieldPath::new("spec").field(field))
     };
     if on_host {
         return Some(found(format!(
-            "podSelector {selector} of {who} matches only pods on the host's network, and policies have no effect there"
+            "{field} {selector} of {who} matches only pods on the host's network, and policies have no effect there"
         )));
     }
     let contradicts = escaping(&[&Selector::Not(Box::new(selector.clone()))]) == Escape::Impossible;
     if contradicts {
         return Some(found(format!(
-            "podSelector {selector} of {who} can never match a pod; its conditions exclude each other"
+            "{field} {selector} of {who} can never match a pod; its conditions exclude each other"
         )));
     }
     let finding = found(format!(
-        "podSelector {selector} of {who} matches no pod of namespace {}; correct it or create the workload",
+        "{field} {selector} of {who} matches no pod of namespace {}; correct it or create the workload",
         namespace.name()
     ));
     if namespace.classes().is_empty() {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::fields;
 use super::rule::Context;
 use crate::model::policy::{Priority, Rule};
 use crate::model::{
@@ -54,6 +55,14 @@ pub fn allow_dns_for(cx: &Context<'_>, name: &str, pods: Selector) -> Policy {
     policy
 }
 
+/// Whether the namespace writes its policies in Calico's kind: all that it has, or had before this change.
+fn uses_calico(cx: &Context<'_>) -> bool {
+    let changing = cx.changes_policy().then_some(&cx.change.id);
+    let ids =
+        || cx.namespace.policies().map(|object| &*object.id).chain(changing).filter(|id| id.kind == "NetworkPolicy");
+    ids().next().is_some() && ids().all(fields::is_calico)
+}
+
 /// A NetworkPolicy for every pod of the namespace, with a name that is not taken yet.
 fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
     let namespace = cx.namespace;
@@ -67,9 +76,14 @@ fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
         free = format!("{name}-{n}");
         n += 1;
     }
+    let (api_version, tier) = if uses_calico(cx) {
+        ("projectcalico.org/v3", Tier::calico(""))
+    } else {
+        ("networking.k8s.io/v1", Tier::network_policy())
+    };
     Policy {
-        id: Arc::new(ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", namespace.name().clone(), free)),
-        tier: Tier::network_policy(),
+        id: Arc::new(ObjectRef::namespaced(api_version, "NetworkPolicy", namespace.name().clone(), free)),
+        tier,
         priority: Priority::LAST,
         subject: Subject { namespaces: NamespaceScope::Named(namespace.name().clone()), pods: Selector::everything() },
         isolates_ingress: false,

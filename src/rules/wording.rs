@@ -30,9 +30,10 @@ pub(super) fn few(all: &[String], most: usize, what: &str) -> String {
     }
 }
 
-/// A place in a policy: `allow-dns egress[0]`.
+/// A place in a policy: `allow-dns egress[0]`, `egress[0] of GlobalNetworkPolicy allow-dns`.
 pub(super) fn place(id: &ObjectRef, at: &FieldPath) -> String {
-    format!("{} {}", policy(id), at.short())
+    let (policy, at, by_name) = (policy(id), at.short(), id.kind == "NetworkPolicy");
+    if by_name { format!("{policy} {at}") } else { format!("{at} of {policy}") }
 }
 
 /// The labels that people write; those that controllers add tell nobody anything.

@@ -6,6 +6,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Kind;
+use super::calico::render as calico;
+pub use super::calico::render::converted as to_calico;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::peer::AddressPeer;
 use crate::model::selector::Test;
@@ -14,11 +16,12 @@ use crate::model::{
     TierSemantics,
 };
 
-/// Why a policy cannot be written as a NetworkPolicy.
+/// Why a policy cannot be written as an object of some kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{policy} cannot be written as a NetworkPolicy: {what}{}", place(at))]
+#[error("{policy} cannot be written as a {kind}: {what}{}", place(at))]
 pub struct CannotRender {
     policy: String,
+    kind: &'static str,
     at: FieldPath,
     what: String,
 }
@@ -28,15 +31,31 @@ fn place(at: &FieldPath) -> String {
 }
 
 /// What is in the way, before it is known of which policy.
-struct Obstacle(FieldPath, String);
+pub(super) struct Obstacle(FieldPath, String);
 
-fn obstacle<T>(at: &FieldPath, what: impl Into<String>) -> Result<T, Obstacle> {
+impl Obstacle {
+    /// Once it is known.
+    pub(super) fn of(self, policy: &Policy, kind: &'static str) -> CannotRender {
+        CannotRender { policy: policy.id.to_string(), kind, at: self.0, what: self.1 }
+    }
+}
+
+pub(super) fn obstacle<T>(at: &FieldPath, what: impl Into<String>) -> Result<T, Obstacle> {
     Err(Obstacle(at.clone(), what.into()))
 }
 
-/// The policy as a NetworkPolicy object. Reading it again gives the same policy.
+/// The policy as a NetworkPolicy object, of Kubernetes or of Calico as its name says. Reading it again gives the same policy.
 pub fn network_policy(policy: &Policy) -> Result<Value, CannotRender> {
-    object(policy).map_err(|Obstacle(at, what)| CannotRender { policy: policy.id.to_string(), at, what })
+    let object = if policy.id.group() == Kind::CalicoNetworkPolicy.group() { calico::network_policy } else { object };
+    object(policy).map_err(|why| why.of(policy, "NetworkPolicy"))
+}
+
+/// The policy as an object of the kind that its id names: a cure is written in the kind that its namespace uses.
+pub fn policy(policy: &Policy) -> Result<Value, CannotRender> {
+    if policy.id.kind == Kind::CiliumNetworkPolicy.kind() {
+        return super::render_cilium::cilium_network_policy(policy).map(|(value, _)| value);
+    }
+    network_policy(policy)
 }
 
 fn object(policy: &Policy) -> Result<Value, Obstacle> {
@@ -135,7 +154,7 @@ fn peers(policy: &Policy, peer: &Peer, at: &FieldPath, into: &mut Vec<Value>) ->
         Peer::Addresses(_) => obstacle(at, "its addresses mean something else than those of an ipBlock"),
         Peer::Nobody | Peer::Unreadable => obstacle(at, "it holds a peer that is nobody"),
         Peer::AllOf(_) | Peer::Not(_) => obstacle(at, "it names peers by several conditions at once"),
-        Peer::Any | Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_) | Peer::Groups(_) => {
+        Peer::Any | Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_) | Peer::Groups(_) | Peer::Unsettled(_) => {
             obstacle(at, "it names peers other than pods and addresses")
         }
     }
@@ -180,7 +199,7 @@ fn ports(ports: &PortMatch, at: &FieldPath) -> Result<Vec<Value>, Obstacle> {
 
 /// The selector as the API writes it. Leading equalities become `matchLabels` as long as their keys ascend; everything
 /// else keeps its place in `matchExpressions`, so that reading gives the same selector.
-fn selector(selector: &Selector, at: &FieldPath) -> Result<Value, Obstacle> {
+pub(super) fn selector(selector: &Selector, at: &FieldPath) -> Result<Value, Obstacle> {
     let parts = match selector {
         Selector::And(parts) => parts.as_slice(),
         one => std::slice::from_ref(one),
@@ -233,21 +252,29 @@ pub fn to_yaml(value: &Value) -> String {
 }
 
 /// The order in which people write fields; what is not here follows, sorted.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 26] = [
     "apiVersion",
     "kind",
     "metadata",
     "name",
     "namespace",
     "spec",
+    "tier",
+    "order",
     "namespaceSelector",
     "podSelector",
+    "endpointSelector",
+    "selector",
     "policyTypes",
+    "types",
     "ingress",
     "egress",
     "from",
     "to",
+    "action",
     "protocol",
+    "source",
+    "destination",
     "port",
     "matchLabels",
     "key",

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use portcullis::model::house::Dialect;
 use portcullis::model::{Direction, ObjectRef, PortSet, Protocol};
-use portcullis::reach::{Answer, Ends, OpenEnd, PodAt, Pods, Readings, Remedy, Verdict, explain, remedy};
+use portcullis::reach::{
+    Answer, DefaultDeny, Ends, OpenEnd, PodAt, Pods, Readings, Remedy, Verdict, default_deny, explain, remedy,
+};
 use portcullis::report::yaml;
+use portcullis::review::{Cure, Phase, assess, standing};
 use portcullis::snapshot::{NamespaceState, PodClass, Snapshot};
 use portcullis::source::files::Files;
 
@@ -59,17 +62,46 @@ const FIRST: [&str; 7] = [
 
 #[test]
 fn six_rows_of_the_matrix_hold_and_one_does_not() {
-    let world = guide("first", &FIRST);
+    assert_eq!(broken_rows(&guide("first", &FIRST)), ["my-web-client,myapp-api,8080,Allow"]);
+}
+
+/// Rows of the guide's matrix that these files do not keep to.
+fn broken_rows(world: &Snapshot) -> Vec<String> {
     let csv = std::fs::read_to_string("tests/guides/first/matrix.csv").unwrap();
-    let mut broken = Vec::new();
-    for row in csv.lines().skip(1) {
+    let holds = |row: &&str| {
         let fields: Vec<&str> = row.split(',').collect();
-        let answer = ask(&world, fields[0], fields[1], &tcp(fields[2].parse().unwrap()));
-        if answer.verdict.as_str() != fields[3] {
-            broken.push(row.to_owned());
-        }
+        ask(world, fields[0], fields[1], &tcp(fields[2].parse().unwrap())).verdict.as_str() == fields[3]
+    };
+    csv.lines().skip(1).filter(|row| !holds(row)).map(str::to_owned).collect()
+}
+
+#[test]
+fn with_its_cilium_policy_and_only_with_it_every_row_holds() {
+    let with = |more: &'static str| guide("first", &[&FIRST[..], &[more]].concat());
+    let world = with("myapp-api-l7.yaml");
+    assert!(broken_rows(&world).is_empty());
+    let answer = ask(&world, "my-web-client", "myapp-api", &tcp(8080));
+    assert_eq!(answer.verdict, Verdict::Allow);
+    assert_eq!(answer.bounds.filtered, tcp(8080), "but only for the paths that it names");
+    assert!(ask(&world, "traefik", "myapp-api", &tcp(8080)).bounds.filtered.is_empty());
+    for other in ["allow-specific-dns.yaml", "audit-deny.yaml"] {
+        assert_eq!(broken_rows(&with(other)), ["my-web-client,myapp-api,8080,Allow"], "{other}");
     }
-    assert_eq!(broken, ["my-web-client,myapp-api,8080,Allow"]);
+}
+
+#[test]
+fn a_cilium_policy_without_rules_is_a_default_deny_by_itself() {
+    let open = guide("first", &["workloads.yaml"]);
+    let shut = guide("first", &["workloads.yaml", "audit-deny.yaml"]);
+    assert_eq!(ask(&open, "my-web-client", "myapp-api", &tcp(8080)).verdict, Verdict::Allow);
+    assert_eq!(ask(&shut, "my-web-client", "myapp-api", &tcp(8080)).verdict, Verdict::Deny);
+    let namespace = shut.namespace("myapp-staging").unwrap();
+    for direction in Direction::BOTH {
+        assert!(
+            matches!(default_deny(&shut, namespace, direction, Dialect::Cilium), DefaultDeny::Present(_)),
+            "{direction}"
+        );
+    }
 }
 
 #[test]
@@ -139,4 +171,37 @@ fn a_block_against_pods_is_settled_by_the_dialect() {
     assert_eq!(points, ["ipblock-against-pods", "pod-address"]);
     assert_eq!(verdict(Some(Dialect::Cilium)).verdict, Verdict::Deny);
     assert_eq!(verdict(Some(Dialect::Calico)).verdict, Verdict::Depends, "no address of the pod is known");
+}
+
+#[test]
+fn the_matrix_as_assertions_says_the_same() {
+    let folder = Path::new("tests/guides/first");
+    let paths: Vec<PathBuf> = FIRST.iter().chain(&["assertions"]).map(|file| folder.join(file)).collect();
+    let files = Files::read(&paths, "default");
+    assert!(files.errors.is_empty(), "{:?}", files.errors);
+    let world = files.world();
+    let rows: Vec<_> = world.snapshot.assertions().map(|row| (row.id.name.to_string(), assess(&world, row))).collect();
+    assert_eq!(rows.len(), 7);
+    let broken: Vec<&str> = rows.iter().filter(|(_, a)| a.phase != Phase::Holds).map(|(name, _)| &**name).collect();
+    assert_eq!(broken, ["web-reaches-the-api"]);
+
+    let located = files.objects.iter().find(|l| &*l.object.id().name == "web-reaches-the-api").expect("the row");
+    let verdict = standing(&world.snapshot, &world.house, &located.object);
+    let judged = &verdict.findings[0];
+    assert_eq!(
+        judged.finding.message,
+        "assertion myapp-staging/web-reaches-the-api expects Allow and does not hold: Deployment myapp-staging/my-web-client \
+         cannot reach Deployment myapp-staging/myapp-api on TCP 8080: ingress of Deployment myapp-staging/myapp-api refuses"
+    );
+    assert_eq!(
+        judged.finding.because,
+        [
+            "egress of Deployment myapp-staging/my-web-client: allowed by my-web-client-allow egress[0]",
+            "ingress of Deployment myapp-staging/myapp-api: isolated by default-deny-all, myapp-api-allow, and no rule admits it",
+            "a rule at myapp-api-allow ingress[1] would open it",
+        ]
+    );
+    let Cure::First(policies) = &verdict.cure else { panic!("a cure that was tried: {:?}", verdict.cure) };
+    assert_eq!(&*policies[0].id.name, "allow-myapp-api-from-my-web-client");
+    assert_eq!(located.locate(&judged.finding.path).line, 46);
 }

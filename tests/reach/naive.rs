@@ -42,8 +42,14 @@ impl Cluster<'_> {
     }
 
     fn side(&self, pod: &Value, other: End<'_>, direction: &str, packet: Packet<'_>) -> bool {
+        let (isolated, allowed) = self.sides(pod, other, direction, packet);
+        allowed || !isolated
+    }
+
+    /// Whether a policy isolates the pod, and whether one that does admits the packet.
+    pub(crate) fn sides(&self, pod: &Value, other: End<'_>, direction: &str, packet: Packet<'_>) -> (bool, bool) {
         if host_network(pod) {
-            return true;
+            return (false, false);
         }
         let mut isolated = false;
         for policy in self.objects.iter().filter(|o| o["kind"] == "NetworkPolicy") {
@@ -57,11 +63,11 @@ impl Cluster<'_> {
             isolated = true;
             for rule in items(&policy["spec"][direction]) {
                 if self.admits(policy, rule, other, direction, packet) {
-                    return true;
+                    return (true, true);
                 }
             }
         }
-        !isolated
+        (isolated, false)
     }
 
     /// Whether one rule of the policy admits the packet.
@@ -109,7 +115,7 @@ impl Cluster<'_> {
     }
 }
 
-fn items(value: &Value) -> &[Value] {
+pub(crate) fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -151,7 +157,7 @@ fn in_block(block: &Value, address: IpAddr) -> bool {
     inside(&block["cidr"]) && !items(&block["except"]).iter().any(inside)
 }
 
-fn in_cidr(cidr: &str, address: IpAddr) -> bool {
+pub(crate) fn in_cidr(cidr: &str, address: IpAddr) -> bool {
     let (base, prefix) = cidr.split_once('/').expect("a prefix");
     let prefix: u32 = prefix.parse().expect("a number");
     let (base, address, width) = match (base.parse().expect("an address"), address) {
@@ -162,7 +168,7 @@ fn in_cidr(cidr: &str, address: IpAddr) -> bool {
     prefix == 0 || (base ^ address) >> (width - prefix) == 0
 }
 
-fn is_port(port: &Value, packet: Packet<'_>) -> bool {
+pub(crate) fn is_port(port: &Value, packet: Packet<'_>) -> bool {
     let protocol = port["protocol"].as_str().unwrap_or("TCP");
     if protocol != packet.protocol {
         return false;

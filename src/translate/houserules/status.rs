@@ -21,7 +21,8 @@ pub struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn condition(&self, type_: &str, status: bool, reason: &str, message: String) -> Condition {
+    /// A condition whose time changes only with its status.
+    pub fn condition(&self, type_: &str, status: bool, reason: &str, message: String) -> Condition {
         let status = if status { ConditionStatus::True } else { ConditionStatus::False };
         let since = self.previous.iter().find(|c| c.type_ == type_ && c.status == status);
         Condition {

@@ -1,5 +1,6 @@
 //! The cases, by what people do.
 
+mod assertions;
 mod capture;
 mod decisions;
 mod definitions;
@@ -10,6 +11,7 @@ mod foreign;
 mod guides;
 mod house;
 mod kinds;
+mod live;
 mod namespaces;
 mod outage;
 
@@ -22,11 +24,13 @@ pub fn all() -> Vec<Case> {
         decisions::cases(),
         guides::cases(),
         kinds::cases(),
+        live::cases(),
         namespaces::cases(),
         folder::cases(),
         foreign::cases(),
         house::cases(),
         definitions::cases(),
+        assertions::cases(),
         capture::cases(),
         outage::cases(),
         drain::cases(),

@@ -121,7 +121,12 @@ impl Gate {
         let kubectl = self.kubectl();
         let crds = Command::new(env!("CARGO_BIN_EXE_portcullis")).arg("crds").output().unwrap();
         kubectl.apply(std::str::from_utf8(&crds.stdout).unwrap()).passes();
-        for name in ["houserules.portcullis.dev", "ruleexceptions.portcullis.dev"] {
+        for name in [
+            "houserules.portcullis.dev",
+            "ruleexceptions.portcullis.dev",
+            "connectivityassertions.portcullis.dev",
+            "clusterconnectivityassertions.portcullis.dev",
+        ] {
             kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{name}")]).passes();
         }
         let wanted = ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
