@@ -68,10 +68,10 @@ pub fn open(body: &[u8]) -> Result<Incoming<'_>, EnvelopeError> {
     }
 }
 
-fn opened<'a, const EAGER: bool>(
-    review: Review<'a, EAGER>,
+fn opened<const EAGER: bool>(
+    review: Review<'_, EAGER>,
     refuse: impl Fn(String) -> EnvelopeError,
-) -> Result<Incoming<'a>, EnvelopeError> {
+) -> Result<Incoming<'_>, EnvelopeError> {
     if review.api_version != API_VERSION || review.kind != "AdmissionReview" {
         return Err(refuse(format!(
             "expected kind AdmissionReview of {API_VERSION}, got kind `{}` of `{}`; set admissionReviewVersions: [v1] in the webhook configuration",
@@ -107,7 +107,7 @@ fn opened<'a, const EAGER: bool>(
             name: user.username.as_ref().into(),
             groups: user.groups.unwrap_or_default().iter().map(|group| group.0.as_ref().into()).collect(),
         },
-        dry_run: request.dry_run.flatten().unwrap_or(false),
+        dry_run: request.dry_run.unwrap_or(false),
         object: request.object.unwrap_or_default(),
         old_object: request.old_object.unwrap_or_default(),
     })

@@ -58,7 +58,7 @@ pub(super) struct Request<'a, const EAGER: bool> {
     pub(super) namespace: Option<Text<'a>>,
     pub(super) operation: Option<Text<'a>>,
     pub(super) user: Option<UserInfo<'a>>,
-    pub(super) dry_run: Option<Option<bool>>,
+    pub(super) dry_run: Option<bool>,
     pub(super) object: Option<Given<'a>>,
     pub(super) old_object: Option<Given<'a>>,
 }
@@ -143,7 +143,10 @@ impl<'de, const EAGER: bool> Request<'de, EAGER> {
             Field::Namespace => once(&mut self.namespace, "namespace", map.next_value()?),
             Field::Operation => once(&mut self.operation, "operation", map.next_value()?),
             Field::UserInfo => once(&mut self.user, "userInfo", map.next_value()?),
-            Field::DryRun => once(&mut self.dry_run, "dryRun", map.next_value()?),
+            Field::DryRun => {
+                let value: Option<bool> = map.next_value()?;
+                once(&mut self.dry_run, "dryRun", value.unwrap_or(false))
+            }
             Field::Object => {
                 let object = self.object(map)?;
                 once(&mut self.object, "object", object)

@@ -56,6 +56,17 @@ impl Input {
         if self.cluster { self.which.read() } else { Ok(Files::read(&self.paths, namespace)) }
     }
 
+    /// How it was named, as words of a command.
+    pub(super) fn words(&self) -> Vec<String> {
+        if !self.cluster {
+            return self.paths.iter().map(|path| path.display().to_string()).collect();
+        }
+        let kubeconfig = self.which.kubeconfig.as_ref().map(|file| file.display().to_string());
+        let options = [("--kubeconfig", kubeconfig), ("--context", self.which.context.clone())];
+        let options = options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten();
+        ["--cluster".to_owned()].into_iter().chain(options).collect()
+    }
+
     /// The cluster that is meant.
     pub(super) const fn which(&self) -> &Which {
         &self.which

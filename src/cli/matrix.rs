@@ -9,7 +9,8 @@ use super::Exit;
 use super::cluster::{Input, omitted};
 use super::endpoint::{self, Endpoint};
 use crate::reach::{Matrix, Options, entries};
-use crate::report::{Difference, Filter, Row, add_entries, matrix};
+use crate::report::{Difference, Filter, Pick, Row, add_entries, matrix};
+use crate::snapshot::Snapshot;
 use crate::source::files::Files;
 
 /// Show which workloads may talk to which, and to which addresses outside.
@@ -24,6 +25,7 @@ Examples:
   portcullis matrix --cluster --namespace shop     the same for a live cluster
   portcullis matrix new/ --against-cluster         what applying new/ would add and remove there
   portcullis matrix manifests/ --namespace shop -o dot | dot -Tsvg > shop.svg
+  portcullis matrix new/ --against old/ -o html > picture.html      to look at, and to click for the reasons
 
 A row holds what certainly passes; `depends` holds what passes only if something that the policies leave open turns out
 so (`portcullis reach` says what). Rows on which nothing passes are left out, and so are workloads and themselves.
@@ -32,7 +34,7 @@ controller that is not known is `{{ingress-controller}}`: any pod of any other n
 Exit code: 0 shown, 2 unreadable input.", endpoint::FORMS))]
 pub struct Args {
     #[command(flatten)]
-    input: Input,
+    pub(super) input: Input,
     /// The state to compare with: files or folders
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
@@ -41,28 +43,28 @@ pub struct Args {
     against_cluster: bool,
     /// Only rows with an end in this namespace; also the namespace of objects that name none
     #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    pub(super) namespace: Option<String>,
     /// Only rows from this end
     #[arg(long, value_name = "END")]
-    from: Option<String>,
+    pub(super) from: Option<String>,
     /// Only rows to this end
     #[arg(long, value_name = "END")]
-    to: Option<String>,
+    pub(super) to: Option<String>,
     /// Only these ports, such as 5432/TCP
     #[arg(long, value_name = "PORT/PROTOCOL")]
-    port: Option<String>,
+    pub(super) port: Option<String>,
     /// Also rows on which nothing passes
     #[arg(long)]
     all: bool,
     /// Add rows for pods to come: one without labels for each namespace, and one for each selector that matches no pod
     #[arg(long)]
-    representative: bool,
+    pub(super) representative: bool,
     /// How the CNI reads what Kubernetes leaves open: upstream, calico, cilium, antrea, ovn
     #[arg(long, value_name = "CNI")]
-    dialect: Option<String>,
+    pub(super) dialect: Option<String>,
     /// The pods that take in what Ingresses and HTTPRoutes expose; without it they are found by their class
     #[arg(long, value_name = "NAMESPACE/NAME or NAMESPACE/key=value")]
-    ingress_controller: Option<String>,
+    pub(super) ingress_controller: Option<String>,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -78,10 +80,12 @@ enum Output {
     Csv,
     /// A graph for Graphviz
     Dot,
+    /// One page to look at: a map, a matrix, and the reason of every cell
+    Html,
 }
 
 impl Args {
-    const fn is_compared(&self) -> bool {
+    pub(super) const fn is_compared(&self) -> bool {
         self.against_cluster || !self.against.is_empty()
     }
 }
@@ -98,6 +102,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         after = before.overlaid_with(&after);
     }
     let compared = args.is_compared();
+    if args.output == Output::Html {
+        return super::matrix_html::run(args, &after, &before, out);
+    }
     let (rows, mut notes) = evaluate(args, &after, &before)?;
     let text = if !compared {
         let plain = || rows.iter().map(|row| ("", row)).collect::<Vec<_>>();
@@ -105,7 +112,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
             Output::Table => matrix::to_table(&plain()),
             Output::Json => matrix::to_json(&rows)?,
             Output::Csv => matrix::to_csv(&rows),
-            Output::Dot => matrix::to_dot(&plain()),
+            Output::Dot | Output::Html => matrix::to_dot(&plain()),
         }
     } else {
         let (old, more) = evaluate(args, &before, &after)?;
@@ -117,7 +124,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
             Output::Table => difference.to_table(),
             Output::Json => difference.to_json()?,
             Output::Csv => difference.to_csv(),
-            Output::Dot => matrix::to_dot(&difference.signed()),
+            Output::Dot | Output::Html => matrix::to_dot(&difference.signed()),
         }
     };
     out.write_all(text.as_bytes())?;
@@ -130,29 +137,14 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
 /// The rows of one state. `other` is the state it is compared with: an end that only one of them has is no mistake.
 fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
     let world = files.world().snapshot;
-    let pick = |end: &Option<String>| {
-        end.as_deref()
-            .map(|text| {
-                let found = Endpoint::parse(text)?.pick(&world);
-                if found.is_err() && args.is_compared() {
-                    return Endpoint::parse(text)?.pick(&other.world().snapshot);
-                }
-                found
-            })
-            .transpose()
-    };
     let filter = Filter {
         namespace: args.namespace.clone(),
-        from: pick(&args.from)?,
-        to: pick(&args.to)?,
+        from: pick(args, args.from.as_deref(), &world, other)?,
+        to: pick(args, args.to.as_deref(), &world, other)?,
         ports: args.port.as_deref().map(endpoint::ports).transpose()?,
         all: args.all,
     };
-    let rules: Vec<_> = files.house.rules.iter().chain(&other.house.rules).cloned().collect();
-    let options = Options {
-        readings: endpoint::readings(args.dialect.as_deref(), &rules, &world)?,
-        representatives: args.representative,
-    };
+    let options = options(args, files, other, &world)?;
     let evaluated = Matrix::of(&world, &options);
     let mut notes = evaluated.notes().to_vec();
     notes.extend(super::reach::unread(files));
@@ -163,4 +155,21 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
     add_entries(&mut rows, &entries, evaluated.nodes(), &filter);
     notes.extend(more);
     Ok((rows, notes))
+}
+
+/// An end that is asked for.
+pub(super) fn pick(args: &Args, end: Option<&str>, world: &Snapshot, other: &Files) -> anyhow::Result<Option<Pick>> {
+    let Some(text) = end else { return Ok(None) };
+    let found = Endpoint::parse(text)?.pick(world);
+    if found.is_err() && args.is_compared() {
+        return Endpoint::parse(text)?.pick(&other.world().snapshot).map(Some);
+    }
+    found.map(Some)
+}
+
+/// How both states are evaluated.
+pub(super) fn options(args: &Args, files: &Files, other: &Files, world: &Snapshot) -> anyhow::Result<Options> {
+    let rules: Vec<_> = files.house.rules.iter().chain(&other.house.rules).cloned().collect();
+    let readings = endpoint::readings(args.dialect.as_deref(), &rules, world)?;
+    Ok(Options { readings, representatives: args.representative })
 }

@@ -8,6 +8,7 @@ mod fixed;
 mod generate;
 mod live;
 mod matrix;
+mod matrix_html;
 mod probe;
 mod reach;
 mod review;

@@ -9,7 +9,7 @@ use super::Exit;
 use super::cluster::{Input, omitted};
 use super::endpoint::{self, Endpoint, Found};
 use crate::model::{FieldPath, Object, ObjectRef, PortSet};
-use crate::reach::{Answer, OpenEnd, Part, Point, Readings, Remedy, Verdict, explain, has_ports, remedy};
+use crate::reach::{Answer, OpenEnd, Point, Readings, Remedy, Verdict, explain, lacking, remedy};
 use crate::report::{Place, Reach};
 use crate::snapshot::Snapshot;
 use crate::source::files::{Files, Located};
@@ -98,7 +98,8 @@ fn remedy_for(
     readings: &Readings,
 ) -> Option<Remedy> {
     let part = answer.parts.iter().find(|p| p.verdict == Verdict::Deny)?;
-    let wanted = asked.cloned().unwrap_or_else(|| wanted(part, to));
+    let destination = to.pods().get(part.ends.1).map(|pods| pods.at().pod);
+    let wanted = asked.cloned().unwrap_or_else(|| lacking(&part.egress.bounds, &part.ingress.bounds, destination));
     let (source, destination) = (from.pods().get(part.ends.0), to.pods().get(part.ends.1));
     let addresses = part.addresses.as_ref();
     match (source, destination, addresses) {
@@ -113,19 +114,6 @@ fn remedy_for(
         }
         _ => None,
     }
-}
-
-/// Ports to open where none were asked for: those that the other side allows, else those that the destination names.
-fn wanted(part: &Part, to: &Found) -> PortSet {
-    let (egress, ingress) = (&part.egress.bounds.certain, &part.ingress.bounds.certain);
-    match (has_ports(egress), has_ports(ingress)) {
-        (true, false) if !egress.is_full() => return egress.clone(),
-        (false, true) if !ingress.is_full() => return ingress.clone(),
-        _ => {}
-    }
-    let named = to.pods().get(part.ends.1).map_or(&[][..], |pods| pods.at().pod.ports.as_slice());
-    let named = named.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(p.protocol, p.port)));
-    if has_ports(&named) { named } else { PortSet::full() }
 }
 
 /// What the verdict does not say.

@@ -9,7 +9,7 @@ use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{
     Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Protocol, Rule,
-    Selector, TierSemantics,
+    Selector, Tier, TierSemantics,
 };
 use crate::snapshot::{NamespaceState, Snapshot};
 
@@ -42,7 +42,8 @@ pub fn default_deny(
 ) -> DefaultDeny {
     let all: Vec<&Arc<Policy>> = snapshot.policies_in(namespace).collect();
     let here = enforced(&all, dialect);
-    let mut isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(|p| denies_by_default(p, direction)).collect();
+    let denies = |p: &&Arc<Policy>| denies_by_default(p, direction) && !hands_on_everything(&p.tier, &here, direction);
+    let mut isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(denies).collect();
     let owned = |list: &[&Arc<Policy>]| list.iter().map(|p| Arc::clone(p)).collect::<Vec<_>>();
     let subject = |p: &Arc<Policy>| p.subject.pods.in_namespace(namespace.labels()).into_owned();
     match escape(&isolating, namespace) {
@@ -81,6 +82,20 @@ fn enforced<'a>(all: &[&'a Arc<Policy>], dialect: Dialect) -> Vec<&'a Arc<Policy
         _ => false,
     };
     all.iter().copied().filter(|p| counts(p)).collect()
+}
+
+/// Whether a tier leaves everything to later ones for some pod, so that its end denies nothing there.
+fn hands_on_everything(tier: &Tier, policies: &[&Arc<Policy>], direction: Direction) -> bool {
+    let mut of_tier = policies.iter().filter(|p| p.tier.order == tier.order && p.tier.name == tier.name);
+    tier.semantics != TierSemantics::Union && of_tier.any(|p| p.rules(direction).iter().any(passes_everything))
+}
+
+fn passes_everything(rule: &Rule) -> bool {
+    let everyone = |peer: &Peer| {
+        let addresses = peer.addresses();
+        addresses.v4().is_full() || addresses.v6().is_full() || is_all_pods(peer)
+    };
+    rule.action == Action::Pass && rule.ports.numbers.is_full() && rule.peers.iter().any(everyone)
 }
 
 /// Policies that would complete the default deny if they were more than staged (semantics 2.4.14).

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::bounds::{Bounds, Readings, Verdict};
+use super::bounds::{Bounds, Readings, Verdict, has_ports};
 use super::decide::{Endpoint, selecting};
 use super::explain::{bounds_between, read};
 use super::flow::PodAt;
@@ -83,6 +83,19 @@ pub fn remedy(
     let bounds = flow(&next, from, to, readings);
     let opened = !remedy.policies.is_empty() && bounds.verdict(Some(wanted)) == Verdict::Allow;
     opened.then_some(remedy)
+}
+
+/// Ports to open where none were asked for: those that the other side allows, else those that the destination names.
+pub fn lacking(egress: &Bounds, ingress: &Bounds, destination: Option<&PodSpec>) -> PortSet {
+    let (egress, ingress) = (&egress.certain, &ingress.certain);
+    match (has_ports(egress), has_ports(ingress)) {
+        (true, false) if !egress.is_full() => return egress.clone(),
+        (false, true) if !ingress.is_full() => return ingress.clone(),
+        _ => {}
+    }
+    let named = destination.map_or(&[][..], |pod| pod.ports.as_slice());
+    let named = named.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(p.protocol, p.port)));
+    if has_ports(&named) { named } else { PortSet::full() }
 }
 
 /// One side of the flow, over every reading.

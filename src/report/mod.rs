@@ -8,6 +8,7 @@ mod junit;
 pub mod matrix;
 mod matrix_diff;
 mod matrix_dot;
+mod matrix_html;
 mod matrix_read;
 mod reach;
 mod sarif;
@@ -17,6 +18,7 @@ pub use entrance::add_entries;
 pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};
 pub use matrix::{Filter, Pick, Row};
 pub use matrix_diff::Difference;
+pub use matrix_html::{Page, State};
 pub use matrix_read::{BadRows, read_connections, read_end, read_rows};
 pub use reach::Reach;
 

@@ -206,3 +206,88 @@ fn open(finding: &mut Finding, opening: Option<asserted::Opening>, help: Option<
         None => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::model::house::{Dialect, House, Level, RuleId};
+    use crate::model::{Change, Object};
+    use crate::review::{Cure, User, Verdict, review};
+    use crate::rules::fixtures::{only, said};
+    use crate::snapshot::Snapshot;
+    use crate::translate::{Defaults, Kind, from_value};
+
+    fn read(kind: Kind, name: &str, rest: Value) -> Object {
+        let mut value = rest;
+        value["metadata"] = json!({"name": name, "namespace": "shop", "labels": {"app": name}});
+        from_value(kind, &value, &Defaults::default())
+    }
+
+    fn pod(name: &str) -> Object {
+        read(Kind::Pod, name, json!({"spec": {}}))
+    }
+
+    fn row(name: &str) -> Object {
+        let end = |app: &str| json!({"podSelector": {"matchLabels": {"app": app}}});
+        let spec = json!({"from": end("web"), "to": end("api"), "ports": [{"port": 80}], "expect": "Allow"});
+        read(Kind::ConnectivityAssertion, name, json!({"spec": spec}))
+    }
+
+    fn deny() -> Object {
+        let spec = json!({"podSelector": {}, "policyTypes": ["Ingress"]});
+        read(Kind::NetworkPolicy, "deny", json!({"spec": spec}))
+    }
+
+    fn house(change: impl FnOnce(&mut House)) -> House {
+        let mut house = only(RuleId::BrokenAssertion);
+        change(&mut house);
+        house
+    }
+
+    fn judge(house: &House, state: &[Object], change: &Change) -> Verdict {
+        review(&Snapshot::of(state), house, change, &User::default())
+    }
+
+    #[test]
+    fn a_new_row_that_does_not_hold_is_refused_where_that_is_asked_for() {
+        let state = [pod("web"), pod("api"), deny()];
+        let new = Change::create(row("row"));
+        let lenient = judge(&house(|_| {}), &state, &new);
+        assert!(lenient.is_allowed() && lenient.at(Level::Warn).count() == 1, "{:?}", said(&lenient));
+        let strict = house(|house| house.rules[0].settings.on_create = Some(Level::Enforce));
+        let refused = judge(&strict, &state, &new);
+        assert!(!refused.is_allowed());
+        assert!(matches!(refused.cure, Cure::First(_)), "the policy that makes it so is offered: {:?}", refused.cure);
+    }
+
+    #[test]
+    fn what_hangs_on_the_plugin_is_settled_by_the_dialect() {
+        let state = [pod("web"), pod("api"), row("row"), deny()];
+        let block = json!({"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 80}]});
+        let open = read(
+            Kind::NetworkPolicy,
+            "open",
+            json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [block]}}),
+        );
+        // It held with the policy; without it nothing admits anybody.
+        let with = [&state[..3], &[deny(), open.clone()][..]].concat();
+        let gone = Change::delete(open);
+        let settled = |dialect| house(|house| house.rules[0].settings.dialect = dialect);
+        assert!(!judge(&settled(Some(Dialect::Calico)), &with, &gone).is_allowed(), "on Calico the block matches pods");
+        assert!(judge(&settled(Some(Dialect::Cilium)), &with, &gone).is_allowed(), "on Cilium it never let them in");
+        assert!(judge(&settled(None), &with, &gone).is_allowed(), "unsettled it was no row that held");
+    }
+
+    #[test]
+    fn a_pod_that_brings_other_labels_is_judged_when_it_comes() {
+        let state = [pod("web"), pod("api"), row("row")];
+        let isolate = json!({"podSelector": {"matchLabels": {"tier": "shut"}}, "policyTypes": ["Ingress"]});
+        let shut = read(Kind::NetworkPolicy, "shut", json!({"spec": isolate}));
+        assert!(judge(&house(|_| {}), &state, &Change::create(shut.clone())).findings.is_empty());
+        let labels = json!({"name": "api-2", "namespace": "shop", "labels": {"app": "api", "tier": "shut"}});
+        let second = from_value(Kind::Pod, &json!({"metadata": labels, "spec": {}}), &Defaults::default());
+        let state = [&state[..], &[shut][..]].concat();
+        assert!(!judge(&house(|_| {}), &state, &Change::create(second)).is_allowed());
+    }
+}

@@ -28,7 +28,7 @@ pub(super) fn few(all: &[String], most: usize, what: &str) -> String {
 
 /// A place in a policy: `allow-dns egress[0]`, `egress[0] of GlobalNetworkPolicy allow-dns`.
 pub(super) fn place(id: &ObjectRef, at: &FieldPath) -> String {
-    let (policy, at, by_name) = (policy(id), at.short(), id.kind == "NetworkPolicy");
+    let (policy, at, by_name) = (policy(id), at.short(), *policy(id) == *id.name);
     if by_name { format!("{policy} {at}") } else { format!("{at} of {policy}") }
 }
 

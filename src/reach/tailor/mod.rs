@@ -1,6 +1,7 @@
 //! Policies made to measure: for every workload one that admits exactly the connections that are wanted, each by a rule
 //! of its own on either side. Whether they do is for the caller to prove; what no selector can say is an error.
 
+mod asserted;
 mod blocks;
 mod singling;
 
@@ -18,6 +19,7 @@ use crate::model::{
     PortSet, Rule, Selector, Str, Subject, Tier,
 };
 use crate::snapshot::{Owner, Snapshot};
+pub use asserted::wanted_by;
 pub use blocks::blocks;
 pub use singling::CannotTailor;
 use singling::{is_unseen, matching, single_out};

@@ -188,9 +188,9 @@ impl Follower {
         tokio::time::sleep(least).await;
         if self.gone_away {
             // An error would mean that the sender is gone, which lives as long as this.
-            let _ = tokio::time::timeout(pause - least, self.coming_back.changed()).await;
+            let _ = tokio::time::timeout(pause.saturating_sub(least), self.coming_back.changed()).await;
         } else {
-            tokio::time::sleep(pause - least).await;
+            tokio::time::sleep(pause.saturating_sub(least)).await;
         }
     }
 

@@ -113,6 +113,7 @@ fn differing(a: &PartialSettings, b: &PartialSettings) -> Vec<&'static str> {
     let pairs = [
         ("rules.missing-default-deny", differ(a.default_deny_directions.as_ref(), b.default_deny_directions.as_ref())),
         ("rules.open-cidr", differ(a.open_cidr.as_ref(), b.open_cidr.as_ref())),
+        ("rules.broken-assertion", differ(a.on_create.as_ref(), b.on_create.as_ref())),
         ("dns", differ(a.dns.as_ref(), b.dns.as_ref())),
         ("dialect", differ(a.dialect.as_ref(), b.dialect.as_ref())),
     ];

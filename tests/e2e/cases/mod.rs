@@ -14,6 +14,7 @@ mod kinds;
 mod live;
 mod namespaces;
 mod outage;
+mod replicas;
 
 use crate::support::Case;
 
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Case> {
         definitions::cases(),
         assertions::cases(),
         capture::cases(),
+        replicas::cases(),
         outage::cases(),
         drain::cases(),
     ];

@@ -190,6 +190,11 @@ impl Gate {
         self.process.as_mut().expect("it was stopped")
     }
 
+    /// Its number, by which it calls itself in the lease; 0 when it was stopped.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Process::id)
+    }
+
     /// Ends it at once, as a node that goes away does.
     pub fn kill(&mut self) {
         self.process = None;
