@@ -157,7 +157,8 @@ fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction
 }
 
 fn opens_addresses(rule: &policy::Rule) -> bool {
-    rule.action == Action::Allow && rule.peers.iter().any(|peer| matches!(peer, Peer::Any | Peer::Addresses(_)))
+    // Entities and combined conditions can be addresses as well; what cannot is told at a glance.
+    rule.action == Action::Allow && rule.peers.iter().any(|peer| !matches!(peer, Peer::Pods(_) | Peer::Nobody))
 }
 
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.

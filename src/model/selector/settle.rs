@@ -1,4 +1,4 @@
-//! Selectors of pods that also look at the labels of the namespace, in a namespace whose labels are known.
+//! A selector in a place where some of its labels are known: those of the namespace, when one namespace is judged.
 
 use std::borrow::Cow;
 
@@ -23,22 +23,5 @@ impl Selector {
             Self::And(parts) => Self::all(parts.iter().map(|p| p.settled(namespace)).collect()),
             Self::Or(parts) => Self::Or(parts.iter().map(|p| p.settled(namespace)).collect()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_of_the_namespace_are_settled_and_the_rest_stays() {
-        let prod = Labels::new([("env", "prod")]);
-        let selector = Selector::And(vec![Selector::equals("@namespace/env", "prod"), Selector::exists("app")]);
-        assert!(!selector.in_namespace(&prod).matches_everything());
-        assert!(selector.in_namespace(&prod).matches(&Labels::new([("app", "web")])));
-        assert!(!selector.in_namespace(&Labels::default()).matches(&Labels::new([("app", "web")])));
-        let only = Selector::equals("@namespace/env", "prod");
-        assert!(only.in_namespace(&prod).matches_everything());
-        assert_eq!(only.negate().in_namespace(&prod).representative(), None);
     }
 }
