@@ -74,6 +74,8 @@ macro_rules! rule_ids {
 rule_ids! {
     /// An empty peer list or rule that admits everyone.
     AllowAllPeers = "allow-all-peers", Warn;
+    /// Two administrators' policies of equal priority that disagree.
+    AmbiguousPriority = "ambiguous-priority", Warn;
     /// A workload that cannot reach cluster DNS.
     BlockedDns = "blocked-dns", Enforce;
     /// A connectivity assertion that does not hold any more.

@@ -146,15 +146,8 @@ impl Selector {
 
     /// Whether every label set matches, whatever way it is written.
     pub fn matches_everything(&self) -> bool {
-        match self {
-            Self::And(parts) => parts.iter().all(Self::matches_everything),
-            Self::Key(..) => false,
-            // Some value of the key, or its presence, is left out. Namespaces have hundreds of these.
-            Self::Not(inner) if matches!(&**inner, Self::Key(_, Test::Exists)) => false,
-            Self::Not(inner) if matches!(&**inner, Self::Key(_, Test::In(values)) if !values.is_empty()) => false,
-            // A pod without any label is what most others leave out.
-            _ => self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible,
-        }
+        // A pod without any label is what nearly every selector leaves out.
+        self.is_everything() || (self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible)
     }
 
     /// The smallest labels found that match, or `None` if nothing can match (or the search gave up).

@@ -1,5 +1,6 @@
 //! Exact reachability: which ports of which peers the policies in force let through, on either side, and because of which rules.
 
+mod ambiguity;
 mod answer;
 mod assertion;
 mod atoms;
@@ -17,6 +18,7 @@ mod opening;
 mod remedy;
 mod tailor;
 
+pub use ambiguity::Rivals;
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
 pub use assertion::{At, Focus, Gap, Outcome, Pair, Party, State, Why, evaluate};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};

@@ -108,7 +108,8 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     let everything = |_: &dyn Rule| true;
     scene.look(&cx_before, &cx_after, &effective, everything, &mut verdict.findings);
     // A policy of the whole cluster: the pods of every namespace that it reaches, by the rules that hold there.
-    let reached = reached(change, &before, &after);
+    // One that stands already is not asked about again: whoever looks at what stands looks at those pods themselves.
+    let reached = if standing { Vec::new() } else { reached(change, &before, &after) };
     let mut elsewhere = Vec::new();
     for name in &reached {
         let (there_before, there_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));

@@ -1,6 +1,7 @@
 //! The house rules: one file, one page and one literate spec each, and the list of all of them.
 
 mod allow_all_peers;
+mod ambiguous_priority;
 mod asserted;
 mod baseline;
 mod blocked_dns;
@@ -36,6 +37,7 @@ use crate::model::house::RuleId;
 /// Every rule, in the order of their names.
 pub static RULES: &[&dyn Rule] = &[
     &allow_all_peers::AllowAllPeers,
+    &ambiguous_priority::AmbiguousPriority,
     &blocked_dns::BlockedDns,
     &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,

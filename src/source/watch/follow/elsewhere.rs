@@ -1,0 +1,39 @@
+//! Kinds that are served in one of two places, and kinds that are nowhere.
+
+use std::time::Duration;
+
+use super::{Follower, RequestError, WriterGone};
+
+impl Follower {
+    /// Whether the collection may be in another place, which is tried at once. An aggregated API server that is down, or
+    /// one that this version has no permission for, must not hide what is stored elsewhere.
+    pub(super) fn try_elsewhere(&mut self, error: &RequestError) -> bool {
+        let not_here = matches!(
+            error,
+            RequestError::NotFound(_) | RequestError::Forbidden(_) | RequestError::Refused { code: 503, .. }
+        );
+        match self.resource.other_path() {
+            Some(other) if not_here && self.path != other => {
+                self.path = other;
+                self.at = None;
+                self.elsewhere = Some(error.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The kind is not there, or it cannot be asked for; of two places the first says which.
+    pub(super) async fn nowhere(&mut self, error: RequestError) -> Result<Duration, WriterGone> {
+        let first = self.elsewhere.take();
+        let missing = |error: &RequestError| matches!(error, RequestError::NotFound(_));
+        if !missing(&error) || !self.resource.is_optional() {
+            return Ok(self.failed(error));
+        }
+        self.path = self.resource.path();
+        match first {
+            Some(first) if !missing(&first) => Ok(self.failed(first)),
+            _ => self.absent().await,
+        }
+    }
+}
