@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 
+#[allow(clippy::needless_pass_by_value, reason = "reads as the manifest does")]
 fn read(spec: Value) -> Assertion {
     let value = json!({"metadata": {"name": "row", "namespace": "shop"}, "spec": spec});
     match assertion(Kind::ConnectivityAssertion, &value, &Defaults::default()) {

@@ -254,6 +254,12 @@ pub fn apply_webhook(kubectl: &Kubectl, release: &str, failure_policy: &str, url
         json!({"key": CASE_LABEL, "operator": "In", "values": [release]})
     };
     for entry in webhook["webhooks"].as_array_mut().unwrap() {
+        // Objects of the whole cluster have no namespace to be told apart by: they are the suite's own gate's, so that a
+        // case whose Portcullis is away does not stand in the way of others.
+        if release != "portcullis" && entry["name"] == "houserules.portcullis.dev" {
+            let namespaced = json!({"name": "namespaced", "expression": "request.?namespace.orValue('') != ''"});
+            entry["matchConditions"].as_array_mut().unwrap().push(namespaced);
+        }
         entry["clientConfig"] = match ca {
             Some(ca) => json!({"url": url, "caBundle": base64(ca.as_bytes())}),
             None => json!({"url": url}),
