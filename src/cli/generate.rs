@@ -17,16 +17,32 @@ pub enum Command {
         /// Namespaces
         #[arg(required = true)]
         namespaces: Vec<String>,
+        /// The kind of policy to write
+        #[arg(long, value_enum, default_value_t = PolicyKind::NetworkPolicy)]
+        kind: PolicyKind,
     },
 }
 
+/// Kinds of policy that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PolicyKind {
+    /// NetworkPolicy
+    #[value(name = "networkpolicy")]
+    NetworkPolicy,
+    /// CiliumNetworkPolicy
+    Cilium,
+}
+
 pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let Command::Baseline { namespaces } = command;
+    let Command::Baseline { namespaces, kind } = command;
     let settings = Settings::default();
     let mut policies = Vec::new();
     for namespace in namespaces {
         check_name(namespace)?;
-        policies.extend(rules::baseline(namespace, &settings));
+        policies.extend(match kind {
+            PolicyKind::NetworkPolicy => rules::baseline(namespace, &settings),
+            PolicyKind::Cilium => rules::cilium_baseline(namespace, &settings),
+        });
     }
     out.write_all(report::yaml(&policies).as_bytes())?;
     Ok(Exit::Clean)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::exposure::exposure_to_pods;
+use crate::model::peer::Entity;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{Action, Direction, Labels, NamespaceScope, Peer, Policy, PortSet, Rule, Selector, TierSemantics};
@@ -95,6 +96,7 @@ fn is_all_pods(peer: &Peer) -> bool {
             peer.pods.matches_everything()
                 && matches!(&peer.namespaces, NamespaceScope::Matching(selector) if selector.matches_everything())
         }
+        Peer::Entity(entity) => *entity == Entity::Cluster,
         _ => false,
     }
 }

@@ -6,7 +6,10 @@ use super::decide::resolve_on;
 use super::exposure::Exposure;
 use crate::model::house::OpenCidr;
 use crate::model::interval::Bound;
-use crate::model::{Action, Direction, IntervalSet, IpSet, NamedPort, PodSpec, Policy, PortSet, Protocol, Rule};
+use crate::model::peer::Entity;
+use crate::model::{
+    Action, Direction, IntervalSet, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Rule, TierSemantics,
+};
 
 /// One peer of one rule that opens addresses.
 #[derive(Clone, Debug)]
@@ -29,6 +32,7 @@ pub struct Opening<'a> {
 /// stands for a port of its own, because a pod that has it may come. On egress names never match addresses.
 pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec) -> Vec<Opening<'a>> {
     let pod = if direction == Direction::Ingress { with_missing_names(policies, pod) } else { PodSpec::default() };
+    let denied = denials(policies, direction);
     let mut all = Vec::new();
     for policy in policies {
         for (index, rule) in policy.rules(direction).iter().enumerate() {
@@ -40,7 +44,13 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
                 continue;
             }
             for (peer, what) in rule.peers.iter().enumerate() {
-                let addresses = what.addresses();
+                let not_denied = |rest: IpSet, (on, set): &(&PortSet, IpSet)| {
+                    if ports.is_subset(on) { rest.difference(set) } else { rest }
+                };
+                let addresses = match what.addresses() {
+                    none if none.is_empty() => continue,
+                    some => denied.iter().fold(some, not_denied),
+                };
                 if !addresses.is_empty() {
                     all.push(Opening { policy, index, rule, peer, ports: ports.clone(), addresses });
                 }
@@ -48,6 +58,22 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
         }
     }
     all
+}
+
+/// Addresses that are denied on all of these ports, whatever else allows them (semantics 2.3.4). Only of tiers in which a
+/// deny beats every allow, and only where nothing but addresses decides.
+fn denials<'a>(policies: &[&'a Policy], direction: Direction) -> Vec<(&'a PortSet, IpSet)> {
+    let unions = policies.iter().filter(|policy| policy.tier.semantics == TierSemantics::Union);
+    let rules = unions.flat_map(|policy| policy.rules(direction)).filter(|rule| rule.action == Action::Deny);
+    let of_rule = |rule: &'a Rule| {
+        let settled = rule
+            .peers
+            .iter()
+            .filter(|peer| matches!(peer, Peer::Any | Peer::Addresses(_) | Peer::Entity(Entity::World)));
+        let settled = settled.map(Peer::addresses);
+        (&rule.ports.numbers, IpSet::union_all(&settled.collect::<Vec<_>>()))
+    };
+    rules.map(of_rule).collect()
 }
 
 /// The pod, with a port for each name of a rule that it lacks: one that no rule names by number.

@@ -246,7 +246,7 @@ pub fn to_csv(rows: &[Row]) -> String {
         let line = csv_row(row);
         if filtered {
             let of = row.filtered.as_deref().unwrap_or_default();
-            out.push_str(&format!("{},{}\n", line.trim_end_matches('\n'), csv(of)));
+            let _ = writeln!(out, "{},{}", line.trim_end_matches('\n'), csv(of));
         } else {
             out.push_str(&line);
         }

@@ -6,7 +6,7 @@ use super::wording;
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::selector::{Escape, escaping};
-use crate::model::{FieldPath, NamespaceScope, Policy, PolicyObject, Selector};
+use crate::model::{NamespaceScope, Policy, PolicyObject, Selector};
 
 declare_rule! {
     /// A policy should select pods that are there.
@@ -68,22 +68,23 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
         return None;
     }
     let who = wording::policy(&object.id);
+    let field = if wording::is_cilium(&object.id) { "endpointSelector" } else { "podSelector" };
     let found = |message: String| {
-        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(FieldPath::new("spec.podSelector"))
+        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(wording::subject_at(policy))
     };
     if on_host {
         return Some(found(format!(
-            "podSelector {selector} of {who} matches only pods on the host's network, and policies have no effect there"
+            "{field} {selector} of {who} matches only pods on the host's network, and policies have no effect there"
         )));
     }
     let contradicts = escaping(&[&Selector::Not(Box::new(selector.clone()))]) == Escape::Impossible;
     if contradicts {
         return Some(found(format!(
-            "podSelector {selector} of {who} can never match a pod; its conditions exclude each other"
+            "{field} {selector} of {who} can never match a pod; its conditions exclude each other"
         )));
     }
     let finding = found(format!(
-        "podSelector {selector} of {who} matches no pod of namespace {}; correct it or create the workload",
+        "{field} {selector} of {who} matches no pod of namespace {}; correct it or create the workload",
         namespace.name()
     ));
     if namespace.classes().is_empty() {

@@ -103,13 +103,13 @@ fn finding(cx: &Context<'_>, direction: Direction, missing: &Missing) -> Finding
 fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
     match missing {
         Missing::Escapes(_, isolating) if isolating.is_empty() => {
+            let opposite = if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
             let other: Vec<&str> = cx
                 .world
                 .policies_in(cx.namespace)
-                .filter(|p| p.subject.pods.matches_everything())
+                .filter(|p| p.isolates(opposite) && p.subject.pods.matches_everything())
                 .map(|p| &*p.id.name)
                 .collect();
-            let opposite = if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
             match other.as_slice() {
                 [] => format!("no policy isolates pods for {direction}"),
                 names => {

@@ -7,6 +7,7 @@ mod dangling_peer;
 mod dangling_subject;
 #[cfg(test)]
 mod fixtures;
+mod fqdn_without_dns;
 mod host_network;
 mod implicit_policy_types;
 mod missing_default_deny;
@@ -22,7 +23,7 @@ mod unenforced;
 mod unresolved_named_port;
 mod wording;
 
-pub use baseline::baseline;
+pub use baseline::{baseline, cilium_baseline};
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 
 use crate::model::house::RuleId;
@@ -33,6 +34,7 @@ pub static RULES: &[&dyn Rule] = &[
     &blocked_dns::BlockedDns,
     &dangling_peer::DanglingPeer,
     &dangling_subject::DanglingSubject,
+    &fqdn_without_dns::FqdnWithoutDns,
     &host_network::HostNetwork,
     &implicit_policy_types::ImplicitPolicyTypes,
     &missing_default_deny::MissingDefaultDeny,

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::rule::Context;
+use crate::model::house::Dialect;
 use crate::model::policy::{Priority, Rule};
 use crate::model::{
     Action, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, PodPeer, Policy, PortMatch, PortSet, Selector,
@@ -54,7 +55,16 @@ pub fn allow_dns_for(cx: &Context<'_>, name: &str, pods: Selector) -> Policy {
     policy
 }
 
-/// A NetworkPolicy for every pod of the namespace, with a name that is not taken yet.
+/// Whether cures for the namespace are written as Cilium's: its own policies are, or would be with the change, and none
+/// is a NetworkPolicy.
+fn prefers_cilium(cx: &Context<'_>) -> bool {
+    let changing = cx.policy().map(|object| &*object.id);
+    let mut known = cx.namespace.policies().map(|object| &*object.id).chain(changing).peekable();
+    let enforced = matches!(cx.settings.dialect, Dialect::Upstream | Dialect::Cilium);
+    enforced && known.peek().is_some() && known.all(|id| id.kind == "CiliumNetworkPolicy")
+}
+
+/// A policy for every pod of the namespace, of the kind that is used there, with a name that is not taken yet.
 fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
     let namespace = cx.namespace;
     // The name of a policy that is about to go away is taken as well: the cure comes before the change.
@@ -67,7 +77,7 @@ fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
         free = format!("{name}-{n}");
         n += 1;
     }
-    Policy {
+    let policy = Policy {
         id: Arc::new(ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", namespace.name().clone(), free)),
         tier: Tier::network_policy(),
         priority: Priority::LAST,
@@ -76,5 +86,13 @@ fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
         isolates_egress: false,
         ingress: Vec::new(),
         egress: Vec::new(),
-    }
+    };
+    if prefers_cilium(cx) { as_cilium(policy) } else { policy }
+}
+
+/// The same policy as one of Cilium's.
+pub(super) fn as_cilium(policy: Policy) -> Policy {
+    let (namespace, name) = (policy.id.namespace().to_owned(), policy.id.name.clone());
+    let id = ObjectRef::namespaced("cilium.io/v2", "CiliumNetworkPolicy", namespace, name);
+    Policy { id: Arc::new(id), tier: Tier::cilium(), ..policy }
 }
