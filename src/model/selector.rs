@@ -3,6 +3,7 @@
 //! Besides matching, a selector can be *solved*: which labels would match, or escape, a set of selectors? That is how
 //! "every pod of the namespace, with whatever labels" is decided exactly and not by looking for `podSelector: {}`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -123,6 +124,26 @@ impl Selector {
                 Self::And(parts)
             }
             (_, None) => Self::everything(),
+        }
+    }
+
+    /// The same where the labels of the namespace are known: what it says about those is settled.
+    pub fn in_namespace(&self, namespace: &Labels) -> Cow<'_, Self> {
+        let mut settles = false;
+        self.visit(&mut |key, _| settles |= key.starts_with(NAMESPACE_LABEL_PREFIX));
+        if settles { Cow::Owned(self.settled(namespace)) } else { Cow::Borrowed(self) }
+    }
+
+    fn settled(&self, namespace: &Labels) -> Self {
+        match self {
+            Self::Key(key, test) => match key.strip_prefix(NAMESPACE_LABEL_PREFIX) {
+                Some(key) if test.holds(namespace.value(key)) => Self::everything(),
+                Some(_) => Self::nothing(),
+                None => self.clone(),
+            },
+            Self::Not(inner) => Self::Not(Box::new(inner.settled(namespace))),
+            Self::And(parts) => Self::all(parts.iter().map(|p| p.settled(namespace)).collect()),
+            Self::Or(parts) => Self::Or(parts.iter().map(|p| p.settled(namespace)).collect()),
         }
     }
 

@@ -1,12 +1,16 @@
 //! Whether a namespace denies by default: is *any* pod of it, with whatever labels, isolated, and does not every pod get everything anyway?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::exposure::exposure_to_pods;
-use crate::model::peer::Entity;
+use crate::model::house::Dialect;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
-use crate::model::{Action, Direction, Labels, NamespaceScope, Peer, Policy, PortSet, Rule, Selector, TierSemantics};
+use crate::model::{
+    Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Rule, Selector,
+    TierSemantics,
+};
 use crate::snapshot::{NamespaceState, Snapshot};
 
 /// The answer for one direction of one namespace.
@@ -29,52 +33,125 @@ pub enum Missing {
     Unproven(Vec<Arc<Policy>>),
 }
 
-/// Looks for a default deny of the namespace in this direction.
-pub fn default_deny(snapshot: &Snapshot, namespace: &NamespaceState, direction: Direction) -> DefaultDeny {
-    let here: Vec<&Arc<Policy>> = snapshot.policies_in(namespace).collect();
-    let isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(|p| denies_by_default(p, direction)).collect();
+/// Looks for a default deny of the namespace in this direction, in all tiers together.
+pub fn default_deny(
+    snapshot: &Snapshot,
+    namespace: &NamespaceState,
+    direction: Direction,
+    dialect: Dialect,
+) -> DefaultDeny {
+    let all: Vec<&Arc<Policy>> = snapshot.policies_in(namespace).collect();
+    let here = enforced(&all, dialect);
+    let mut isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(|p| denies_by_default(p, direction)).collect();
     let owned = |list: &[&Arc<Policy>]| list.iter().map(|p| Arc::clone(p)).collect::<Vec<_>>();
-    let selectors: Vec<&Selector> = isolating.iter().map(|p| &p.subject.pods).collect();
-    match escaping(&selectors) {
+    let subject = |p: &Arc<Policy>| p.subject.pods.in_namespace(namespace.labels()).into_owned();
+    match escape(&isolating, namespace) {
         Escape::By(labels) => return DefaultDeny::Missing(Missing::Escapes(labels, owned(&isolating))),
         Escape::Unknown => return DefaultDeny::Missing(Missing::Unproven(owned(&isolating))),
         Escape::Impossible => {}
     }
-    let open = everything_for_all(&here, direction);
+    // Of several tiers the first that denies every pod is where traffic ends: what later ones allow is never asked for.
+    isolating.sort_by_key(|p| p.tier.order);
+    let mut last = isolating.last().map_or(Priority::LAST, |p| p.tier.order);
+    for order in isolating.iter().map(|p| p.tier.order) {
+        let so_far: Vec<&Arc<Policy>> = isolating.iter().copied().filter(|p| p.tier.order <= order).collect();
+        if escape(&so_far, namespace) == Escape::Impossible {
+            last = order;
+            break;
+        }
+    }
+    isolating.retain(|p| p.tier.order <= last);
+    let before: Vec<&Arc<Policy>> = here.into_iter().filter(|p| p.tier.order <= last).collect();
+    let open = everything_for_all(&before, direction, namespace, last);
     if !open.is_empty() {
         return DefaultDeny::Missing(Missing::Open(owned(&open)));
     }
     // The ones that do it alone say more than the long list of those that help.
-    let alone: Vec<&Arc<Policy>> = isolating.iter().copied().filter(|p| p.subject.pods.matches_everything()).collect();
+    let alone: Vec<&Arc<Policy>> = isolating.iter().copied().filter(|p| subject(p).matches_everything()).collect();
     DefaultDeny::Present(owned(if alone.is_empty() { &isolating } else { &alone }))
 }
 
-fn denies_by_default(policy: &Policy, direction: Direction) -> bool {
+/// The policies that the network of this dialect enforces. Where it may be one of two, only those that both do.
+fn enforced<'a>(all: &[&'a Arc<Policy>], dialect: Dialect) -> Vec<&'a Arc<Policy>> {
+    let any_of = |enforcer| all.iter().any(|p| p.tier.enforcer == enforcer);
+    let both = any_of(Enforcer::Cilium) && any_of(Enforcer::Calico);
+    let counts = |p: &Policy| match (p.tier.enforcer, dialect) {
+        (Enforcer::Any, _) | (Enforcer::Cilium, Dialect::Cilium) | (Enforcer::Calico, Dialect::Calico) => true,
+        (_, Dialect::Upstream) => !both,
+        _ => false,
+    };
+    all.iter().copied().filter(|p| counts(p)).collect()
+}
+
+/// Whether a pod of the namespace could be selected by none of these.
+fn escape(policies: &[&Arc<Policy>], namespace: &NamespaceState) -> Escape {
+    let selectors: Vec<Cow<'_, Selector>> =
+        policies.iter().map(|p| p.subject.pods.in_namespace(namespace.labels())).collect();
+    escaping(&selectors.iter().map(Cow::as_ref).collect::<Vec<_>>())
+}
+
+/// Whether the pods that a policy selects are denied whatever nobody allows.
+pub fn denies_by_default(policy: &Policy, direction: Direction) -> bool {
     match policy.tier.semantics {
         TierSemantics::Union | TierSemantics::FirstMatch(TierEnd::DenyGoverned) => policy.isolates(direction),
-        // A first-match tier that goes on to the next denies by default only through a rule that denies everyone.
-        TierSemantics::FirstMatch(TierEnd::Continue) => policy.rules(direction).iter().any(|rule| {
-            rule.action == Action::Deny && rule.ports.is_any() && rule.peers.iter().any(|p| matches!(p, Peer::Any))
-        }),
+        // A first-match tier that goes on to the next denies by default only through rules that deny everyone. Traffic
+        // that a rule before them passes on is denied by no one yet.
+        TierSemantics::FirstMatch(TierEnd::Continue) => {
+            let rules = policy.rules(direction);
+            let before_any_pass = rules.iter().take_while(|r| r.action != Action::Pass || r.peers == [Peer::Nobody]);
+            denies_everyone(before_any_pass.filter(|r| r.action == Action::Deny && r.ports.is_any()), direction)
+        }
     }
 }
 
+/// Whether these rules, which deny every port, name everyone that their kind of policy can name: outright, every pod for
+/// ingress, where administrators' policies know no addresses, and every address for egress.
+fn denies_everyone<'a>(rules: impl Iterator<Item = &'a Rule>, direction: Direction) -> bool {
+    let peers: Vec<&Peer> = rules.flat_map(|rule| &rule.peers).collect();
+    let addresses = IpSet::union_all(
+        &peers
+            .iter()
+            .filter_map(|peer| match peer {
+                Peer::Addresses(block) => Some(block.set.clone()),
+                _ => None,
+            })
+            .collect::<Vec<_>>(),
+    );
+    peers.iter().any(|p| matches!(p, Peer::Any))
+        || (direction == Direction::Ingress && peers.iter().any(|p| is_all_pods(p)))
+        || addresses.is_full()
+}
+
 /// Policies that together give every pod everything, if there are such.
-fn everything_for_all<'a>(policies: &[&'a Arc<Policy>], direction: Direction) -> Vec<&'a Arc<Policy>> {
-    let universal: Vec<&Arc<Policy>> =
-        policies.iter().copied().filter(|p| p.subject.pods.matches_everything()).collect();
-    if admits_everything(universal.iter().flat_map(|p| p.rules(direction))) {
+fn everything_for_all<'a>(
+    policies: &[&'a Arc<Policy>],
+    direction: Direction,
+    namespace: &NamespaceState,
+    last: Priority,
+) -> Vec<&'a Arc<Policy>> {
+    let opening = |p: &Arc<Policy>, rule: &Rule| opens(p, rule, last);
+    let everyone = |p: &&Arc<Policy>| p.subject.pods.in_namespace(namespace.labels()).matches_everything();
+    let universal: Vec<&Arc<Policy>> = policies.iter().copied().filter(everyone).collect();
+    let of = |p: &'a Arc<Policy>| p.rules(direction).iter().filter(move |rule| opening(p, rule));
+    if admits_everything(universal.iter().flat_map(|p| of(p))) {
         return universal.into_iter().filter(|p| !p.rules(direction).is_empty()).collect();
     }
     // Or each pod gets everything from one policy or another.
-    let wide: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| admits_everything(p.rules(direction))).collect();
-    let selectors: Vec<&Selector> = wide.iter().map(|p| &p.subject.pods).collect();
-    if !wide.is_empty() && escaping(&selectors) == Escape::Impossible { wide } else { Vec::new() }
+    let wide: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| admits_everything(of(p))).collect();
+    if !wide.is_empty() && escape(&wide, namespace) == Escape::Impossible { wide } else { Vec::new() }
+}
+
+/// Whether a rule takes traffic past the tier that denies by default: it allows it, or passes it on from that tier.
+fn opens(policy: &Policy, rule: &Rule, last: Priority) -> bool {
+    let passes = rule.action == Action::Pass
+        && policy.tier.order == last
+        && policy.tier.semantics == TierSemantics::FirstMatch(TierEnd::DenyGoverned);
+    rule.action == Action::Allow || passes
 }
 
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
 fn admits_everything<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
-    let rules: Vec<&Rule> = rules.into_iter().filter(|r| r.action == Action::Allow).collect();
+    let rules: Vec<&Rule> = rules.into_iter().collect();
     // Nearly every policy names ports, and then whom it names does not matter.
     if !rules.iter().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
         return false;
@@ -96,7 +173,7 @@ fn is_all_pods(peer: &Peer) -> bool {
             peer.pods.matches_everything()
                 && matches!(&peer.namespaces, NamespaceScope::Matching(selector) if selector.matches_everything())
         }
-        Peer::Entity(entity) => *entity == Entity::Cluster,
+        Peer::Entity(entity) => *entity == crate::model::peer::Entity::Cluster,
         _ => false,
     }
 }

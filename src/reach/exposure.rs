@@ -18,10 +18,10 @@ pub struct Exposure {
 /// Named ports count as "some port" for pods only (semantics 2.1.8); on ingress the selected pod resolves them, so callers
 /// resolve them first where that matters.
 pub fn exposure<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Exposure> {
-    exposure_by(rules, Peer::addresses)
+    exposure_by(rules.into_iter().filter(|rule| rule.action == Action::Allow), Peer::addresses)
 }
 
-/// The same for peers whose addresses may be those of pods.
+/// The same for peers whose addresses may be those of pods, and for rules of any action.
 pub(super) fn exposure_to_pods<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Exposure> {
     exposure_by(rules, |peer| match peer {
         Peer::Entity(_) => IpSet::empty(),
@@ -33,7 +33,7 @@ pub(super) fn exposure_to_pods<'a>(rules: impl IntoIterator<Item = &'a Rule>) ->
 fn exposure_by<'a>(rules: impl IntoIterator<Item = &'a Rule>, of: impl Fn(&Peer) -> IpSet) -> Vec<Exposure> {
     // Many rules share few port conditions: their addresses are united first, in one sort each.
     let mut by_ports: BTreeMap<&PortSet, Vec<IpSet>> = BTreeMap::new();
-    for rule in rules.into_iter().filter(|rule| rule.action == Action::Allow) {
+    for rule in rules {
         let addresses: Vec<IpSet> = rule.peers.iter().map(&of).collect();
         if addresses.iter().any(|set| !set.is_empty()) && !rule.ports.numbers.is_empty() {
             by_ports.entry(&rule.ports.numbers).or_default().extend(addresses);

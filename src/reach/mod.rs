@@ -17,7 +17,7 @@ mod remedy;
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
-pub use default_deny::{DefaultDeny, Missing, default_deny};
+pub use default_deny::{DefaultDeny, Missing, default_deny, denies_by_default};
 pub use dns::{BlockedDns, DNS_PORT, DnsPods, DnsQuery, service_addresses};
 pub use explain::explain;
 pub use exposure::{Exposure, exposure};

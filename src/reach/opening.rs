@@ -29,30 +29,26 @@ pub struct Opening<'a> {
 }
 
 /// What policies open to addresses in a direction. On ingress the pod resolves port names; a name that it does not have
-/// stands for a port of its own, because a pod that has it may come. On egress names never match addresses.
+/// stands for a port of its own, because a pod that has it may come. On egress names never match addresses. What rules
+/// deny that are consulted before is not open.
 pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec) -> Vec<Opening<'a>> {
     let pod = if direction == Direction::Ingress { with_missing_names(policies, pod) } else { PodSpec::default() };
-    let denied = denials(policies, direction);
+    let mut ordered: Vec<&'a Policy> = policies.to_vec();
+    ordered.sort_by_key(|policy| (policy.tier.order, policy.priority));
+    let mut denied: Vec<(PortSet, IpSet)> = Vec::new();
     let mut all = Vec::new();
-    for policy in policies {
-        for (index, rule) in policy.rules(direction).iter().enumerate() {
-            if rule.action != Action::Allow {
-                continue;
-            }
-            let ports = resolve_on(&rule.ports, &pod);
-            if ports.is_empty() {
-                continue;
-            }
-            for (peer, what) in rule.peers.iter().enumerate() {
-                let not_denied = |rest: IpSet, (on, set): &(&PortSet, IpSet)| {
-                    if ports.is_subset(on) { rest.difference(set) } else { rest }
-                };
-                let addresses = match what.addresses() {
-                    none if none.is_empty() => continue,
-                    some => denied.iter().fold(some, not_denied),
-                };
-                if !addresses.is_empty() {
-                    all.push(Opening { policy, index, rule, peer, ports: ports.clone(), addresses });
+    for tier in ordered.chunk_by(|a, b| a.tier.order == b.tier.order) {
+        let union = tier.iter().all(|policy| policy.tier.semantics == TierSemantics::Union);
+        // In a union a deny wins wherever it stands.
+        for rule in tier.iter().filter(|_| union).flat_map(|policy| policy.rules(direction)) {
+            denied.extend(denial(rule, &pod));
+        }
+        for policy in tier {
+            for (index, rule) in policy.rules(direction).iter().enumerate() {
+                match rule.action {
+                    Action::Allow => all.extend(openings_of(policy, (index, rule), &denied, &pod)),
+                    Action::Deny if !union => denied.extend(denial(rule, &pod)),
+                    Action::Deny | Action::Pass => {}
                 }
             }
         }
@@ -60,20 +56,34 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
     all
 }
 
-/// Addresses that are denied on all of these ports, whatever else allows them (semantics 2.3.4). Only of tiers in which a
-/// deny beats every allow, and only where nothing but addresses decides.
-fn denials<'a>(policies: &[&'a Policy], direction: Direction) -> Vec<(&'a PortSet, IpSet)> {
-    let unions = policies.iter().filter(|policy| policy.tier.semantics == TierSemantics::Union);
-    let rules = unions.flat_map(|policy| policy.rules(direction)).filter(|rule| rule.action == Action::Deny);
-    let of_rule = |rule: &'a Rule| {
-        let settled = rule
-            .peers
-            .iter()
-            .filter(|peer| matches!(peer, Peer::Any | Peer::Addresses(_) | Peer::Entity(Entity::World)));
-        let settled = settled.map(Peer::addresses);
-        (&rule.ports.numbers, IpSet::union_all(&settled.collect::<Vec<_>>()))
+/// The ports and addresses that a rule denies for certain.
+fn denial(rule: &Rule, pod: &PodSpec) -> Option<(PortSet, IpSet)> {
+    let addresses = |peer: &Peer| match peer {
+        Peer::Any | Peer::Entity(Entity::World) => Some(IpSet::full()),
+        Peer::Addresses(block) => Some(block.set.clone()),
+        _ => None,
     };
-    rules.map(of_rule).collect()
+    let sets: Vec<IpSet> = rule.peers.iter().filter_map(addresses).collect();
+    (rule.action == Action::Deny && !sets.is_empty()).then(|| (resolve_on(&rule.ports, pod), IpSet::union_all(&sets)))
+}
+
+fn openings_of<'a>(
+    policy: &'a Policy,
+    (index, rule): (usize, &'a Rule),
+    denied: &[(PortSet, IpSet)],
+    pod: &PodSpec,
+) -> Vec<Opening<'a>> {
+    let ports = resolve_on(&rule.ports, pod);
+    if ports.is_empty() {
+        return Vec::new();
+    }
+    let taken = IpSet::union_all(denied.iter().filter(|(on, _)| ports.is_subset(on)).map(|(_, addresses)| addresses));
+    let open = rule.peers.iter().enumerate().map(|(peer, what)| {
+        let addresses = what.addresses();
+        let addresses = if taken.is_empty() { addresses } else { addresses.difference(&taken) };
+        Opening { policy, index, rule, peer, ports: ports.clone(), addresses }
+    });
+    open.filter(|opening| !opening.addresses.is_empty()).collect()
 }
 
 /// The pod, with a port for each name of a rule that it lacks: one that no rule names by number.

@@ -1,6 +1,7 @@
 //! A change is judged: the rules look at the world before and after it, only what it makes worse is its fault,
 //! and levels, exemptions and exceptions decide what follows.
 
+mod cluster;
 mod cure;
 mod levels;
 mod ratchet;
@@ -13,8 +14,9 @@ pub use verdict::{Cure, Judged, Verdict};
 
 use crate::model::house::{House, Level};
 use crate::model::{Change, Object, ObjectRef, Operation, Str};
-use crate::rules::{Context, Finding, RULES};
+use crate::rules::{Context, Finding, RULES, Rule};
 use crate::snapshot::{NamespaceState, Snapshot};
+use cluster::reached;
 
 /// The state of a cluster and the rules that hold in it, published together so that a review sees both of one moment.
 #[derive(Clone, Debug, Default)]
@@ -94,25 +96,61 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdi
         namespace: &home_before,
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
-    let (mut then, mut now) = (Vec::new(), Vec::new());
-    for rule in RULES {
-        let (level, source) = effective.level(rule.meta().id);
-        if level == Level::Off {
-            continue;
-        }
-        now.clear();
-        rule.check(&cx_after, &mut now);
-        if now.is_empty() {
-            continue;
-        }
-        then.clear();
-        rule.check(&cx_before, &mut then);
-        for found in ratchet::blame(&then, std::mem::take(&mut now)) {
-            verdict.findings.push(settle(house, &effective, change, user, found, (level, source)));
-        }
+    let scene = Scene { house, change, user };
+    let everything = |_: &dyn Rule| true;
+    scene.look(&cx_before, &cx_after, &effective, everything, &mut verdict.findings);
+    // A policy of the whole cluster: the pods of every namespace that it reaches, by the rules that hold there.
+    let reached = reached(change, &before, &after);
+    let mut elsewhere = Vec::new();
+    for name in &reached {
+        let (there_before, there_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
+        let mut there = levels::effective(house, &there_after);
+        there.settings.see(before.plugins());
+        let cx_before = Context { settings: &there.settings, namespace: &there_before, ..cx_before };
+        let cx_after = Context { settings: &there.settings, namespace: &there_after, ..cx_after };
+        scene.look(&cx_before, &cx_after, &there, |rule| rule.judges_pods(), &mut elsewhere);
     }
+    verdict.findings.extend(cluster::few_of_each(elsewhere));
     verdict.findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
     verdict
+}
+
+/// What is the same for all rules in all namespaces.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    house: &'a House,
+    change: &'a Change,
+    user: &'a User,
+}
+
+impl Scene<'_> {
+    /// Asks rules about both worlds, and settles what is found.
+    fn look(
+        self,
+        before: &Context<'_>,
+        after: &Context<'_>,
+        effective: &Effective,
+        asked: impl Fn(&dyn Rule) -> bool,
+        out: &mut Vec<Judged>,
+    ) {
+        let (mut then, mut now) = (Vec::new(), Vec::new());
+        for rule in RULES.iter().copied().filter(|rule| asked(*rule)) {
+            let (level, source) = effective.level(rule.meta().id);
+            if level == Level::Off {
+                continue;
+            }
+            now.clear();
+            rule.check(after, &mut now);
+            if now.is_empty() {
+                continue;
+            }
+            then.clear();
+            rule.check(before, &mut then);
+            for found in ratchet::blame(&then, std::mem::take(&mut now)) {
+                out.push(settle(self.house, effective, self.change, self.user, found, (level, source)));
+            }
+        }
+    }
 }
 
 /// From what was found to what follows.

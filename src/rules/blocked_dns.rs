@@ -60,6 +60,10 @@ impl Rule for BlockedDns {
         &Self::META
     }
 
+    fn judges_pods(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let dns = &cx.settings.dns;
         let pods = DnsPods::find(cx.world, dns);
@@ -106,7 +110,10 @@ fn finding(cx: &Context<'_>, pods: &DnsPods, pod: &PodSpec, blocked: &Blocked, w
     finding.implies = blocked.missing.iter().map(|protocol| ports(&[*protocol])).collect();
     finding.because = reasons(cx, pods, pod, blocked);
     finding.rests_on_absence = true;
-    if cx.creates_policy() {
+    // What a rule denies no other policy can allow; what isolation denies, the next one can.
+    let decisions = [&blocked.egress, &blocked.ingress];
+    let by_rule = |used: &Used| used.action == Action::Deny && used.rule.is_some();
+    if cx.creates_policy() && !decisions.iter().any(|d| d.used.iter().any(by_rule)) {
         finding.cap = Level::Warn;
         finding.help = Some("allow before deny: apply the policy that allows DNS first".to_owned());
     }

@@ -4,7 +4,7 @@ use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule}
 use super::{suggest, wording};
 use crate::model::house::RuleId;
 use crate::model::{Direction, Object};
-use crate::reach::{DefaultDeny, Missing, default_deny};
+use crate::reach::{DefaultDeny, Missing, default_deny, denies_by_default};
 
 declare_rule! {
     /// A workload may only run where traffic is denied unless a policy allows it.
@@ -54,12 +54,16 @@ impl Rule for MissingDefaultDeny {
         &Self::META
     }
 
+    fn judges_pods(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let affected: Vec<Affected> = match cx.workload() {
             Some(workload) if workload.pod.host_network || workload.finished => return,
             Some(_) => Vec::new(),
-            // A new policy never takes a default deny away.
-            None if cx.judges_running_pods() && !cx.creates_policy() => {
+            // A new policy of the union never takes a default deny away. One that is consulted before may.
+            None if cx.judges_running_pods() && !cx.adds_to_union() => {
                 let running = cx.namespace.classes().iter().filter(|class| !class.pod().host_network);
                 let affected: Vec<Affected> = running.map(|class| Affected::of(class)).collect();
                 if affected.is_empty() {
@@ -73,7 +77,7 @@ impl Rule for MissingDefaultDeny {
             .settings
             .default_deny_directions
             .iter()
-            .filter_map(|&direction| match default_deny(cx.world, cx.namespace, direction) {
+            .filter_map(|&direction| match default_deny(cx.world, cx.namespace, direction, cx.settings.dialect) {
                 DefaultDeny::Missing(missing) => Some((direction, missing)),
                 DefaultDeny::Present(_) => None,
             })
@@ -104,11 +108,11 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
     match missing {
         Missing::Escapes(_, isolating) if isolating.is_empty() => {
             let opposite = if direction == Direction::Ingress { Direction::Egress } else { Direction::Ingress };
-            let other: Vec<&str> = cx
+            let other: Vec<String> = cx
                 .world
                 .policies_in(cx.namespace)
-                .filter(|p| p.isolates(opposite) && p.subject.pods.matches_everything())
-                .map(|p| &*p.id.name)
+                .filter(|p| p.subject.pods.matches_everything() && denies_by_default(p, opposite))
+                .map(|p| wording::policy(&p.id))
                 .collect();
             match other.as_slice() {
                 [] => format!("no policy isolates pods for {direction}"),

@@ -202,8 +202,10 @@ fn violation(
     }
     let path = if matches!(first.rule.peers.get(first.peer), Some(Peer::Any)) {
         if first.rule.peers_at.is_empty() { first.rule.at.clone() } else { first.rule.at.field(first.rule.peers_at) }
-    } else {
+    } else if id.group() == "networking.k8s.io" || wording::is_cilium(id) {
         wording::inside_peer(first.rule, first.peer, "cidr")
+    } else {
+        first.rule.peer_path(first.peer)
     };
     let blamed = guilty(mine, &open).map(|o| o.index).collect();
     let by_accident = mine.iter().any(|o| opens(o) && !o.addresses.is_subset(private));

@@ -1,7 +1,7 @@
 //! What a rule is, what it sees, and what it says.
 
 use crate::model::house::{Level, RuleId, Settings};
-use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Workload};
+use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, TierSemantics, Workload};
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
 /// The fixed facts about a rule; its page is made from them.
@@ -58,6 +58,12 @@ pub trait Rule: Sync {
     /// Its facts.
     fn meta(&self) -> &'static RuleMeta;
 
+    /// Whether it judges the pods of a namespace that a change reaches. For a policy of the whole cluster it is then asked
+    /// about each namespace; other rules look at the object itself, once.
+    fn judges_pods(&self) -> bool {
+        false
+    }
+
     /// Looks at one side of a change.
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>);
 }
@@ -96,10 +102,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the change is to a policy, whether or not it is in this world.
+    /// Whether the change is to a policy, or to what policies refer to, whether or not it is in this world.
     pub const fn changes_policy(&self) -> bool {
-        matches!(self.change.after.as_ref(), Some(Object::Policy(_)))
-            || matches!(self.change.before.as_ref(), Some(Object::Policy(_)))
+        const fn is_one(object: Option<&Object>) -> bool {
+            matches!(object, Some(Object::Policy(_) | Object::Tier(_) | Object::AddressGroup(_)))
+        }
+        is_one(self.change.after.as_ref()) || is_one(self.change.before.as_ref())
     }
 
     /// Whether an existing namespace changes. A new one has no pods yet.
@@ -110,6 +118,13 @@ impl<'a> Context<'a> {
     /// Whether the change can take protection away from pods that are there already: a policy or a namespace changes.
     pub const fn judges_running_pods(&self) -> bool {
         self.changes_policy() || self.changes_namespace()
+    }
+
+    /// Whether the change brings a new policy that can only take away: one of the union, without a place in an order.
+    pub fn adds_to_union(&self) -> bool {
+        let union = |p: &std::sync::Arc<Policy>| p.tier.semantics == TierSemantics::Union;
+        self.creates_policy()
+            && matches!(&self.change.after, Some(Object::Policy(object)) if object.policies.iter().all(union))
     }
 
     /// Whether the change brings a new policy.

@@ -4,7 +4,7 @@ use super::rule::{Affected, Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::{Level, RuleId};
 use crate::model::{Action, Direction, Object, Peer, Policy};
-use crate::reach::selecting;
+use crate::reach::{denies_by_default, selecting};
 
 declare_rule! {
     /// A policy change should not cut running pods off from everything.
@@ -44,6 +44,10 @@ impl Rule for SeveredPods {
         &Self::META
     }
 
+    fn judges_pods(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         if !cx.changes_policy() {
             return;
@@ -53,8 +57,15 @@ impl Rule for SeveredPods {
             let mut isolating = Vec::new();
             for class in cx.namespace.classes().iter().filter(|class| !class.pod().host_network) {
                 let policies = selecting(cx.world, cx.namespace, class.pod());
-                let by: Vec<_> = policies.iter().copied().filter(|p| p.isolates(direction)).collect();
-                if !by.is_empty() && !policies.iter().any(|p| allows_something(p, direction)) {
+                let mut by: Vec<_> = policies
+                    .iter()
+                    .copied()
+                    .filter(|p| p.isolates(direction) || denies_by_default(p, direction))
+                    .collect();
+                // What comes after the first tier that denies is never asked.
+                let Some(first) = by.iter().map(|p| p.tier.order).min() else { continue };
+                by.retain(|p| p.tier.order == first);
+                if !policies.iter().any(|p| p.tier.order <= first && allows_something(p, direction)) {
                     affected.push(Affected::of(class));
                     isolating.extend(by);
                 }

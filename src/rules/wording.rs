@@ -6,7 +6,11 @@ use crate::model::{FieldPath, ObjectRef, PodSpec, Policy, Rule};
 
 /// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them.
 pub(super) fn policy(id: &ObjectRef) -> String {
-    if id.kind == "NetworkPolicy" { id.name.to_string() } else { format!("{} {}", id.kind, id.name) }
+    if id.kind == "NetworkPolicy" && id.group() == "networking.k8s.io" {
+        id.name.to_string()
+    } else {
+        format!("{} {}", id.kind, id.name)
+    }
 }
 
 /// The names of policies, each once; of many only the first.

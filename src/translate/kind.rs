@@ -3,7 +3,7 @@
 use crate::model::{FieldPath, Unread};
 
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $group:literal, $version:literal, $api:literal, $kind:literal, $plural:literal, $scope:ident;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $group:tt, $version:literal, $api:literal, $kind:literal, $plural:tt, $scope:ident;)+) => {
         /// A kind that can be read.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Kind { $($(#[doc = $doc])+ $variant,)+ }
@@ -37,6 +37,24 @@ macro_rules! kinds {
                 match self { $(Self::$variant => $plural,)+ }
             }
 
+            /// `plural.group`, as `kubectl api-resources -o name` has it for kinds outside the core group.
+            pub const fn qualified(self) -> &'static str {
+                match self { $(Self::$variant => concat!($plural, ".", $group),)+ }
+            }
+
+            /// Where its objects are listed, for kinds outside the core group.
+            pub const fn collection(self) -> &'static str {
+                match self { $(Self::$variant => concat!("/apis/", $api, "/", $plural),)+ }
+            }
+
+            /// Where else they may be listed: Calico keeps in one group what its API server shows in another, and older
+            /// versions of Cilium serve groups of blocks under another version.
+            pub const fn other_collection(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant => kinds!(@other $group, $plural),)+
+                }
+            }
+
             /// Whether objects of this kind live in a namespace.
             pub const fn is_namespaced(self) -> bool {
                 match self { $(Self::$variant => kinds!(@$scope),)+ }
@@ -45,6 +63,9 @@ macro_rules! kinds {
     };
     (@namespaced) => { true };
     (@cluster) => { false };
+    (@other "projectcalico.org", $plural:tt) => { Some(concat!("/apis/crd.projectcalico.org/v1/", $plural)) };
+    (@other "cilium.io", "ciliumcidrgroups") => { Some("/apis/cilium.io/v2alpha1/ciliumcidrgroups") };
+    (@other $group:tt, $plural:tt) => { None };
 }
 
 kinds! {
@@ -172,4 +193,28 @@ pub fn unread_policy(kind: &str, api_version: &str) -> Unread {
     let what =
         format!("{kind} of {api_version} is a policy kind that is not read: what it allows or denies is not counted");
     Unread { at: FieldPath::default(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collections_are_where_they_are_served() {
+        assert_eq!(Kind::NetworkPolicy.collection(), "/apis/networking.k8s.io/v1/networkpolicies");
+        assert_eq!(Kind::CalicoNetworkPolicy.qualified(), "networkpolicies.projectcalico.org");
+        let stored = Some("/apis/crd.projectcalico.org/v1/globalnetworksets");
+        assert_eq!(Kind::GlobalNetworkSet.other_collection(), stored);
+        assert_eq!(Kind::CiliumCidrGroup.other_collection(), Some("/apis/cilium.io/v2alpha1/ciliumcidrgroups"));
+        assert_eq!(Kind::CiliumNetworkPolicy.other_collection(), None);
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of(kind.group(), kind.kind()), Some(*kind));
+            let api_version = if kind.group().is_empty() {
+                kind.version().to_owned()
+            } else {
+                format!("{}/{}", kind.group(), kind.version())
+            };
+            assert_eq!(kind.api_version(), api_version);
+        }
+    }
 }

@@ -93,7 +93,11 @@ must("system namespaces and our own are excluded by selector", excluded["operato
      and {"kube-system", "kube-node-lease", "kube-public", "portcullis"} <= set(excluded["values"]))
 must("both entries exclude the same", all(f'"{n}"' in spaces["matchConditions"][0]["expression"] for n in excluded["values"]))
 must("namespaces have no selector", "namespaceSelector" not in spaces)
-must("only policies are reviewed on delete", [r["resources"] for r in main["rules"] if "DELETE" in r["operations"]] == [["networkpolicies"]])
+must("only policies are reviewed on delete", all(("DELETE" in r["operations"]) == (r["apiGroups"] not in ([""], ["apps"], ["batch"])) for r in main["rules"]))
+role = one("ClusterRole")
+watched = {(g, r) for rule in role["rules"] if "watch" in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]}
+must("every policy kind that is reviewed may be followed", all(
+    (g, r) in watched for rule in main["rules"] if "DELETE" in rule["operations"] for g in rule["apiGroups"] for r in rule["resources"]))
 must("the wish is known", config["metadata"]["annotations"]["portcullis.dev/failure-policy"] == ("Fail" if case == "fail" else "Ignore"))
 
 for doc in kind("NetworkPolicy") + kind("NetworkPolicy", hook=True):

@@ -10,7 +10,6 @@ use kube::Client;
 use kube::client::Body;
 use tokio::time::{Instant, timeout_at};
 
-use super::resource::Resource;
 use super::wire::Status;
 
 /// A line longer than this is no object that etcd could hold.
@@ -105,14 +104,13 @@ pub(super) async fn get(client: &Client, path: &str, within: Duration) -> Result
 /// Opens a watch from this version on.
 pub(super) async fn watch(
     client: &Client,
-    resource: Resource,
+    collection: &str,
     version: &str,
     lasting: Duration,
     grace: Duration,
 ) -> Result<Lines, RequestError> {
     let path = format!(
-        "{}?watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
-        resource.path(),
+        "{collection}?watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
         encode(version),
         lasting.as_secs().max(1)
     );
@@ -216,7 +214,7 @@ mod tests {
         });
         let client = Client::new(service, "default");
         let second = Duration::from_secs(1);
-        let mut lines = watch(&client, Resource::Pods, "1", second, second).await.unwrap();
+        let mut lines = watch(&client, "/api/v1/pods", "1", second, second).await.unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap(), "abc\n");
         assert_eq!(lines.next().await.unwrap().unwrap(), "de\n");
         assert_eq!(lines.next().await.unwrap(), None);

@@ -72,7 +72,7 @@ impl Desk {
         let removed = match resource {
             Resource::HouseRules => self.rules.remove(key).is_some(),
             Resource::RuleExceptions => self.exceptions.remove(key).is_some(),
-            Resource::Namespaces | Resource::Pods | Resource::NetworkPolicies => false,
+            _ => false,
         };
         self.changed |= removed;
         self.house_changed |= removed;
@@ -98,7 +98,7 @@ impl Desk {
         match resource {
             Resource::HouseRules => self.rules.keys().filter(missing).cloned().collect(),
             Resource::RuleExceptions => self.exceptions.keys().filter(missing).cloned().collect(),
-            Resource::Namespaces | Resource::Pods | Resource::NetworkPolicies => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

@@ -106,6 +106,10 @@ pub(super) struct Follower {
     pub(super) writer: mpsc::Sender<Update>,
     pub(super) progress: Arc<Progress>,
     pub(super) timing: Timing,
+    /// Where the collection is, as far as is known.
+    path: &'static str,
+    /// What the first of two places answered, while the second is tried.
+    elsewhere: Option<RequestError>,
     /// The version up to which everything has been handed over; `None` calls for a list.
     at: Option<String>,
     failures: u32,
@@ -128,6 +132,8 @@ impl Follower {
             writer,
             progress,
             timing,
+            path: resource.path(),
+            elsewhere: None,
             at: None,
             failures: 0,
             troubled_since: None,
@@ -146,18 +152,16 @@ impl Follower {
             let pause = match step {
                 Ok(()) => continue,
                 Err(Trouble::Gone(gone)) => return gone,
-                Err(Trouble::Failed(RequestError::NotFound(_))) if self.resource.is_optional() => {
-                    match self.absent().await {
-                        Ok(pause) => pause,
-                        Err(gone) => return gone,
-                    }
-                }
+                Err(Trouble::Failed(error)) if self.try_elsewhere(&error) => continue,
+                Err(Trouble::Failed(error)) => match self.nowhere(error).await {
+                    Ok(pause) => pause,
+                    Err(gone) => return gone,
+                },
                 Err(Trouble::Lost(why)) => {
                     tracing::info!(resource = %self.resource, why, "listing again");
                     self.at = None;
                     self.pause(None)
                 }
-                Err(Trouble::Failed(error)) => self.failed(error),
             };
             tokio::time::sleep(pause).await;
         }
@@ -171,7 +175,7 @@ impl Follower {
         let mut more: Option<String> = None;
         let version = loop {
             let limit = if self.in_one { 0 } else { self.timing.page };
-            let path = client::list_path(self.resource.path(), &ListQuery { limit, more: more.as_deref() });
+            let path = client::list_path(self.path, &ListQuery { limit, more: more.as_deref() });
             let got = client::get(&self.client, &path, self.timing.list).await;
             // The list was longer in coming than the server keeps its versions: the next one comes in one piece.
             self.in_one = more.is_some() && matches!(got, Err(RequestError::Gone(_)));
@@ -189,6 +193,7 @@ impl Follower {
         };
         self.tell(Update::ListEnded(self.resource, begun)).await?;
         self.seen_absent = false;
+        self.elsewhere = None;
         self.at = Some(version);
         Ok(())
     }
@@ -198,7 +203,7 @@ impl Follower {
         let lasting = self.timing.watch.mul_f64(0.9 + 0.2 * chance());
         let opened = Instant::now();
         let mut lines =
-            client::watch(&self.client, self.resource, &from, lasting, self.timing.grace).await.map_err(|error| {
+            client::watch(&self.client, self.path, &from, lasting, self.timing.grace).await.map_err(|error| {
                 match error {
                     // The version makes no sense to this server; no retry would change that.
                     RequestError::Refused { code: 400, message, .. } => Trouble::Lost(message),
@@ -275,6 +280,38 @@ impl Follower {
                 tracing::warn!(resource = %self.resource, why, "an object without a name is left out");
                 None
             }
+        }
+    }
+
+    /// Whether the collection may be in another place, which is tried at once. An aggregated API server that is down, or
+    /// one that this version has no permission for, must not hide what is stored elsewhere.
+    fn try_elsewhere(&mut self, error: &RequestError) -> bool {
+        let not_here = matches!(
+            error,
+            RequestError::NotFound(_) | RequestError::Forbidden(_) | RequestError::Refused { code: 503, .. }
+        );
+        match self.resource.other_path() {
+            Some(other) if not_here && self.path != other => {
+                self.path = other;
+                self.at = None;
+                self.elsewhere = Some(error.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The kind is not there, or it cannot be asked for; of two places the first says which.
+    async fn nowhere(&mut self, error: RequestError) -> Result<Duration, WriterGone> {
+        let first = self.elsewhere.take();
+        let missing = |error: &RequestError| matches!(error, RequestError::NotFound(_));
+        if !missing(&error) || !self.resource.is_optional() {
+            return Ok(self.failed(error));
+        }
+        self.path = self.resource.path();
+        match first {
+            Some(first) if !missing(&first) => Ok(self.failed(first)),
+            _ => self.absent().await,
         }
     }
 

@@ -61,11 +61,12 @@ impl Item {
             Resource::Namespaces => Kind::Namespace,
             Resource::Pods => Kind::Pod,
             Resource::NetworkPolicies => Kind::NetworkPolicy,
+            Resource::Foreign(kind) => kind,
             Resource::HouseRules | Resource::RuleExceptions => return Self::read_ours(resource, raw),
         };
         let object = match from_json(kind, raw.get().as_bytes(), &Defaults::default()) {
             // A policy that is there must show, even where nothing of it can be used.
-            Object::Unreadable(id, unread) if kind == Kind::NetworkPolicy => {
+            Object::Unreadable(id, unread) if kind.is_policy() => {
                 Object::Policy(PolicyObject { id: id.into(), policies: Vec::new(), unread, implicit_types: false })
             }
             object => object,

@@ -62,7 +62,7 @@ impl Progress {
     }
 
     fn kind(&self, resource: Resource) -> &KindProgress {
-        &self.kinds[resource as usize]
+        &self.kinds[resource.index()]
     }
 
     /// The published state holds everything up to this moment.

@@ -1,5 +1,8 @@
 //! The kinds that are watched, as URLs and people name them.
 
+use crate::model::{Object, ObjectRef};
+use crate::translate::{Family, Kind};
+
 /// A watched kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
@@ -13,12 +16,50 @@ pub enum Resource {
     HouseRules,
     /// RuleExceptions.
     RuleExceptions,
+    /// Policies of other kinds, and what they refer to.
+    Foreign(Kind),
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Namespaces, Self::Pods, Self::NetworkPolicies, Self::HouseRules, Self::RuleExceptions];
+    pub const ALL: [Self; 19] = [
+        Self::Namespaces,
+        Self::Pods,
+        Self::NetworkPolicies,
+        Self::HouseRules,
+        Self::RuleExceptions,
+        Self::Foreign(Kind::ClusterNetworkPolicy),
+        Self::Foreign(Kind::AdminNetworkPolicy),
+        Self::Foreign(Kind::BaselineAdminNetworkPolicy),
+        Self::Foreign(Kind::CiliumNetworkPolicy),
+        Self::Foreign(Kind::CiliumClusterwideNetworkPolicy),
+        Self::Foreign(Kind::CiliumCidrGroup),
+        Self::Foreign(Kind::CalicoNetworkPolicy),
+        Self::Foreign(Kind::GlobalNetworkPolicy),
+        Self::Foreign(Kind::StagedNetworkPolicy),
+        Self::Foreign(Kind::StagedGlobalNetworkPolicy),
+        Self::Foreign(Kind::StagedKubernetesNetworkPolicy),
+        Self::Foreign(Kind::CalicoTier),
+        Self::Foreign(Kind::NetworkSet),
+        Self::Foreign(Kind::GlobalNetworkSet),
+    ];
+
+    /// Its place among all of them.
+    pub(super) fn index(self) -> usize {
+        Self::ALL.iter().position(|other| *other == self).unwrap_or_default()
+    }
+
+    /// The kind of an object that a cluster may be without; `None` for others.
+    pub(super) fn foreign(object: &Object) -> Option<(Kind, &ObjectRef)> {
+        let id: &ObjectRef = match object {
+            Object::Policy(policy) => &policy.id,
+            Object::AddressGroup(group) => &group.id,
+            Object::Tier(tier) => &tier.id,
+            Object::Unreadable(id, _) => id,
+            Object::Namespace(_) | Object::Workload(_) => return None,
+        };
+        Kind::of(id.group(), &id.kind).filter(|kind| kind.family() != Family::Kubernetes).map(|kind| (kind, id))
+    }
 
     /// The resource as RBAC names it.
     pub const fn name(self) -> &'static str {
@@ -28,6 +69,7 @@ impl Resource {
             Self::NetworkPolicies => "networkpolicies.networking.k8s.io",
             Self::HouseRules => "houserules.portcullis.dev",
             Self::RuleExceptions => "ruleexceptions.portcullis.dev",
+            Self::Foreign(kind) => kind.qualified(),
         }
     }
 
@@ -39,12 +81,21 @@ impl Resource {
             Self::NetworkPolicies => "/apis/networking.k8s.io/v1/networkpolicies",
             Self::HouseRules => "/apis/portcullis.dev/v1alpha1/houserules",
             Self::RuleExceptions => "/apis/portcullis.dev/v1alpha1/ruleexceptions",
+            Self::Foreign(kind) => kind.collection(),
         }
     }
 
-    /// Whether a cluster may be without the kind: our own definitions can be installed later, and then count at once.
+    /// Where else the collection may be.
+    pub(super) const fn other_path(self) -> Option<&'static str> {
+        match self {
+            Self::Foreign(kind) => kind.other_collection(),
+            _ => None,
+        }
+    }
+
+    /// Whether a cluster may be without the kind: definitions can be installed later, and then count at once.
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::HouseRules | Self::RuleExceptions)
+        !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies)
     }
 }
 

@@ -77,7 +77,13 @@ impl Script {
         let query = uri.query().unwrap_or_default();
         let resource = uri.path().rsplit('/').next().unwrap_or_default();
         let verb = if query.contains("watch=1") { "watch" } else { "list" };
-        let what = format!("{verb} {resource}");
+        // Calico calls one of its kinds as Kubernetes does, and serves all of them twice.
+        let whose = match uri.path() {
+            path if path.contains("/crd.projectcalico.org/") => "stored ",
+            path if path.contains("/projectcalico.org/") => "calico ",
+            _ => "",
+        };
+        let what = format!("{verb} {whose}{resource}");
         self.asked.lock().unwrap().push(format!("{what}?{query}"));
         let act = self.acts.lock().unwrap().get_mut(&what).and_then(VecDeque::pop_front);
         let (code, body) = match act {

@@ -1,6 +1,9 @@
 //! The one writer of the published state: takes what the followers hand over, changes its working copy, and publishes
 //! it when nothing more is queued. What has not changed in model terms is not published.
 
+mod foreign;
+mod pods;
+
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -11,11 +14,14 @@ use super::desk::Desk;
 use super::follow::Update;
 use super::item::{Item, Key};
 use super::resource::Resource;
+use pods::is_same;
+
 use crate::model::house::{House, Level};
 use crate::model::pod::Controller;
-use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str, Workload};
+use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str};
 use crate::review::World;
-use crate::snapshot::{Owner, Snapshot};
+use crate::snapshot::Snapshot;
+use crate::translate::Kind;
 
 /// Complaints that are remembered, so that each is logged once.
 const REMEMBERED: usize = 10_000;
@@ -66,6 +72,7 @@ pub(super) struct Writer {
     pods: BTreeMap<Key, Seen<Pod>>,
     namespaces: BTreeMap<Key, Seen<()>>,
     policies: BTreeMap<Key, Seen<()>>,
+    foreign: BTreeMap<Kind, BTreeMap<Key, Seen<()>>>,
     desk: Desk,
     relists: [Relist; Resource::ALL.len()],
     complained: HashSet<u64>,
@@ -83,6 +90,7 @@ impl Writer {
             pods: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             policies: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             desk,
             relists: std::array::from_fn(|_| Relist::default()),
             complained: HashSet::new(),
@@ -104,6 +112,7 @@ impl Writer {
             Resource::NetworkPolicies => self.policies.len(),
             Resource::HouseRules => self.desk.rules().len(),
             Resource::RuleExceptions => self.desk.exceptions().len(),
+            Resource::Foreign(kind) => self.foreign.get(&kind).map_or(0, BTreeMap::len),
         }
     }
 
@@ -111,7 +120,7 @@ impl Writer {
     pub(super) fn take(&mut self, update: Update) {
         match update {
             Update::ListBegun(resource) => {
-                let relist = &mut self.relists[resource as usize];
+                let relist = &mut self.relists[resource.index()];
                 relist.number = relist.number.wrapping_add(1);
                 relist.waiting.clear();
             }
@@ -119,13 +128,13 @@ impl Writer {
                 for item in items {
                     self.complain(&item);
                     if !self.is_known(&item) {
-                        self.relists[resource as usize].waiting.push(item);
+                        self.relists[resource.index()].waiting.push(item);
                     }
                 }
             }
             Update::ListEnded(resource, at) => {
                 // What has gone goes first: a pod that moved to another owner is then never counted twice.
-                let waiting = std::mem::take(&mut self.relists[resource as usize].waiting);
+                let waiting = std::mem::take(&mut self.relists[resource.index()].waiting);
                 self.remove_unseen(resource, &waiting);
                 for item in waiting {
                     self.put(item);
@@ -145,6 +154,9 @@ impl Writer {
             Update::Complete(resource, at) => self.complete_at.push((resource, at)),
             Update::Absent(resource, at) => {
                 self.desk.clear(resource);
+                if let Resource::Foreign(kind) = resource {
+                    self.clear_foreign(kind);
+                }
                 self.synced.push((resource, true));
                 self.complete_at.push((resource, at));
             }
@@ -173,6 +185,11 @@ impl Writer {
 
     /// Whether the object is there already just as it is; then it is marked as seen.
     fn is_known(&mut self, item: &Item) -> bool {
+        if let Item::Object(object) = item
+            && let Some((kind, id)) = Resource::foreign(object)
+        {
+            return self.has_foreign(object) && self.mark_foreign(kind, &key_of(id));
+        }
         match item {
             Item::Object(Object::Namespace(namespace)) => {
                 let (same, list) = (self.has_namespace(namespace), self.list_of(Resource::Namespaces));
@@ -197,8 +214,8 @@ impl Writer {
     }
 
     /// The list of this kind that was begun last.
-    const fn list_of(&self, resource: Resource) -> u32 {
-        self.relists[resource as usize].number
+    fn list_of(&self, resource: Resource) -> u32 {
+        self.relists[resource.index()].number
     }
 
     fn has_namespace(&self, namespace: &Namespace) -> bool {
@@ -207,6 +224,7 @@ impl Writer {
 
     fn put(&mut self, item: Item) {
         match item {
+            Item::Object(object) if Resource::foreign(&object).is_some() => self.put_foreign(&object),
             Item::Object(Object::Workload(workload)) => self.put_pod(workload),
             Item::Object(Object::Namespace(namespace)) => {
                 let list = self.list_of(Resource::Namespaces);
@@ -225,10 +243,7 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Item::Object(object @ (Object::AddressGroup(_) | Object::Tier(_))) => {
-                self.work.insert(&object);
-                self.changed = true;
-            }
+            Item::Object(Object::AddressGroup(_) | Object::Tier(_)) => {}
             // It is there, and what it was before is the best that is known of it.
             Item::Object(Object::Unreadable(id, _)) => {
                 let key = key_of(&id);
@@ -239,66 +254,6 @@ impl Writer {
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
         }
-    }
-
-    fn put_pod(&mut self, workload: Workload) {
-        let key = key_of(&workload.id);
-        if !workload.takes_part() {
-            self.remove_pod(&key);
-            return;
-        }
-        let list = self.list_of(Resource::Pods);
-        if let Some(old) = self.pods.get_mut(&key)
-            && is_same(&old.thing, &workload)
-        {
-            old.list = list;
-            return;
-        }
-        self.remove_pod(&key);
-        let workload = self.shared(workload);
-        let namespace = workload.id.namespace.clone().unwrap_or_default();
-        let pod = Pod {
-            spec: Arc::clone(&workload.pod),
-            controller: workload.controller.clone(),
-            addresses: workload.addresses.clone().into(),
-        };
-        self.pods.insert((namespace, workload.id.name.clone()), Seen { thing: pod, list });
-        self.work.insert(&Object::Workload(workload));
-        self.changed = true;
-    }
-
-    /// The same pod, sharing with its class what it has in common with others of its owner.
-    fn shared(&self, mut workload: Workload) -> Workload {
-        let Some(state) = workload.id.namespace.as_deref().and_then(|name| self.work.namespace(name)) else {
-            return workload;
-        };
-        workload.id.namespace = Some(state.name().clone());
-        let owner = Owner::of(&workload);
-        let found =
-            state.classes().binary_search_by(|class| (class.owner(), &**class.pod()).cmp(&(&owner, &workload.pod)));
-        if let Some(class) = found.ok().and_then(|i| state.classes().get(i)) {
-            workload.pod = Arc::clone(class.pod());
-            if let Some(controller) = &mut workload.controller {
-                controller.kind = class.owner().kind.clone();
-                controller.name = class.owner().name.clone();
-            }
-        }
-        workload
-    }
-
-    fn remove_pod(&mut self, key: &Key) {
-        let Some(Seen { thing: pod, .. }) = self.pods.remove(key) else { return };
-        self.work.remove(&Object::Workload(Workload {
-            id: ObjectRef::namespaced("v1", "Pod", key.0.clone(), key.1.clone()),
-            labels: pod.spec.labels.clone(),
-            pod: pod.spec,
-            controller: pod.controller,
-            addresses: pod.addresses.into(),
-            finished: false,
-            leaving: false,
-            template_at: "",
-        }));
-        self.changed = true;
     }
 
     fn delete(&mut self, resource: Resource, key: &Key) {
@@ -320,6 +275,7 @@ impl Writer {
                 }
             }
             Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
+            Resource::Foreign(kind) => self.delete_foreign(kind, key),
         }
     }
 
@@ -334,6 +290,7 @@ impl Writer {
                     match resource {
                         Resource::Pods => mark(&mut self.pods, &key, number),
                         Resource::Namespaces => mark(&mut self.namespaces, &key, number),
+                        Resource::Foreign(kind) => self.mark_foreign(kind, &key),
                         _ => mark(&mut self.policies, &key, number),
                     };
                 }
@@ -345,6 +302,7 @@ impl Writer {
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
             Resource::HouseRules | Resource::RuleExceptions => self.desk.missing(resource, waiting),
+            Resource::Foreign(kind) => self.foreign.get(&kind).map(|all| unseen(all, number)).unwrap_or_default(),
         };
         for key in gone {
             self.delete(resource, &key);
@@ -368,13 +326,6 @@ impl Writer {
             }
         }
     }
-}
-
-fn is_same(pod: &Pod, workload: &Workload) -> bool {
-    workload.takes_part()
-        && pod.controller == workload.controller
-        && *pod.addresses == *workload.addresses
-        && *pod.spec == *workload.pod
 }
 
 fn key_of(id: &ObjectRef) -> Key {

@@ -6,6 +6,7 @@ mod definitions;
 mod drain;
 mod files;
 mod folder;
+mod foreign;
 mod guides;
 mod house;
 mod kinds;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Case> {
         kinds::cases(),
         namespaces::cases(),
         folder::cases(),
+        foreign::cases(),
         house::cases(),
         definitions::cases(),
         capture::cases(),

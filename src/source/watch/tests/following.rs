@@ -31,7 +31,7 @@ async fn lists_then_events_make_the_state() {
     assert_eq!(watches.len(), 1);
     assert!(watches[0].contains("resourceVersion=10&") && watches[0].contains("allowWatchBookmarks=true"));
     let counted = watched.numbers().kinds.iter().map(|kind| kind.objects).collect::<Vec<_>>();
-    assert_eq!(counted, [2, 2, 0, 0, 0]);
+    assert_eq!(counted[..5], [2, 2, 0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 mod confirming;
 mod following;
+mod foreign;
 mod large;
 mod losing;
 mod writing;
