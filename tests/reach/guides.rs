@@ -96,7 +96,10 @@ fn a_cilium_policy_without_rules_is_a_default_deny_by_itself() {
     assert_eq!(ask(&shut, "my-web-client", "myapp-api", &tcp(8080)).verdict, Verdict::Deny);
     let namespace = shut.namespace("myapp-staging").unwrap();
     for direction in Direction::BOTH {
-        assert!(matches!(default_deny(&shut, namespace, direction), DefaultDeny::Present(_)), "{direction}");
+        assert!(
+            matches!(default_deny(&shut, namespace, direction, Dialect::Cilium), DefaultDeny::Present(_)),
+            "{direction}"
+        );
     }
 }
 
