@@ -3,15 +3,15 @@
 CARGO ?= cargo
 IMAGE_TAR ?= target/portcullis.tar
 KUBE_DIR ?= $(CURDIR)/target/kube
-# Tests that start clusters are rings of their own; all other test targets run inside the process.
-CLUSTER_TESTS := e2e
-IN_PROCESS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
+# Tests that start clusters or a browser are rings of their own; all other test targets run inside the process.
+OUTSIDE := e2e picture
+IN_PROCESS := $(filter-out $(OUTSIDE),$(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs)))
 # Helm and kubectl as hack/kube/build makes them, where the machine has none of its own.
 WITH_TOOLS := PATH="$$PATH:$$(hack/kube/build --bin)"
 SCRIPTS = $(shell grep -rIlE '^\#!.*(bash|/sh)' .ci hack tests deploy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt-check clippy unit scripts chart e2e node bench docs image clean
+.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node bench plot docs image clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -42,9 +42,13 @@ chart: ## render the chart in every way and check what comes out; no cluster
 	$(WITH_TOOLS) tests/chart.sh
 	$(WITH_TOOLS) deploy/generate --check
 
+picture: ## the page of `matrix -o html` in a headless Chromium; UPDATE=1 takes the pictures of the README again
+	$(CARGO) test --locked --test picture
+
 e2e: ## against a real API server: reviews end to end, schemas, installing and removing the chart
 	$(CARGO) test --locked --test e2e
 	$(WITH_TOOLS) hack/kube/control-plane run $(KUBE_DIR)/objects -- $(CARGO) test --locked --test objects -- --ignored
+	$(WITH_TOOLS) hack/kube/control-plane run $(KUBE_DIR)/watch -- $(CARGO) test --locked --test watch -- --ignored
 	$(WITH_TOOLS) HELM="$${HELM:-helm}" hack/kube/control-plane run $(KUBE_DIR)/chart -- tests/chart/cluster.sh
 
 node: ## on a real node: the image, installed with Helm, with pods (needs root)
@@ -52,6 +56,9 @@ node: ## on a real node: the image, installed with Helm, with pods (needs root)
 
 bench: ## measure the engine (criterion)
 	$(CARGO) bench --locked --benches
+
+plot: ## draw docs/scaling.svg from the table in docs/scaling.md
+	hack/plot-scaling < docs/scaling.md > docs/scaling.svg
 
 docs: ## write generated files again: rule pages, definitions in the chart, deploy/install.yaml
 	UPDATE=1 $(CARGO) test --locked --test house --test "generated*"

@@ -32,7 +32,7 @@ const fn outer(name: &'static str, uses: &'static [&'static str]) -> Room {
 
 const ROOMS: &[Room] = &[
     // The pure rooms: values in, values out. Without a clock, files, sockets or threads the same input has the same verdict.
-    pure("model", &[], &["ipnet", "thiserror"]),
+    pure("model", &[], &["ipnet", "smallvec", "thiserror"]),
     pure("snapshot", &["model"], &[]),
     pure("reach", &["model", "snapshot"], &["ipnet", "thiserror"]),
     pure("rules", &["model", "snapshot", "reach"], &["ipnet", "strsim"]),

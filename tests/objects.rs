@@ -12,6 +12,7 @@ use portcullis::model::{Direction, Labels, Protocol, Selector, Unread};
 use portcullis::translate::houserules::{
     Judged, conditions, conflicts, exception_conditions, house_rules, rule_exception,
 };
+use portcullis::translate::{Defaults, Kind, from_value};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -78,6 +79,8 @@ fn every_validation_has_an_example_that_it_refuses() {
     let mut all = BTreeSet::new();
     messages(&schema("HouseRules"), &mut all);
     messages(&schema("RuleException"), &mut all);
+    messages(&schema("ConnectivityAssertion"), &mut all);
+    messages(&schema("ClusterConnectivityAssertion"), &mut all);
     let refused = cases::refused();
     for message in &all {
         assert!(refused.iter().any(|case| case.says == message), "no refused example for: {message}");
@@ -96,7 +99,12 @@ fn accepted_examples_are_read_whole_and_refused_ones_are_not() {
 }
 
 fn read(object: &Value) -> Vec<Unread> {
-    if object["kind"] == "HouseRules" { house_rules(object).1 } else { rule_exception(object).1 }
+    let kind = object["kind"].as_str().unwrap();
+    match Kind::of("portcullis.dev", kind) {
+        Some(kind) => from_value(kind, object, &Defaults::default()).unread().to_vec(),
+        None if kind == "HouseRules" => house_rules(object).1,
+        None => rule_exception(object).1,
+    }
 }
 
 #[test]

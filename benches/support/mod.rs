@@ -4,3 +4,7 @@
 
 pub mod cluster;
 pub mod reviews;
+
+/// The allocator of the real binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,8 +1,7 @@
 //! From a request to a change in model terms.
 
-use serde_json::value::RawValue;
-
 use super::envelope::Incoming;
+use super::wire::Given;
 use crate::model::{Change, Object, ObjectRef, Operation};
 use crate::translate::{Defaults, Kind, from_json, unread_policy};
 
@@ -17,7 +16,8 @@ pub(super) enum Asked {
     Refuse(String),
 }
 
-pub(super) fn asked(request: &Incoming<'_>) -> Asked {
+/// Takes the objects out of the request.
+pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
     let Some(operation) = request.operation else { return Asked::Pass(None) };
     if !request.subresource.is_empty() {
         return Asked::Pass(None);
@@ -31,23 +31,26 @@ pub(super) fn asked(request: &Incoming<'_>) -> Asked {
         }
         return Asked::Judge(Box::new(unknown_policy(request, operation)));
     };
-    let read = |raw: &RawValue| {
-        let defaults = Defaults { namespace: &request.namespace, name: &request.name };
-        from_json(kind, raw.get().as_bytes(), &defaults)
+    let (object, old) = (std::mem::take(&mut request.object), std::mem::take(&mut request.old_object));
+    let defaults = Defaults { namespace: &request.namespace, name: &request.name };
+    let read = |given| match given {
+        Given::Absent => None,
+        Given::Read(object) => Some(*object),
+        Given::Raw(raw) => Some(from_json(kind, raw.get().as_bytes(), &defaults)),
     };
     let missing = |field: &str| Asked::Refuse(format!("request.{field} is null in a {} request", operation.as_str()));
     let change = match operation {
-        Operation::Create => match request.object {
-            Some(object) => Change::create(read(object)),
+        Operation::Create => match read(object) {
+            Some(object) => Change::create(object),
             None => return missing("object"),
         },
-        Operation::Update => match (request.old_object, request.object) {
-            (Some(old), Some(new)) => Change::update(read(old), read(new)),
+        Operation::Update => match (read(old), read(object)) {
+            (Some(old), Some(new)) => Change::update(old, new),
             (None, _) => return missing("oldObject"),
             (_, None) => return missing("object"),
         },
-        Operation::Delete => match request.old_object {
-            Some(old) => Change::delete(read(old)),
+        Operation::Delete => match read(old) {
+            Some(old) => Change::delete(old),
             None => return missing("oldObject"),
         },
     };

@@ -1,12 +1,13 @@
-//! The AdmissionReview around an object. The object stays raw until its kind is known, so that a bad object never costs the uid.
+//! The AdmissionReview around an object. An object that is not as its kind defines it stays raw, so that it never costs
+//! the uid.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
+use super::wire::{Given, Review, Text};
 use crate::model::Operation;
 use crate::review::User;
 
@@ -36,9 +37,9 @@ pub struct Incoming<'a> {
     /// Whether nothing will be stored.
     pub dry_run: bool,
     /// The object as it would be.
-    pub object: Option<&'a RawValue>,
+    pub object: Given<'a>,
     /// The object as it was.
-    pub old_object: Option<&'a RawValue>,
+    pub old_object: Given<'a>,
 }
 
 /// Why a body is not a review that can be judged.
@@ -51,68 +52,26 @@ pub struct EnvelopeError {
     pub message: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Review<'a> {
-    #[serde(borrow, default)]
-    api_version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    request: Option<Request<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    #[serde(borrow, default)]
-    uid: Cow<'a, str>,
-    #[serde(borrow)]
-    kind: Kind<'a>,
-    #[serde(borrow, default)]
-    sub_resource: Cow<'a, str>,
-    #[serde(borrow, default)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    operation: Cow<'a, str>,
-    #[serde(borrow, default)]
-    user_info: UserInfo<'a>,
-    #[serde(default)]
-    dry_run: Option<bool>,
-    #[serde(borrow, default)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    old_object: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(borrow, default)]
-    group: Cow<'a, str>,
-    #[serde(borrow, default)]
-    version: Cow<'a, str>,
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-}
-
-#[derive(Deserialize, Default)]
-struct UserInfo<'a> {
-    #[serde(borrow, default)]
-    username: Cow<'a, str>,
-    #[serde(borrow, default)]
-    groups: Option<Vec<Cow<'a, str>>>,
-}
-
 /// Opens the envelope.
 pub fn open(body: &[u8]) -> Result<Incoming<'_>, EnvelopeError> {
     let refuse = |message: String| EnvelopeError { uid: salvage_uid(body), message };
     let text = std::str::from_utf8(body).map_err(|e| {
         refuse(format!("the body is not UTF-8 (byte {}); expected an AdmissionReview in JSON", e.valid_up_to()))
     })?;
-    let review: Review<'_> = serde_json::from_str(text)
-        .map_err(|e| refuse(format!("the body is not an AdmissionReview of {API_VERSION}: {e}")))?;
+    match serde_json::from_str::<Review<'_, true>>(text) {
+        Ok(review) => opened(review, refuse),
+        // Whatever it was, the object is not the reason any more.
+        Err(_) => match serde_json::from_str::<Review<'_, false>>(text) {
+            Ok(review) => opened(review, refuse),
+            Err(e) => Err(refuse(format!("the body is not an AdmissionReview of {API_VERSION}: {e}"))),
+        },
+    }
+}
+
+fn opened<const EAGER: bool>(
+    review: Review<'_, EAGER>,
+    refuse: impl Fn(String) -> EnvelopeError,
+) -> Result<Incoming<'_>, EnvelopeError> {
     if review.api_version != API_VERSION || review.kind != "AdmissionReview" {
         return Err(refuse(format!(
             "expected kind AdmissionReview of {API_VERSION}, got kind `{}` of `{}`; set admissionReviewVersions: [v1] in the webhook configuration",
@@ -120,40 +79,42 @@ pub fn open(body: &[u8]) -> Result<Incoming<'_>, EnvelopeError> {
         )));
     }
     let request = review.request.ok_or_else(|| refuse("the AdmissionReview has no request".to_owned()))?;
-    if request.uid.is_empty() {
+    let uid = text(request.uid);
+    if uid.is_empty() {
         return Err(refuse(
             "request.uid is missing; every AdmissionReview has one and the answer must repeat it".to_owned(),
         ));
     }
-    let operation = match &*request.operation {
+    let operation = match &*text(request.operation) {
         "CREATE" => Some(Operation::Create),
         "UPDATE" => Some(Operation::Update),
         "DELETE" => Some(Operation::Delete),
         "CONNECT" => None,
         other => return Err(refuse(format!("request.operation is `{other}`; expected CREATE, UPDATE or DELETE"))),
     };
+    let (group, version, kind) = request.kind.map(|kind| (kind.group, kind.version, kind.kind)).unwrap_or_default();
+    let user = request.user.unwrap_or_default();
     Ok(Incoming {
-        uid: request.uid,
-        group: request.kind.group,
-        version: request.kind.version,
-        kind: request.kind.kind,
-        subresource: request.sub_resource,
-        name: request.name,
-        namespace: request.namespace,
+        uid,
+        group,
+        version,
+        kind,
+        subresource: text(request.subresource),
+        name: text(request.name),
+        namespace: text(request.namespace),
         operation,
         user: User {
-            name: request.user_info.username.as_ref().into(),
-            groups: request.user_info.groups.unwrap_or_default().iter().map(|g| g.as_ref().into()).collect(),
+            name: user.username.as_ref().into(),
+            groups: user.groups.unwrap_or_default().iter().map(|group| group.0.as_ref().into()).collect(),
         },
         dry_run: request.dry_run.unwrap_or(false),
-        object: present(request.object),
-        old_object: present(request.old_object),
+        object: request.object.unwrap_or_default(),
+        old_object: request.old_object.unwrap_or_default(),
     })
 }
 
-/// A raw `null` is no object.
-fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
-    raw.filter(|raw| raw.get() != "null")
+fn text(text: Option<Text<'_>>) -> Cow<'_, str> {
+    text.map(|text| text.0).unwrap_or_default()
 }
 
 /// Reads `request.uid` out of a body that is otherwise broken, as far as it is readable before the damage.
@@ -204,6 +165,7 @@ impl<'de> Visitor<'de> for Field<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::change::{Asked, asked};
 
     const GOOD: &str = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1","kind":{"group":"apps","version":"v1","kind":"Deployment"},"namespace":"n","operation":"CREATE","userInfo":{"username":"ann","groups":["dev"]},"object":{"a":1},"oldObject":null,"dryRun":true}}"#;
 
@@ -211,8 +173,37 @@ mod tests {
     fn opens_a_review() {
         let review = open(GOOD.as_bytes()).unwrap();
         assert_eq!((&*review.uid, &*review.kind, &*review.user.name), ("u-1", "Deployment", "ann"));
-        assert_eq!(review.object.unwrap().get(), r#"{"a":1}"#);
-        assert!(review.old_object.is_none() && review.dry_run);
+        assert!(matches!(review.object, Given::Read(_)), "{review:?}");
+        assert!(review.old_object.is_absent() && review.dry_run);
+    }
+
+    #[test]
+    fn in_whatever_order_the_same_is_read() {
+        let read = |body: &str| {
+            let mut review = open(body.as_bytes()).unwrap();
+            match asked(&mut review) {
+                Asked::Judge(change) => *change,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (object, name) = (r#","object":{"a":1}"#, r#","namespace":"n""#);
+        let first = GOOD.replace(object, "").replace(r#""uid":"u-1""#, &format!(r#""uid":"u-1"{object}"#));
+        let between = GOOD.replace(object, "").replace(name, &format!("{object}{name}"));
+        assert!(matches!(open(first.as_bytes()).unwrap().object, Given::Raw(_)));
+        assert!(matches!(open(between.as_bytes()).unwrap().object, Given::Raw(_)));
+        let expected = read(GOOD);
+        assert_eq!((&*expected.id.kind, expected.id.namespace()), ("Deployment", "n"));
+        assert_eq!((read(&first), read(&between)), (expected.clone(), expected));
+    }
+
+    #[test]
+    fn an_object_that_is_not_as_its_kind_defines_it_stays_raw() {
+        for object in [r#"{"spec":7}"#, r#"{"metadata":{"labels":{"a":{"b":1}}}}"#, "7", "[]"] {
+            let body = GOOD.replace(r#"{"a":1}"#, object);
+            let mut review = open(body.as_bytes()).unwrap();
+            assert!(matches!(review.object, Given::Raw(raw) if raw.get() == object), "{object}");
+            assert!(matches!(asked(&mut review), Asked::Judge(_)), "{object}");
+        }
     }
 
     #[test]
@@ -244,6 +235,7 @@ mod tests {
     fn depth_does_not_matter() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         let body = GOOD.replace(r#"{"a":1}"#, &deep);
-        assert_eq!(open(body.as_bytes()).unwrap().object.unwrap().get().len(), 200_000);
+        let review = open(body.as_bytes()).unwrap();
+        assert!(matches!(review.object, Given::Raw(raw) if raw.get().len() == 200_000));
     }
 }

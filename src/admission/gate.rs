@@ -95,7 +95,7 @@ impl<C: Cluster> Gate<C> {
             took: Duration::ZERO,
             error: None,
         };
-        let request = match envelope::open(body) {
+        let mut request = match envelope::open(body) {
             Ok(request) => request,
             Err(error) => {
                 record(&Decided { took: start.elapsed(), error: Some(&error.message), ..decided });
@@ -105,8 +105,9 @@ impl<C: Cluster> Gate<C> {
                 };
             }
         };
+        let asked = asked(&mut request);
         decided.request = Some(&request);
-        let change = match asked(&request) {
+        let change = match asked {
             Asked::Judge(change) => change,
             Asked::Pass(warning) => {
                 record(&Decided { outcome: Outcome::Passed, took: start.elapsed(), ..decided });
@@ -177,8 +178,8 @@ impl<C: Cluster> Gate<C> {
     async fn lowering(&self, user: &User, change: &Change) -> Result<Option<String>, ConfirmError> {
         let Some(Object::Namespace(new)) = &change.after else { return Ok(None) };
         let world = self.cluster.current();
-        let mut before = world.snapshot.clone();
-        before.insert(&change.before.clone().unwrap_or_else(|| Object::Namespace(without_own_labels(new))));
+        let bare = || Object::Namespace(without_own_labels(new));
+        let before = world.snapshot.with(&change.before.clone().unwrap_or_else(bare));
         let after = before.overlay(change);
         let (then, now) = (home_of(&before, &change.id), home_of(&after, &change.id));
         let Some(lowered) = lowers_level(&world.house, &then, &now) else { return Ok(None) };

@@ -6,6 +6,7 @@ mod change;
 mod envelope;
 mod gate;
 mod response;
+mod wire;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ pub use envelope::{EnvelopeError, Incoming};
 pub use gate::{Decided, Gate, Outcome, Reply};
 pub use response::Response;
 use tokio::time::Instant;
+pub use wire::Given;
 
 use crate::review::{User, World};
 

@@ -83,6 +83,7 @@ impl JsonSchema for Rules {
                 RuleId::MissingDefaultDeny => DefaultDenyRule::json_schema(generator),
                 RuleId::OpenCidr => OpenCidrRule::json_schema(generator),
                 RuleId::BlockedDns => BlockedDnsRule::json_schema(generator),
+                RuleId::BrokenAssertion => BrokenAssertionRule::json_schema(generator),
                 _ => PlainRule::json_schema(generator),
             };
             let text = format!("The rule {id}. Its level is {} where none is given.", id.default_level());
@@ -124,6 +125,27 @@ pub struct BlockedDnsRule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 2))]
     pub protocols: Vec<DnsProtocol>,
+}
+
+/// `broken-assertion`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BrokenAssertionRule {
+    /// What a finding leads to. Write "off" in quotes: YAML reads the bare word as false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// What a new assertion that does not hold leads to. Default: warn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_create: Option<OnCreate>,
+}
+
+/// What a new assertion that does not hold leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it, and documented variants would leave the schema's plain enum")]
+pub enum OnCreate {
+    Warn,
+    Enforce,
 }
 
 /// `open-cidr`.

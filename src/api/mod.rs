@@ -4,6 +4,7 @@
 //! whole object, so reading is lenient and lives in [`crate::translate::houserules`].
 
 mod common;
+mod connectivity_assertion;
 mod house_rules;
 mod rule_exception;
 
@@ -16,9 +17,13 @@ pub use common::{
     Condition, ConditionStatus, Dialect, Direction, DnsProtocol, LabelSelector, LabelSelectorOperator,
     LabelSelectorRequirement, Level,
 };
+pub use connectivity_assertion::{
+    AssertedWorkload, AssertionEnd, AssertionPort, AssertionStatus, ClusterConnectivityAssertion,
+    ClusterConnectivityAssertionSpec, ConnectivityAssertion, ConnectivityAssertionSpec, Expect, Pairs, Phase, Protocol,
+};
 pub use house_rules::{
-    AlsoPrivate, BlockedDnsRule, DefaultDenyRule, Dns, Exempt, HouseRules, HouseRulesSpec, HouseRulesStatus,
-    OpenCidrRule, PlainRule, PrefixLengths, Rules,
+    AlsoPrivate, BlockedDnsRule, BrokenAssertionRule, DefaultDenyRule, Dns, Exempt, HouseRules, HouseRulesSpec,
+    HouseRulesStatus, OnCreate, OpenCidrRule, PlainRule, PrefixLengths, Rules,
 };
 pub use rule_exception::{ExceptionTargets, RuleException, RuleExceptionSpec, RuleExceptionStatus};
 
@@ -29,7 +34,12 @@ pub const VERSION: &str = "v1alpha1";
 
 /// The definitions to install, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut all = vec![HouseRules::crd(), RuleException::crd()];
+    let mut all = vec![
+        ClusterConnectivityAssertion::crd(),
+        ConnectivityAssertion::crd(),
+        HouseRules::crd(),
+        RuleException::crd(),
+    ];
     for version in all.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
         if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             without_null(schema);

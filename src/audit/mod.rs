@@ -47,6 +47,9 @@ pub fn sweep(world: &World, own: &str) -> Sweep {
             sweep.add(&standing(&world.snapshot, &world.house, &object));
         }
     }
+    for assertion in world.snapshot.assertions() {
+        sweep.add(&standing(&world.snapshot, &world.house, &Object::Assertion((**assertion).clone())));
+    }
     for policy in world.snapshot.cluster_policies() {
         sweep.add(&standing(&world.snapshot, &world.house, &Object::Policy((**policy).clone())));
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::Exit;
+use super::cluster::{Input, omitted};
 use crate::model::house::Level;
 use crate::model::{Change, ObjectRef};
 use crate::report::{FileFinding, Place, Report};
@@ -21,16 +22,20 @@ use crate::source::files::{Files, Located};
   portcullis check new/ --against old/     only what the change makes worse is an error
   portcullis check -o github .             marks the lines in a pull request
   portcullis check -o sarif . > findings.sarif
+  portcullis check new/ --against-cluster  the same for a cluster to which the files are applied
+  portcullis check --cluster               everything that a cluster has
   portcullis check -o json . | jq '.findings[] | select(.level == \"enforce\")'
 
 HouseRules among the manifests set the levels. Exit code: 0 clean, 1 findings at enforce, 2 unreadable input.")]
 pub struct Args {
-    /// Files, folders, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    input: Input,
     /// The state before the change: files or folders
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
+    /// The state before the change is a cluster, and the change is to apply the files there
+    #[arg(long, conflicts_with_all = ["against", "cluster"])]
+    against_cluster: bool,
     /// Namespace of objects that name none
     #[arg(short, long, default_value = "default")]
     namespace: String,
@@ -54,13 +59,18 @@ enum Output {
 }
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let files = Files::read(&args.paths, &args.namespace);
+    let files = args.input.read(&args.namespace)?;
     let mut unreadable = super::report_errors(&files.errors);
     for (id, unread) in &files.house_unread {
         let _ = writeln!(std::io::stderr(), "error: {id} at {}: {}", unread.at, unread.what);
         unreadable = true;
     }
-    let report = if args.against.is_empty() {
+    let mut notes = omitted(&files);
+    let report = if args.against_cluster {
+        let before = args.input.which().read()?;
+        notes = omitted(&before);
+        compare(&before, &before.overlaid_with(&files))
+    } else if args.against.is_empty() {
         judge(&files)
     } else {
         let before = Files::read(&args.against, &args.namespace);
@@ -77,6 +87,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
             out.write_all(report.to_junit(&read)?.as_bytes())?;
         }
         Output::Github => out.write_all(report.to_github().as_bytes())?,
+    }
+    for note in notes {
+        let _ = writeln!(std::io::stderr(), "note: {note}");
     }
     Ok(match (unreadable, report.summary.enforce) {
         (true, _) => Exit::Unusable,

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use crate::model::house::{Dialect, HouseRules, dialect_of};
 use crate::model::ipset::parse_cidr;
 use crate::model::{IntervalSet, IpSet, Labels, PodSpec, PortSet, Protocol};
-use crate::reach::{Ends, PodAt, Pods, Readings};
+use crate::reach::{Doorkeeper, Ends, PodAt, Pods, Readings};
 use crate::report::Pick;
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
@@ -105,6 +105,29 @@ impl Endpoint {
         }
         Ok(found)
     }
+}
+
+/// The pods that take traffic in, as the command line names them.
+pub(super) fn doorkeepers(text: &str, world: &Snapshot) -> anyhow::Result<Vec<Doorkeeper>> {
+    let end = Endpoint::parse(text)?;
+    let mut found = Found::default();
+    // Labels that pods have already mean these pods.
+    if let Endpoint::Labels { namespace, labels } = &end {
+        let state = world.namespace_or_empty(namespace);
+        let has = |class: &PodClass| labels.iter().all(|(key, value)| class.pod().labels.get(key) == Some(value));
+        state.classes().iter().filter(|class| has(class)).for_each(|class| found.add(&state, class));
+    }
+    if found.pods.is_empty() {
+        found = end.resolve(world)?;
+    }
+    ensure!(found.addresses.is_none(), "`{text}` names addresses, but an ingress controller is pods: NAMESPACE/NAME");
+    let keeper = |pods: &FoundPods| Doorkeeper {
+        namespace: Arc::clone(&pods.namespace),
+        pod: Arc::clone(&pods.pod),
+        addresses: pods.addresses.clone(),
+        owner: (pods.count > 0).then(|| pods.owner.clone()),
+    };
+    Ok(found.pods.iter().map(keeper).collect())
 }
 
 /// What an end means: pods, or addresses.
@@ -249,8 +272,7 @@ fn workload(world: &Snapshot, namespace: &str, kind: Option<&str>, name: &str) -
     match found.as_slice() {
         [one] => Ok(Arc::clone(one)),
         [] => {
-            let kind = kind.map_or_else(|| "workload".to_owned(), str::to_owned);
-            let full = format!("{namespace}/{name}");
+            let (kind, full) = (kind.unwrap_or("workload"), format!("{namespace}/{name}"));
             bail!("there is no {kind} {full}{}", nearest(&full, workload_names(world)))
         }
         several => {

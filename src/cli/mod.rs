@@ -1,12 +1,14 @@
 //! The command line: one subcommand per job, all on the same engine. Exit codes: 0 clean, 1 findings at enforce, 2 unreadable input or usage.
 
 mod check;
+mod cluster;
 mod demo;
 mod endpoint;
 mod fixed;
 mod generate;
 mod live;
 mod matrix;
+mod matrix_html;
 mod probe;
 mod reach;
 mod review;
@@ -47,6 +49,7 @@ impl From<Exit> for ExitCode {
   portcullis check manifests/                      judge files as the webhook would
   helm template shop ./chart | portcullis check -  judge what Helm would install
   portcullis matrix manifests/                     who may talk to whom
+  portcullis matrix --cluster --context staging    the same for a cluster
   portcullis rules open-cidr                       read about a rule
   portcullis generate baseline shop | kubectl apply -f -")]
 pub struct Cli {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 
 use super::Exit;
+use super::cluster::{Input, omitted};
 use super::endpoint::{self, Endpoint, Found};
 use crate::model::{FieldPath, Object, ObjectRef, PortSet};
-use crate::reach::{Answer, OpenEnd, Part, Point, Readings, Remedy, Verdict, explain, has_ports, remedy};
+use crate::reach::{Answer, OpenEnd, Point, Readings, Remedy, Verdict, explain, lacking, remedy};
 use crate::report::{Place, Reach};
 use crate::snapshot::Snapshot;
 use crate::source::files::{Files, Located};
@@ -23,13 +23,13 @@ Examples:
   portcullis reach manifests/ --from shop/workers --to world --port 443/TCP
   portcullis reach manifests/ --from 10.0.0.0/8 --to shop/api -o json
   helm template shop ./chart | portcullis reach - --from shop/web --to shop/app=api
+  portcullis reach --cluster --context staging --from shop/web --to shop/api --port 8080/TCP
 
 A flow passes if egress of the source and ingress of the destination both allow it. The verdict is Allow, Deny, or
 Depends where the policies leave it open; what it depends on is said. Exit code: 0 answered, 2 no answer.", endpoint::FORMS))]
 pub struct Args {
-    /// Files, folders, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    input: Input,
     /// Where the traffic starts
     #[arg(long, value_name = "END")]
     from: String,
@@ -61,7 +61,7 @@ enum Output {
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let (from, to) = (Endpoint::parse(&args.from)?, Endpoint::parse(&args.to)?);
     let ports = args.port.as_deref().map(endpoint::ports).transpose()?;
-    let files = Files::read(&args.paths, &args.namespace);
+    let files = args.input.read(&args.namespace)?;
     if super::report_errors(&files.errors) {
         return Ok(Exit::Unusable);
     }
@@ -72,9 +72,10 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let remedy = remedy_for(&world, &answer, &from, &to, ports.as_ref(), &readings);
     let mut notes = notes(&world, &answer, &from, &to, remedy.is_some());
     notes.extend(unread(&files));
+    notes.extend(omitted(&files));
     let places: BTreeMap<ObjectRef, &Located> = files.objects.iter().map(|l| (l.object.id(), l)).collect();
     let locate = |id: &ObjectRef, path: &FieldPath| {
-        let located = places.get(id)?;
+        let located = places.get(id).filter(|located| !located.is_live())?;
         let position = located.locate(path);
         Some(Place { file: located.file().to_owned(), line: position.line, column: position.column })
     };
@@ -97,7 +98,8 @@ fn remedy_for(
     readings: &Readings,
 ) -> Option<Remedy> {
     let part = answer.parts.iter().find(|p| p.verdict == Verdict::Deny)?;
-    let wanted = asked.cloned().unwrap_or_else(|| wanted(part, to));
+    let destination = to.pods().get(part.ends.1).map(|pods| pods.at().pod);
+    let wanted = asked.cloned().unwrap_or_else(|| lacking(&part.egress.bounds, &part.ingress.bounds, destination));
     let (source, destination) = (from.pods().get(part.ends.0), to.pods().get(part.ends.1));
     let addresses = part.addresses.as_ref();
     match (source, destination, addresses) {
@@ -112,19 +114,6 @@ fn remedy_for(
         }
         _ => None,
     }
-}
-
-/// Ports to open where none were asked for: those that the other side allows, else those that the destination names.
-fn wanted(part: &Part, to: &Found) -> PortSet {
-    let (egress, ingress) = (&part.egress.bounds.certain, &part.ingress.bounds.certain);
-    match (has_ports(egress), has_ports(ingress)) {
-        (true, false) if !egress.is_full() => return egress.clone(),
-        (false, true) if !ingress.is_full() => return ingress.clone(),
-        _ => {}
-    }
-    let named = to.pods().get(part.ends.1).map_or(&[][..], |pods| pods.at().pod.ports.as_slice());
-    let named = named.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(p.protocol, p.port)));
-    if has_ports(&named) { named } else { PortSet::full() }
 }
 
 /// What the verdict does not say.
@@ -171,6 +160,9 @@ pub(super) fn unread(files: &Files) -> Vec<String> {
         let id = located.object.id();
         located.object.unread().iter().map(move |unread| {
             let at = if unread.at.is_empty() { String::new() } else { format!(" at {}", unread.at) };
+            if located.is_live() {
+                return format!("{id}{at}: {}", unread.what);
+            }
             let place = located.locate(&unread.at);
             format!("{}:{}: {id}{at}: {}", located.file(), place.line, unread.what)
         })

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
+use super::cluster::kube_config;
 use super::fixed::Fixed;
 use crate::admission::Cluster;
 use crate::model::house::Level;
@@ -197,7 +197,10 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
-    let config = client_config(kube_config(args).await?);
+    let config = kube_config(args.kubeconfig.as_deref(), args.context.as_deref()).await.context(
+        "found no cluster: neither a pod's service account nor a kubeconfig; use --kubeconfig, or --manifests to serve without a cluster",
+    )?;
+    let config = client_config(config);
     let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.clone();
     let client = kube::Client::try_from(config).with_context(|| format!("cannot make a client for {server}"))?;
@@ -229,23 +232,6 @@ async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
 fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "portcullis".to_owned());
     format!("{host}-{}", std::process::id())
-}
-
-/// The named kubeconfig or context, else the pod's service account, else the default kubeconfig.
-async fn kube_config(args: &Args) -> anyhow::Result<kube::Config> {
-    let choice = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    if let Some(file) = &args.kubeconfig {
-        let kubeconfig =
-            Kubeconfig::read_from(file).with_context(|| format!("cannot read the kubeconfig {}", file.display()))?;
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &choice).await;
-        return config.with_context(|| format!("cannot use the kubeconfig {}", file.display()));
-    }
-    if args.context.is_some() {
-        return kube::Config::from_kubeconfig(&choice).await.context("cannot use this context of the kubeconfig");
-    }
-    kube::Config::infer().await.context(
-        "found no cluster: neither a pod's service account nor a kubeconfig; use --kubeconfig, or --manifests to serve without a cluster",
-    )
 }
 
 /// How the background audit runs.

@@ -76,6 +76,8 @@ rule_ids! {
     AllowAllPeers = "allow-all-peers", Warn;
     /// A workload that cannot reach cluster DNS.
     BlockedDns = "blocked-dns", Enforce;
+    /// A connectivity assertion that does not hold any more.
+    BrokenAssertion = "broken-assertion", Enforce;
     /// A peer selector that matches nothing.
     DanglingPeer = "dangling-peer", Warn;
     /// A policy that selects nothing.
@@ -94,6 +96,10 @@ rule_ids! {
     OpenCidr = "open-cidr", Enforce;
     /// Running pods that are cut off.
     SeveredPods = "severed-pods", Warn;
+    /// A rule that can never decide.
+    ShadowedRule = "shadowed-rule", Audit;
+    /// A default deny that is only staged.
+    StagedOnly = "staged-only", Warn;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
     /// A policy of a kind that nothing in this cluster enforces.
@@ -238,6 +244,10 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Whether no HouseRules settles the dialect, so that the plugin that is seen does.
     pub detect_dialect: bool,
+    /// The dialect where somebody has settled it; what is asserted must otherwise hold under every reading.
+    pub settled: Option<Dialect>,
+    /// `broken-assertion`: what follows for a new assertion that does not hold.
+    pub on_create: Level,
 }
 
 impl Default for Settings {
@@ -248,17 +258,8 @@ impl Default for Settings {
             dns: Dns::default(),
             dialect: Dialect::default(),
             detect_dialect: true,
-        }
-    }
-}
-
-impl Settings {
-    /// Takes the dialect of the plugins that are seen, where it is left to them and they agree.
-    pub fn see(&mut self, plugins: &[Cni]) {
-        if self.detect_dialect
-            && let Some(dialect) = dialect_of(plugins)
-        {
-            self.dialect = dialect;
+            settled: None,
+            on_create: Level::Warn,
         }
     }
 }
@@ -281,6 +282,8 @@ pub struct PartialSettings {
     pub dns: Option<Dns>,
     /// Dialect; `None` leaves it to the plugin that is seen.
     pub dialect: Option<Dialect>,
+    /// `broken-assertion`: what follows for a new assertion that does not hold.
+    pub on_create: Option<Level>,
 }
 
 /// Who and what is let through, by exact name only.
@@ -341,6 +344,14 @@ pub struct House {
     pub cap: Level,
     /// Level at which findings about pods that a controller makes are capped.
     pub from_controllers: Level,
+}
+
+impl House {
+    /// The dialect of the cluster, where HouseRules settle it: there is one network plugin. Of several the first by name
+    /// counts; that they differ is a condition in their status.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.rules.iter().find_map(|rules| rules.settings.dialect)
+    }
 }
 
 impl Default for House {

@@ -4,6 +4,8 @@
 
 use std::fmt::Debug;
 
+use smallvec::{SmallVec, smallvec};
+
 /// An integer that can bound an interval.
 pub trait Bound: Copy + Ord + Debug {
     /// Smallest value of the universe.
@@ -40,33 +42,36 @@ bound!(u16, 1);
 bound!(u32, 0);
 bound!(u128, 0);
 
+/// Most sets that policies make are one interval: a port, a block, everything. Those need no memory of their own.
+type Spans<T> = SmallVec<[(T, T); 1]>;
+
 /// A set of integers. Sorted, non-empty, non-touching closed intervals.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IntervalSet<T> {
-    spans: Vec<(T, T)>,
+    spans: Spans<T>,
 }
 
 impl<T> Default for IntervalSet<T> {
     fn default() -> Self {
-        Self { spans: Vec::new() }
+        Self { spans: Spans::new_const() }
     }
 }
 
 impl<T: Bound> IntervalSet<T> {
     /// The empty set.
     pub const fn empty() -> Self {
-        Self { spans: Vec::new() }
+        Self { spans: Spans::new_const() }
     }
 
     /// Every value of the universe.
     pub fn full() -> Self {
-        Self { spans: vec![(T::MIN, T::MAX)] }
+        Self { spans: smallvec![(T::MIN, T::MAX)] }
     }
 
     /// `lo..=hi`, empty when `hi < lo`.
     pub fn range(lo: T, hi: T) -> Self {
         let lo = lo.max(T::MIN);
-        Self { spans: if lo <= hi { vec![(lo, hi)] } else { Vec::new() } }
+        Self { spans: if lo <= hi { smallvec![(lo, hi)] } else { Spans::new_const() } }
     }
 
     /// The union of many ranges in any order, in one sort.
@@ -74,7 +79,7 @@ impl<T: Bound> IntervalSet<T> {
         let mut spans: Vec<(T, T)> =
             ranges.into_iter().map(|(lo, hi)| (lo.max(T::MIN), hi)).filter(|(lo, hi)| lo <= hi).collect();
         spans.sort_unstable();
-        Self { spans: merge(spans) }
+        Self { spans: merged(spans) }
     }
 
     /// The intervals in ascending order.
@@ -89,7 +94,7 @@ impl<T: Bound> IntervalSet<T> {
 
     /// Whether every value of the universe is in the set.
     pub fn is_full(&self) -> bool {
-        self.spans == [(T::MIN, T::MAX)]
+        *self.spans == [(T::MIN, T::MAX)]
     }
 
     /// Number of values, saturating.
@@ -112,17 +117,28 @@ impl<T: Bound> IntervalSet<T> {
         if other.is_empty() || self.is_full() {
             return self.clone();
         }
-        let mut spans = Vec::with_capacity(self.spans.len() + other.spans.len());
-        spans.extend_from_slice(&self.spans);
-        spans.extend_from_slice(&other.spans);
-        spans.sort_unstable();
-        Self { spans: merge(spans) }
+        let mut spans = Spans::new();
+        let (mut left, mut right) = (self.spans.iter().peekable(), other.spans.iter().peekable());
+        while let Some(&span) = match (left.peek(), right.peek()) {
+            (Some(a), Some(b)) if a <= b => left.next(),
+            (_, Some(_)) => right.next(),
+            (_, None) => left.next(),
+        } {
+            join(&mut spans, span);
+        }
+        Self { spans }
     }
 
     /// Values in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let mut spans = Vec::new();
+        if self.is_full() || other.is_empty() {
+            return other.clone();
+        }
+        if other.is_full() {
+            return self.clone();
+        }
+        let mut spans = Spans::new();
         let (mut left, mut right) = (self.spans.iter(), other.spans.iter());
         let (mut a, mut b) = (left.next(), right.next());
         while let (Some(&(alo, ahi)), Some(&(blo, bhi))) = (a, b) {
@@ -142,7 +158,7 @@ impl<T: Bound> IntervalSet<T> {
     /// Values of the universe that are not in the set.
     #[must_use]
     pub fn complement(&self) -> Self {
-        let mut spans = Vec::with_capacity(self.spans.len() + 1);
+        let mut spans = Spans::with_capacity(self.spans.len() + 1);
         let mut from = Some(T::MIN);
         for &(lo, hi) in &self.spans {
             if let (Some(start), Some(end)) = (from, lo.pred())
@@ -164,6 +180,9 @@ impl<T: Bound> IntervalSet<T> {
         if other.is_empty() || self.is_empty() {
             return self.clone();
         }
+        if other.is_full() {
+            return Self::empty();
+        }
         self.intersection(&other.complement())
     }
 
@@ -177,19 +196,36 @@ impl<T: Bound> IntervalSet<T> {
 
     /// Whether the sets share a value.
     pub fn intersects(&self, other: &Self) -> bool {
-        !self.intersection(other).is_empty()
+        let (mut left, mut right) = (self.spans.iter(), other.spans.iter());
+        let (mut a, mut b) = (left.next(), right.next());
+        while let (Some(&(alo, ahi)), Some(&(blo, bhi))) = (a, b) {
+            if alo.max(blo) <= ahi.min(bhi) {
+                return true;
+            }
+            if ahi < bhi {
+                a = left.next();
+            } else {
+                b = right.next();
+            }
+        }
+        false
     }
 }
 
-fn merge<T: Bound>(sorted: Vec<(T, T)>) -> Vec<(T, T)> {
-    let mut out: Vec<(T, T)> = Vec::with_capacity(sorted.len());
-    for (lo, hi) in sorted {
-        match out.last_mut() {
-            Some(last) if last.1.succ().is_none_or(|next| lo <= next) => last.1 = last.1.max(hi),
-            _ => out.push((lo, hi)),
-        }
+fn merged<T: Bound>(sorted: Vec<(T, T)>) -> Spans<T> {
+    let mut out = Spans::new();
+    for span in sorted {
+        join(&mut out, span);
     }
     out
+}
+
+/// Puts a span that does not begin before the last one behind it, or into it where they touch.
+fn join<T: Bound>(spans: &mut Spans<T>, (lo, hi): (T, T)) {
+    match spans.last_mut() {
+        Some(last) if last.1.succ().is_none_or(|next| lo <= next) => last.1 = last.1.max(hi),
+        _ => spans.push((lo, hi)),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! CNI-neutral terms in which every other room thinks: sets of addresses and ports, labels and selectors,
 //! peers, policies in tiers, pods and the objects they came from. Pure values: no clock, no I/O, no Kubernetes types.
 
+pub mod assertion;
 pub mod cni;
 pub mod dns_names;
+pub mod entrance;
 pub mod group;
 pub mod house;
 pub mod interval;
@@ -16,6 +18,7 @@ pub mod policy;
 pub mod ports;
 pub mod selector;
 
+pub use assertion::Assertion;
 pub use group::{AddressGroup, GroupChoice, GroupKind, GroupPeer, TierObject};
 pub use interval::IntervalSet;
 pub use ipset::IpSet;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Str;
+use super::assertion::Assertion;
 use super::group::{AddressGroup, TierObject};
 use super::labels::Labels;
 use super::origin::{FieldPath, ObjectRef};
@@ -65,6 +66,8 @@ pub enum Object {
     Policy(PolicyObject),
     /// A pod or an object with a pod template.
     Workload(Workload),
+    /// A statement about the network.
+    Assertion(Assertion),
     /// A group of addresses that policies refer to.
     AddressGroup(AddressGroup),
     /// A tier that policies name.
@@ -80,6 +83,7 @@ impl Object {
             Self::Namespace(n) => ObjectRef::cluster("v1", "Namespace", n.name.clone()),
             Self::Policy(p) => (*p.id).clone(),
             Self::Workload(w) => w.id.clone(),
+            Self::Assertion(a) => (*a.id).clone(),
             Self::AddressGroup(group) => group.id.clone(),
             Self::Tier(tier) => tier.id.clone(),
             Self::Unreadable(id, _) => id.clone(),
@@ -90,6 +94,7 @@ impl Object {
     pub fn unread(&self) -> &[Unread] {
         match self {
             Self::Policy(p) => &p.unread,
+            Self::Assertion(a) => &a.unread,
             Self::AddressGroup(group) => &group.unread,
             Self::Tier(tier) => &tier.unread,
             Self::Unreadable(_, unread) => unread,

@@ -109,6 +109,9 @@ pub enum Peer {
     AllOf(Vec<Peer>),
     /// Whoever the inner one does not name: of pods, nodes and addresses alike.
     Not(Box<Peer>),
+    /// Whoever it is, if something holds that the cluster state does not say; the text says what. Stands beside others in
+    /// [`Peer::AllOf`].
+    Unsettled(Str),
     /// Somebody, and nothing says who: for rules that deny and could not be read. It may match anyone.
     Unreadable,
     /// Nobody: a peer that cannot match, or could not be read where reading too much would be unsafe.
@@ -120,11 +123,20 @@ impl Peer {
     /// of names that DNS resolves, which could be any, none is counted.
     pub fn addresses(&self) -> IpSet {
         match self {
-            Self::Any | Self::Entity(Entity::World) => IpSet::full(),
+            Self::Any | Self::Entity(Entity::World) | Self::Unsettled(_) => IpSet::full(),
             Self::Addresses(peer) => peer.set.clone(),
             Self::AllOf(parts) => parts.iter().fold(IpSet::full(), |all, part| all.intersection(&part.addresses())),
             Self::Not(inner) => inner.addresses().complement(),
             _ => IpSet::empty(),
+        }
+    }
+
+    /// The pods that it names at most, if labels decide.
+    pub fn pods(&self) -> Option<&PodPeer> {
+        match self {
+            Self::Pods(pods) => Some(pods),
+            Self::AllOf(parts) => parts.iter().find_map(Self::pods),
+            _ => None,
         }
     }
 

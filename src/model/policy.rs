@@ -68,6 +68,14 @@ impl Priority {
     }
 }
 
+impl Priority {
+    /// The number it was made from; `None` for the last.
+    pub fn number(self) -> Option<f64> {
+        let bits = if self.0 < 0 { i64::MIN.wrapping_sub(self.0).wrapping_sub(1) } else { self.0 };
+        (self != Self::LAST).then(|| f64::from_bits(bits.cast_unsigned()))
+    }
+}
+
 /// What happens to traffic in a first-match tier when no rule matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TierEnd {
@@ -286,8 +294,11 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The path of the peer with this index.
+    /// The path of the peer with this index. What Calico's one `source` or `destination` names can be several peers.
     pub fn peer_path(&self, i: usize) -> FieldPath {
+        if matches!(self.peers_at, "source" | "destination") {
+            return self.at.field(self.peers_at);
+        }
         if self.peers_at.is_empty() { self.at.clone() } else { self.at.field(self.peers_at).index(i) }
     }
 }
@@ -348,6 +359,10 @@ mod tests {
         }
         assert!(Priority::new(-1.0) < Priority::new(0.0));
         assert!(Priority::new(1.0) < Priority::LAST);
+        for number in [-10.5, -1.0, 0.0, 0.5, 1000.0] {
+            assert_eq!(Priority::new(number).number(), Some(number));
+        }
+        assert_eq!(Priority::LAST.number(), None);
     }
 
     #[test]

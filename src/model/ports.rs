@@ -158,12 +158,18 @@ impl PortSet {
 
     /// Whether all of this set is in the other.
     pub fn is_subset(&self, o: &Self) -> bool {
-        self.difference(o).is_empty()
+        self.tcp.is_subset(&o.tcp)
+            && self.udp.is_subset(&o.udp)
+            && self.sctp.is_subset(&o.sctp)
+            && (o.other || !self.other)
     }
 
     /// Whether the sets share anything.
     pub fn intersects(&self, o: &Self) -> bool {
-        !self.intersection(o).is_empty()
+        self.tcp.intersects(&o.tcp)
+            || self.udp.intersects(&o.udp)
+            || self.sctp.intersects(&o.sctp)
+            || (self.other && o.other)
     }
 }
 

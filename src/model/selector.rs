@@ -3,6 +3,8 @@
 //! Besides matching, a selector can be *solved*: which labels would match, or escape, a set of selectors? That is how
 //! "every pod of the namespace, with whatever labels" is decided exactly and not by looking for `podSelector: {}`.
 
+mod texts;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -164,16 +166,45 @@ impl Selector {
 
     /// Whether every label set matches, whatever way it is written.
     pub fn matches_everything(&self) -> bool {
-        self.is_everything() || escaping(&[self]) == Escape::Impossible
+        match self {
+            Self::And(parts) => parts.iter().all(Self::matches_everything),
+            Self::Key(..) => false,
+            // Some value of the key, or its presence, is left out. Namespaces have hundreds of these.
+            Self::Not(inner) if matches!(&**inner, Self::Key(_, Test::Exists)) => false,
+            Self::Not(inner) if matches!(&**inner, Self::Key(_, Test::In(values)) if !values.is_empty()) => false,
+            // A pod without any label is what most others leave out.
+            _ => self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible,
+        }
     }
 
     /// The smallest labels found that match, or `None` if nothing can match (or the search gave up).
     pub fn representative(&self) -> Option<Labels> {
+        if let Some(labels) = self.demanded() {
+            return Some(labels);
+        }
         let negated = Self::Not(Box::new(self.clone()));
         match escaping(&[&negated]) {
             Escape::By(labels) => Some(labels),
             Escape::Impossible | Escape::Unknown => None,
         }
+    }
+
+    /// What the search would find for a plain list of conditions, each on a key of its own: for nearly all selectors.
+    fn demanded(&self) -> Option<Labels> {
+        let parts = match self {
+            Self::And(parts) => parts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let mut pairs: Vec<(Str, Str)> = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Key(key, Test::In(values)) if pairs.iter().all(|(k, _)| k != key) => {
+                    pairs.push((key.clone(), values.iter().min()?.clone()));
+                }
+                _ => return None,
+            }
+        }
+        Some(Labels::new(pairs))
     }
 
     /// The value that the selector demands for the key, when it demands exactly one at the top level.
@@ -250,8 +281,8 @@ pub enum Escape {
 /// Assignments tried before the search gives up. A dozen keys fit; real clusters use two or three.
 const SEARCH_BUDGET: usize = 20_000;
 
-/// Looks for labels that none of the selectors match. Exact for Kubernetes selectors: a key only ever matters through
-/// the values that are named, any other value, and its absence, and all of these are tried.
+/// Looks for labels that none of the selectors match. Exact: a key only ever matters through the values that are named,
+/// values with the parts that are named, any other value, and its absence, and all of these are tried.
 pub fn escaping(selectors: &[&Selector]) -> Escape {
     // The common cases cost no allocation: something is written as matching everything, or a pod without any label,
     // which the search would try first, is matched by nothing.
@@ -261,30 +292,30 @@ pub fn escaping(selectors: &[&Selector]) -> Escape {
     if !selectors.iter().any(|s| s.matches(&NoLabels)) {
         return Escape::By(Labels::default());
     }
-    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut partial_text = false;
+    let mut tests: BTreeMap<&str, Vec<&Test>> = BTreeMap::new();
     for selector in selectors {
-        selector.visit(&mut |key, test| {
-            let named = values.entry(key).or_default();
-            match test {
-                Test::Exists => {}
-                Test::In(list) => named.extend(list.iter().map(|v| &**v)),
-                Test::Contains(text) | Test::StartsWith(text) | Test::EndsWith(text) => {
-                    partial_text = true;
-                    named.push(text);
-                }
-            }
-        });
+        selector.visit(&mut |key, test| tests.entry(key).or_default().push(test));
     }
-    for named in values.values_mut() {
+    let mut composed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (key, tests) in &tests {
+        let Some(values) = texts::composed(tests) else { return Escape::Unknown };
+        composed.insert(key, values);
+    }
+    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (key, tests) in &tests {
+        let named = values.entry(key).or_default();
+        for test in tests {
+            if let Test::In(list) = test {
+                named.extend(list.iter().map(|v| &**v));
+            }
+        }
+        named.extend(composed.get(key).into_iter().flatten().map(String::as_str));
         named.sort_unstable();
         named.dedup();
     }
     let mut budget = SEARCH_BUDGET;
     match search(selectors, &values, &mut BTreeMap::new(), &mut budget) {
         Found::Labels(labels) => Escape::By(labels),
-        // Parts of values are not exhausted by the texts that are named, so "none found" proves nothing there.
-        Found::None if partial_text => Escape::Unknown,
         Found::None => Escape::Impossible,
         Found::GaveUp => Escape::Unknown,
     }

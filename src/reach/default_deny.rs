@@ -8,8 +8,8 @@ use crate::model::house::Dialect;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{
-    Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Rule, Selector,
-    TierSemantics,
+    Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Protocol, Rule,
+    Selector, Tier, TierSemantics,
 };
 use crate::snapshot::{NamespaceState, Snapshot};
 
@@ -42,7 +42,8 @@ pub fn default_deny(
 ) -> DefaultDeny {
     let all: Vec<&Arc<Policy>> = snapshot.policies_in(namespace).collect();
     let here = enforced(&all, dialect);
-    let mut isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(|p| denies_by_default(p, direction)).collect();
+    let denies = |p: &&Arc<Policy>| denies_by_default(p, direction) && !hands_on_everything(&p.tier, &here, direction);
+    let mut isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(denies).collect();
     let owned = |list: &[&Arc<Policy>]| list.iter().map(|p| Arc::clone(p)).collect::<Vec<_>>();
     let subject = |p: &Arc<Policy>| p.subject.pods.in_namespace(namespace.labels()).into_owned();
     match escape(&isolating, namespace) {
@@ -81,6 +82,32 @@ fn enforced<'a>(all: &[&'a Arc<Policy>], dialect: Dialect) -> Vec<&'a Arc<Policy
         _ => false,
     };
     all.iter().copied().filter(|p| counts(p)).collect()
+}
+
+/// Whether a tier leaves everything to later ones for some pod, so that its end denies nothing there.
+fn hands_on_everything(tier: &Tier, policies: &[&Arc<Policy>], direction: Direction) -> bool {
+    let mut of_tier = policies.iter().filter(|p| p.tier.order == tier.order && p.tier.name == tier.name);
+    tier.semantics != TierSemantics::Union && of_tier.any(|p| p.rules(direction).iter().any(passes_everything))
+}
+
+fn passes_everything(rule: &Rule) -> bool {
+    let everyone = |peer: &Peer| {
+        let addresses = peer.addresses();
+        addresses.v4().is_full() || addresses.v6().is_full() || is_all_pods(peer)
+    };
+    rule.action == Action::Pass && rule.ports.numbers.is_full() && rule.peers.iter().any(everyone)
+}
+
+/// Policies that would complete the default deny if they were more than staged (semantics 2.4.14).
+pub fn staged_default_deny(snapshot: &Snapshot, namespace: &NamespaceState, direction: Direction) -> Vec<Arc<Policy>> {
+    let staged = snapshot.staged_in(namespace).filter(|p| denies_by_default(p, direction));
+    let staged: Vec<&Arc<Policy>> = staged.collect();
+    let in_force = snapshot.policies_in(namespace).filter(|p| denies_by_default(p, direction));
+    let together: Vec<&Arc<Policy>> = staged.iter().copied().chain(in_force).collect();
+    if staged.is_empty() || escape(&together, namespace) != Escape::Impossible {
+        return Vec::new();
+    }
+    staged.into_iter().map(Arc::clone).collect()
 }
 
 /// Whether a pod of the namespace could be selected by none of these.
@@ -150,19 +177,20 @@ fn opens(policy: &Policy, rule: &Rule, last: Priority) -> bool {
 }
 
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
-fn admits_everything<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> bool {
-    let rules: Vec<&Rule> = rules.into_iter().collect();
-    // Nearly every policy names ports, and then whom it names does not matter.
-    if !rules.iter().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
+fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
+    // Nearly every policy names ports, and then whom it names does not matter; SCTP is what they name least.
+    if rules.clone().all(|rule| rule.ports.numbers.ports(Protocol::Sctp).is_empty())
+        || !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full()
+    {
         return false;
     }
-    let addresses = exposure_to_pods(rules.iter().copied());
+    let addresses = exposure_to_pods(rules.clone());
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
     if ports.is_full() {
         return true;
     }
-    let to_all_pods = rules.iter().filter(|rule| rule.peers.iter().any(is_all_pods));
+    let to_all_pods = rules.filter(|rule| rule.peers.iter().any(is_all_pods));
     to_all_pods.fold(ports, |all, rule| all.union(&rule.ports.numbers)).is_full()
 }
 

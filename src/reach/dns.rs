@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use ipnet::IpNet;
 
 use super::decide::{Decision, Doubt, Endpoint, Side, decide, selecting};
-use super::flow::{Flow, PodAt, flow_between};
+use super::flow::{Flow, PodAt, flow_by};
 use crate::model::house::{Dialect, Dns, private_ranges};
 use crate::model::{
     Action, Direction, DnsPolicy, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Selector, Str,
@@ -93,7 +93,7 @@ impl DnsQuery<'_> {
         if pod.host_network || pod.dns == DnsPolicy::Node || !policies.iter().any(|p| restricts(p)) {
             return None;
         }
-        let by_pods = self.blocked_towards_pods(PodAt::new(namespace, pod));
+        let by_pods = self.blocked_towards_pods(PodAt::new(namespace, pod), &policies);
         let servers = match &pod.dns {
             DnsPolicy::Servers(servers) => servers.as_slice(),
             _ => &[],
@@ -122,16 +122,17 @@ impl DnsQuery<'_> {
     }
 
     /// The Service spreads queries over all DNS pods, so every class of them must be reached.
-    fn blocked_towards_pods(&self, from: PodAt<'_>) -> Option<BlockedDns> {
+    fn blocked_towards_pods(&self, from: PodAt<'_>, policies: &[&Arc<Policy>]) -> Option<BlockedDns> {
         self.pods.pods.iter().find_map(|(pod, addresses)| {
             let to = PodAt { namespace: &self.pods.namespace, pod, addresses };
-            let Flow { allowed, egress, ingress } = flow_between(self.world, from, to, self.dialect, Doubt::Against);
+            let theirs = selecting(self.world, to.namespace, to.pod);
+            let flow = |doubt| flow_by((from, policies), (to, &theirs), self.dialect, doubt);
+            let Flow { allowed, egress, ingress } = flow(Doubt::Against);
             let missing = self.lacking(&allowed);
             if missing.is_empty() {
                 return None;
             }
-            let hopeful = flow_between(self.world, from, to, self.dialect, Doubt::InFavour);
-            let in_doubt = self.lacking(&hopeful.allowed).len() < missing.len();
+            let in_doubt = self.lacking(&flow(Doubt::InFavour).allowed).len() < missing.len();
             Some(BlockedDns { missing, servers: Vec::new(), egress, ingress, in_doubt })
         })
     }

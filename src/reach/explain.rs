@@ -81,6 +81,37 @@ pub(super) fn read(
     readings.dialects().iter().map(one).collect()
 }
 
+/// One side towards one endpoint on any port: its bounds under each reading, and the reasons.
+pub(super) fn side_towards(
+    world: &Snapshot,
+    subject: PodAt<'_>,
+    direction: Direction,
+    other: Endpoint<'_>,
+    readings: &Readings,
+) -> (Vec<Bounds>, SideAnswer) {
+    let side = read(world, subject, direction, other, readings);
+    let question = Question { world, asked: None, readings };
+    let answer = question.side(&side, subject.namespace, subject.pod, direction);
+    (side.iter().map(SideReading::bounds).collect(), answer)
+}
+
+/// What a flow between two pods hangs on, on any port.
+pub(super) fn points_between(
+    world: &Snapshot,
+    egress: &[Bounds],
+    ingress: &[Bounds],
+    by_node: bool,
+    readings: &Readings,
+) -> Vec<Point> {
+    let bounds = combine(egress, ingress, by_node);
+    let mut points = Question { world, asked: None, readings }.points(egress, ingress, by_node);
+    if bounds.doubtful().is_empty() {
+        points.clear();
+    }
+    points.dedup();
+    points
+}
+
 struct Question<'q> {
     world: &'q Snapshot,
     asked: Option<&'q PortSet>,
@@ -94,20 +125,7 @@ impl Question<'_> {
         let by_node = from.at.pod.host_network || to.at.pod.host_network;
         let both = |side: &[SideReading]| side.iter().map(SideReading::bounds).collect::<Vec<_>>();
         let bounds = combine(&both(&egress), &both(&ingress), by_node);
-        let mut points = Vec::new();
-        if by_node && self.open(&bounds) {
-            points.push(Point::HostNetwork);
-        }
-        let each = || egress.iter().chain(&ingress).map(SideReading::bounds);
-        if each().any(|b| self.differs(&b.certain, &b.possible)) {
-            points.push(Point::PodAddress);
-        }
-        for side in [&egress, &ingress] {
-            let all = both(side);
-            if all.windows(2).any(|pair| pair.iter().any(|b| self.differs(&b.possible, &pair[0].possible))) {
-                points.push(Point::IpBlockAgainstPods);
-            }
-        }
+        let points = self.points(&both(&egress), &both(&ingress), by_node);
         self.part(
             (from.name, to.name),
             None,
@@ -118,6 +136,23 @@ impl Question<'_> {
                 self.side(&ingress, to.at.namespace, to.at.pod, Direction::Ingress),
             ],
         )
+    }
+
+    /// What the answer for two pods hangs on.
+    fn points(&self, egress: &[Bounds], ingress: &[Bounds], by_node: bool) -> Vec<Point> {
+        let mut points = Vec::new();
+        if by_node && self.open(&combine(egress, ingress, by_node)) {
+            points.push(Point::HostNetwork);
+        }
+        if egress.iter().chain(ingress).any(|b| self.differs(&b.certain, &b.possible)) {
+            points.push(Point::PodAddress);
+        }
+        for all in [egress, ingress] {
+            if all.windows(2).any(|pair| pair.iter().any(|b| self.differs(&b.possible, &pair[0].possible))) {
+                points.push(Point::IpBlockAgainstPods);
+            }
+        }
+        points
     }
 
     /// The addresses cut where the pod's policies cut them, and what is the same put together again.

@@ -1,10 +1,11 @@
 //! Both sides of a flow between two pods: traffic passes only if egress of the source and ingress of the destination allow it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::decide::{Decision, Doubt, Endpoint, Side, decide, selecting};
 use crate::model::house::Dialect;
-use crate::model::{Direction, PodSpec, PortSet};
+use crate::model::{Direction, PodSpec, Policy, PortSet};
 use crate::snapshot::{NamespaceState, Snapshot};
 
 /// A pod, running or not, in its namespace.
@@ -42,11 +43,21 @@ pub struct Flow {
 
 /// Decides a flow between two pods (semantics 2.1.1).
 pub fn flow_between(world: &Snapshot, from: PodAt<'_>, to: PodAt<'_>, dialect: Dialect, doubt: Doubt) -> Flow {
-    let side = |direction, subject: PodAt<'_>, other: PodAt<'_>| {
-        let policies = selecting(world, subject.namespace, subject.pod);
-        decide(&policies, &Side { direction, subject: subject.pod, other: other.endpoint(), dialect, doubt })
+    let [sends, receives] = [from, to].map(|at| selecting(world, at.namespace, at.pod));
+    flow_by((from, &sends), (to, &receives), dialect, doubt)
+}
+
+/// The same by policies that are known to select the one and the other.
+pub(super) fn flow_by(
+    (from, sends): (PodAt<'_>, &[&Arc<Policy>]),
+    (to, receives): (PodAt<'_>, &[&Arc<Policy>]),
+    dialect: Dialect,
+    doubt: Doubt,
+) -> Flow {
+    let side = |direction, subject: PodAt<'_>, policies: &[&Arc<Policy>], other: PodAt<'_>| {
+        decide(policies, &Side { direction, subject: subject.pod, other: other.endpoint(), dialect, doubt })
     };
-    let egress = side(Direction::Egress, from, to);
-    let ingress = side(Direction::Ingress, to, from);
+    let egress = side(Direction::Egress, from, sends, to);
+    let ingress = side(Direction::Ingress, to, receives, from);
     Flow { allowed: egress.allowed.intersection(&ingress.allowed), egress, ingress }
 }

@@ -1,11 +1,13 @@
 //! Exact reachability: which ports of which peers the policies in force let through, on either side, and because of which rules.
 
 mod answer;
+mod assertion;
 mod atoms;
 mod bounds;
 mod decide;
 mod default_deny;
 mod dns;
+mod entrance;
 mod explain;
 mod exposure;
 mod flow;
@@ -13,15 +15,19 @@ mod matrix;
 mod meets;
 mod opening;
 mod remedy;
+mod tailor;
 
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
+pub use assertion::{At, Focus, Gap, Outcome, Pair, Party, State, Why, evaluate};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide, selecting};
-pub use default_deny::{DefaultDeny, Missing, default_deny, denies_by_default};
+pub use default_deny::{DefaultDeny, Missing, default_deny, denies_by_default, staged_default_deny};
 pub use dns::{BlockedDns, DNS_PORT, DnsPods, DnsQuery, service_addresses};
+pub use entrance::{Doorkeeper, Entry, EntryEnd, KNOWN_CONTROLLERS, entries};
 pub use explain::explain;
 pub use exposure::{Exposure, exposure};
 pub use flow::{Flow, PodAt, flow_between};
-pub use matrix::{Edge, End, Matrix, Node, Options};
+pub use matrix::{Edge, End, Matrix, Node, Opened, Options, Reasons};
 pub use opening::{Opening, beyond, openings, private_beside_public};
-pub use remedy::{OpenEnd, Remedy, remedy};
+pub use remedy::{OpenEnd, Remedy, lacking, remedy};
+pub use tailor::{CannotTailor, WantedEdge, WantedEnd, among_themselves, blocks, tailor, wanted_by};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::bounds::{Bounds, Readings, Verdict};
+use super::bounds::{Bounds, Readings, Verdict, has_ports};
 use super::decide::{Endpoint, selecting};
 use super::explain::{bounds_between, read};
 use super::flow::PodAt;
@@ -38,7 +38,7 @@ pub struct Remedy {
 }
 
 /// Labels that say nothing about what a pod is.
-const PASSING: [&str; 8] = [
+pub(super) const PASSING: [&str; 8] = [
     "apps.kubernetes.io/pod-index",
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
@@ -49,7 +49,7 @@ const PASSING: [&str; 8] = [
     "statefulset.kubernetes.io/pod-name",
 ];
 /// Labels that people name workloads by, best first.
-const NAMING: [&str; 6] =
+pub(super) const NAMING: [&str; 6] =
     ["app.kubernetes.io/name", "app", "k8s-app", "name", "app.kubernetes.io/component", "component"];
 
 /// Looks for policies that let `wanted` pass from one end to the other. `None` if no NetworkPolicy can.
@@ -83,6 +83,19 @@ pub fn remedy(
     let bounds = flow(&next, from, to, readings);
     let opened = !remedy.policies.is_empty() && bounds.verdict(Some(wanted)) == Verdict::Allow;
     opened.then_some(remedy)
+}
+
+/// Ports to open where none were asked for: those that the other side allows, else those that the destination names.
+pub fn lacking(egress: &Bounds, ingress: &Bounds, destination: Option<&PodSpec>) -> PortSet {
+    let (egress, ingress) = (&egress.certain, &ingress.certain);
+    match (has_ports(egress), has_ports(ingress)) {
+        (true, false) if !egress.is_full() => return egress.clone(),
+        (false, true) if !ingress.is_full() => return ingress.clone(),
+        _ => {}
+    }
+    let named = destination.map_or(&[][..], |pod| pod.ports.as_slice());
+    let named = named.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(p.protocol, p.port)));
+    if has_ports(&named) { named } else { PortSet::full() }
 }
 
 /// One side of the flow, over every reading.

@@ -27,6 +27,9 @@ pub struct Row {
     /// What of it passes only under a further condition, such as an HTTP rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filtered: Option<Arc<str>>,
+    /// What of an Ingress or HTTPRoute leads this way, and whether it gets through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Arc<str>>,
 }
 
 /// Ends of rows that are asked for.
@@ -77,7 +80,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn keeps(&self, node: &Node) -> bool {
+    pub(super) fn keeps(&self, node: &Node) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| *node.namespace == **namespace)
     }
 
@@ -123,7 +126,14 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
             let (Some(src), Some(dst)) = (src, dst) else { return };
             let (node, outward, set) = match (src, dst) {
                 (Cut::Node(i), Cut::Node(j)) => {
-                    rows.push(Row { src: Arc::clone(&names[i]), dst: Arc::clone(&names[j]), conn, depends, filtered });
+                    rows.push(Row {
+                        src: Arc::clone(&names[i]),
+                        dst: Arc::clone(&names[j]),
+                        conn,
+                        depends,
+                        filtered,
+                        entry: None,
+                    });
                     return;
                 }
                 (Cut::Node(i), Cut::Whole(set)) => (i, true, set.clone()),
@@ -141,7 +151,7 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
         external(&set).into_iter().map(move |range| {
             let (name, range) = (Arc::clone(&name), Arc::from(range));
             let (src, dst) = if outward { (name, range) } else { (range, name) };
-            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone(), filtered: filtered.clone() }
+            Row { src, dst, conn: Arc::clone(&conn), depends: depends.clone(), filtered: filtered.clone(), entry: None }
         })
     }));
     rows.sort();
@@ -149,7 +159,7 @@ pub fn rows(matrix: &Matrix, filter: &Filter) -> Vec<Row> {
 }
 
 /// What no port is.
-const NOTHING: &str = "No Connections";
+pub(super) const NOTHING: &str = "No Connections";
 
 /// Bounds as a row shows them.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -238,25 +248,20 @@ pub(super) fn json_rows(rows: &[Row], indent: &str, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Rows as CSV (RFC 4180, but with plain line ends). There is a fifth column where something is filtered.
+/// Rows as CSV (RFC 4180, but with plain line ends).
 pub fn to_csv(rows: &[Row]) -> String {
-    let filtered = rows.iter().any(|row| row.filtered.is_some());
-    let mut out = if filtered { "src,dst,conn,depends,filtered\n" } else { "src,dst,conn,depends\n" }.to_owned();
+    let mut out = "src,dst,conn,depends,filtered,entry\n".to_owned();
     for row in rows {
-        let line = csv_row(row);
-        if filtered {
-            let of = row.filtered.as_deref().unwrap_or_default();
-            let _ = writeln!(out, "{},{}", line.trim_end_matches('\n'), csv(of));
-        } else {
-            out.push_str(&line);
-        }
+        out.push_str(&csv_row(row));
     }
     out
 }
 
 pub(super) fn csv_row(row: &Row) -> String {
     let depends = row.depends.as_deref().unwrap_or_default();
-    format!("{},{},{},{}\n", csv(&row.src), csv(&row.dst), csv(&row.conn), csv(depends))
+    let filtered = row.filtered.as_deref().unwrap_or_default();
+    let entry = row.entry.as_deref().unwrap_or_default();
+    [&row.src, &row.dst, &row.conn, depends, filtered, entry].map(csv).join(",") + "\n"
 }
 
 fn csv(text: &str) -> String {
@@ -281,8 +286,9 @@ pub fn to_table(rows: &[(&str, &Row)]) -> String {
         if let Some(filtered) = &row.filtered {
             let _ = write!(conn, "   filtered: {filtered}");
         }
+        let entry = row.entry.as_ref().map(|entry| format!("   by {entry}")).unwrap_or_default();
         let lead = if marked { format!("{mark:1} ") } else { String::new() };
-        let _ = writeln!(out, "{lead}{:src$}   {:dst$}   {conn}", row.src, row.dst);
+        let _ = writeln!(out, "{lead}{:src$}   {:dst$}   {conn}{entry}", row.src, row.dst);
     }
     out
 }

@@ -66,7 +66,7 @@ impl Difference {
 
     /// As CSV with a sign in the first column.
     pub fn to_csv(&self) -> String {
-        let mut out = "change,src,dst,conn,depends\n".to_owned();
+        let mut out = "change,src,dst,conn,depends,filtered,entry\n".to_owned();
         for (sign, row) in self.signed() {
             out.push_str(sign);
             out.push(',');

@@ -42,6 +42,9 @@ pub fn to_dot(rows: &[(&str, &Row)]) -> String {
         if &*row.conn != "No Connections" {
             edge(&row.conn, "");
         }
+        if let Some(entry) = &row.entry {
+            edge(&format!("by {entry}"), ", style=bold");
+        }
         if let Some(depends) = &row.depends {
             edge(&format!("depends: {depends}"), ", style=dashed");
         }

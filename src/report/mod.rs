@@ -1,19 +1,25 @@
 //! Renderers of a verdict, all pure: what kubectl shows, what the audit log keeps, what machines read.
 
 mod denial;
+mod entrance;
 mod findings;
 mod github;
 mod junit;
 pub mod matrix;
 mod matrix_diff;
 mod matrix_dot;
+mod matrix_html;
+mod matrix_read;
 mod reach;
 mod sarif;
 
 pub use denial::{causes, denial, warnings};
+pub use entrance::add_entries;
 pub use findings::{FileFinding, ObjectId, Place, Report, Summary, Unreadable};
 pub use matrix::{Filter, Pick, Row};
 pub use matrix_diff::Difference;
+pub use matrix_html::{Page, State};
+pub use matrix_read::{BadRows, read_connections, read_end, read_rows};
 pub use reach::Reach;
 
 use crate::model::Policy;

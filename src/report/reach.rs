@@ -305,7 +305,7 @@ impl Reach<'_> {
 }
 
 /// Where the step is written: the rule, or what makes the policy isolate.
-fn path(step: &Step, direction: Direction) -> FieldPath {
+pub(super) fn path(step: &Step, direction: Direction) -> FieldPath {
     match step.rule.and_then(|i| step.policy.rules(direction).get(i)) {
         Some(rule) => rule.at.clone(),
         None if step.policy.id.group() == "cilium.io" => FieldPath::new("spec").field("endpointSelector"),
@@ -313,7 +313,7 @@ fn path(step: &Step, direction: Direction) -> FieldPath {
     }
 }
 
-const fn action(step: &Step) -> &'static str {
+pub(super) const fn action(step: &Step) -> &'static str {
     match (step.action, step.rule) {
         (Action::Allow, _) => "Allow",
         (Action::Pass, _) => "Pass",

@@ -7,7 +7,14 @@ use crate::rules::Fix;
 use crate::snapshot::Snapshot;
 
 /// Tries what the findings propose, together. Nothing is offered that does not make the same request pass.
-pub(super) fn prove(world: &Snapshot, house: &House, change: &Change, user: &User, verdict: &Verdict) -> Cure {
+pub(super) fn prove(
+    world: &Snapshot,
+    house: &House,
+    change: &Change,
+    user: &User,
+    standing: bool,
+    verdict: &Verdict,
+) -> Cure {
     let mut first: Vec<Policy> = Vec::new();
     let mut instead = None;
     for judged in verdict.at(Level::Enforce) {
@@ -28,27 +35,27 @@ pub(super) fn prove(world: &Snapshot, house: &House, change: &Change, user: &Use
         (false, None) => Cure::First(first),
         (true, None) => return Cure::None,
     };
-    if passes(world, house, change, user, &cure) { cure } else { Cure::None }
+    if passes(world, house, change, user, standing, &cure) { cure } else { Cure::None }
 }
 
-fn passes(world: &Snapshot, house: &House, change: &Change, user: &User, cure: &Cure) -> bool {
+fn passes(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool, cure: &Cure) -> bool {
     match cure {
         Cure::None => false,
         Cure::Instead(policy) => {
             let change = Change { after: Some(as_object(policy)), ..change.clone() };
-            judge(world, house, &change, user).is_allowed()
+            judge(world, house, &change, user, standing).is_allowed()
         }
         Cure::First(policies) => {
             let mut world = world.clone();
             for policy in policies {
                 let apply = Change::create(as_object(policy));
                 // The cure itself goes through the gate as well.
-                if !judge(&world, house, &apply, user).is_allowed() {
+                if !judge(&world, house, &apply, user, false).is_allowed() {
                     return false;
                 }
-                world.apply(&apply);
+                world = world.overlay(&apply);
             }
-            judge(&world, house, change, user).is_allowed()
+            judge(&world, house, change, user, standing).is_allowed()
         }
     }
 }

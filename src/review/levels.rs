@@ -3,7 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use super::User;
-use crate::model::house::{Exempt, House, HouseRules, Level, RuleId, Settings};
+use crate::model::cni::Cni;
+use crate::model::house::{Exempt, House, HouseRules, Level, RuleId, Settings, dialect_of};
 use crate::model::{Change, Labels, Namespace, Object, Str};
 use crate::snapshot::NamespaceState;
 
@@ -16,13 +17,14 @@ const LABELS: [(&str, Level, Level); 3] = [
 ];
 
 static BUILT_IN: LazyLock<Str> = LazyLock::new(|| "built-in default".into());
+static BUILT_IN_SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
 
 /// What holds in one namespace.
 #[derive(Clone, Debug)]
 pub struct Effective {
     levels: Vec<(Level, Str)>,
     /// Settings of all rules.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     exempt: Vec<(Str, Exempt)>,
     namespace: Str,
 }
@@ -31,6 +33,19 @@ impl Effective {
     /// The level of a rule and who set it.
     pub fn level(&self, id: RuleId) -> (Level, &Str) {
         self.levels.get(id as usize).map_or((id.default_level(), &*BUILT_IN), |(level, source)| (*level, source))
+    }
+
+    /// Takes the dialect of the plugins that are seen, where no HouseRules settles it and they agree.
+    pub fn see(&mut self, plugins: &[Cni]) {
+        let settings = &self.settings;
+        if settings.detect_dialect
+            && let Some(dialect) = dialect_of(plugins)
+            && (settings.dialect, settings.settled) != (dialect, settings.settled.or(Some(dialect)))
+        {
+            let settings = Arc::make_mut(&mut self.settings);
+            settings.dialect = dialect;
+            settings.settled = settings.settled.or(Some(dialect));
+        }
     }
 
     /// What lets the request through, whatever is found.
@@ -72,6 +87,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         house.rules.iter().filter(|rules| rules.namespaces.matches(namespace.labels())).collect();
     let sources: Vec<Str> = matching.iter().map(|rules| Arc::from(format!("HouseRules/{}", rules.name))).collect();
     let ungoverned = matching.is_empty() && !house.rules.is_empty();
+    let caps = caps_of(namespace.labels());
     let levels = RuleId::ALL.iter().map(|id| {
         if ungoverned {
             return (Level::Off, BUILT_IN.clone());
@@ -80,7 +96,7 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
         let (level, source) = named
             .max_by(|a, b| a.0.cmp(&b.0))
             .map_or((id.default_level(), &*BUILT_IN), |(level, source)| (level, source));
-        let capped = cap_by_labels(namespace.labels(), level);
+        let capped = caps.iter().fold(level, |level, (from, to)| if level == *from { *to } else { level });
         (
             capped,
             if capped < level {
@@ -90,22 +106,29 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
             },
         )
     });
-    let mut settings = Settings::default();
+    let mut settings = Arc::clone(&BUILT_IN_SETTINGS);
+    if let Some(dialect) = house.dialect() {
+        Arc::make_mut(&mut settings).settled = Some(dialect);
+    }
     // Where two objects disagree the first by name counts; the conflict is a status condition.
     for rules in matching.iter().rev() {
         let given = &rules.settings;
         if let Some(directions) = &given.default_deny_directions {
-            settings.default_deny_directions.clone_from(directions);
+            Arc::make_mut(&mut settings).default_deny_directions.clone_from(directions);
         }
         if let Some(open_cidr) = &given.open_cidr {
-            settings.open_cidr.clone_from(open_cidr);
+            Arc::make_mut(&mut settings).open_cidr.clone_from(open_cidr);
         }
         if let Some(dns) = &given.dns {
-            settings.dns.clone_from(dns);
+            Arc::make_mut(&mut settings).dns.clone_from(dns);
         }
         if let Some(dialect) = given.dialect {
+            let settings = Arc::make_mut(&mut settings);
             settings.dialect = dialect;
             settings.detect_dialect = false;
+        }
+        if let Some(level) = given.on_create {
+            Arc::make_mut(&mut settings).on_create = level;
         }
     }
     Effective {
@@ -116,11 +139,10 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
     }
 }
 
-fn cap_by_labels(labels: &Labels, level: Level) -> Level {
-    LABELS.iter().fold(level, |level, (label, from, to)| {
-        let none = || labels.get(label).is_some_and(|value| &**value == "none");
-        if level == *from && none() { *to } else { level }
-    })
+/// Which levels the labels of a namespace lower to which, in the order in which they do.
+fn caps_of(labels: &Labels) -> Vec<(Level, Level)> {
+    let none = |label| labels.get(label).is_some_and(|value| &**value == "none");
+    LABELS.into_iter().filter(|(label, ..)| none(label)).map(|(_, from, to)| (from, to)).collect()
 }
 
 /// Whether new labels of a namespace lower what holds in it. Only users who may edit house rules may do that.

@@ -1,6 +1,7 @@
 //! A change is judged: the rules look at the world before and after it, only what it makes worse is its fault,
 //! and levels, exemptions and exceptions decide what follows.
 
+mod assertions;
 mod cluster;
 mod cure;
 mod levels;
@@ -8,7 +9,9 @@ mod ratchet;
 mod verdict;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+pub use assertions::{Assessed, Matched, Phase, assess};
 pub use levels::{Effective, effective, lowers_level, without_own_labels};
 pub use verdict::{Cure, Judged, Verdict};
 
@@ -57,9 +60,13 @@ impl User {
 
 /// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
 pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
-    let mut verdict = judge(world, house, change, user);
+    decide(world, house, change, user, false)
+}
+
+fn decide(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool) -> Verdict {
+    let mut verdict = judge(world, house, change, user, standing);
     if !verdict.is_allowed() {
-        verdict.cure = cure::prove(world, house, change, user, &verdict);
+        verdict.cure = cure::prove(world, house, change, user, standing, &verdict);
     }
     verdict
 }
@@ -69,14 +76,10 @@ fn home(change: &Change) -> &str {
     if change.id.kind == "Namespace" && change.id.namespace.is_none() { &change.id.name } else { change.id.namespace() }
 }
 
-fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
+fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool) -> Verdict {
     let mut verdict = Verdict::new(change, world.version());
     let before = match &change.before {
-        Some(object) => {
-            let mut before = world.clone();
-            before.insert(object);
-            Cow::Owned(before)
-        }
+        Some(object) => Cow::Owned(world.with(object)),
         None => Cow::Borrowed(world),
     };
     let after = before.overlay(change);
@@ -87,13 +90,18 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdi
         return verdict;
     }
     let mut effective = effective(house, &home_after);
-    effective.settings.see(before.plugins());
+    effective.see(before.plugins());
+    if standing {
+        // What is let in with a warning is not let stand without one.
+        Arc::make_mut(&mut effective.settings).on_create = Level::Enforce;
+    }
     let cx_before = Context {
         world: &before,
         change,
         object: change.before.as_ref(),
         settings: &effective.settings,
         namespace: &home_before,
+        standing,
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
     let scene = Scene { house, change, user };
@@ -105,7 +113,7 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdi
     for name in &reached {
         let (there_before, there_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
         let mut there = levels::effective(house, &there_after);
-        there.settings.see(before.plugins());
+        there.see(before.plugins());
         let cx_before = Context { settings: &there.settings, namespace: &there_before, ..cx_before };
         let cx_after = Context { settings: &there.settings, namespace: &there_after, ..cx_after };
         scene.look(&cx_before, &cx_after, &there, |rule| rule.judges_pods(), &mut elsewhere);
@@ -187,9 +195,7 @@ fn unreadable_workload(change: &Change) -> bool {
 
 /// Judges an object that is there already, as though it were the last to arrive: what the background audit and `check` do.
 pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
-    let mut before = world.clone();
-    before.remove(object);
-    review(&before, house, &Change::create(object.clone()), &User::default())
+    decide(&world.without(object), house, &Change::create(object.clone()), &User::default(), true)
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

@@ -54,7 +54,7 @@ impl Rule for AllowAllPeers {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
-        let Some(object) = cx.policy() else { return };
+        let Some(object) = cx.policy_in_force() else { return };
         for policy in &object.policies {
             for direction in Direction::BOTH {
                 let left_to_open_cidr = cx.settings.open_cidr.directions.contains(&direction);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
-use super::{suggest, wording};
+use super::{fields, suggest, wording};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::{
@@ -233,7 +233,7 @@ fn near_misses(cx: &Context<'_>, pods: &DnsPods, policy: &Policy) -> Vec<String>
             if !pods.namespace.is_in(&peer.namespaces) {
                 facts.push(match &peer.namespaces {
                     NamespaceScope::Named(name) => {
-                        let cilium = wording::is_cilium(&policy.id);
+                        let cilium = fields::is_cilium(&policy.id);
                         let lacks =
                             if cilium { "names no io.kubernetes.pod.namespace" } else { "has no namespaceSelector" };
                         format!("{place} {lacks}, so it means pods of namespace {name}")

@@ -1,16 +1,14 @@
 //! `dangling-peer`: a peer that matches no namespace, or no pod there, allows nothing.
 
-use std::sync::Arc;
-
-use super::nearest;
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
+use super::{fields, nearest};
 use crate::model::house::{Level, RuleId};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::pod::PodLookup;
 use crate::model::selector::Test;
-use crate::model::{Direction, FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str};
-use crate::snapshot::NamespaceState;
+use crate::model::{Direction, FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str, policy};
+use crate::snapshot::{NamespaceState, Snapshot};
 
 declare_rule! {
     /// A peer should match pods that are there.
@@ -57,32 +55,111 @@ impl Rule for DanglingPeer {
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let Some(object) = cx.policy() else { return };
-        let (mut looked_for, mut found) = (0, 0);
-        for policy in &object.policies {
-            for rule in Direction::BOTH.into_iter().flat_map(|direction| policy.rules(direction)) {
-                for (i, peer) in rule.peers.iter().enumerate() {
-                    let Peer::Pods(peer) = peer else { continue };
-                    if looked_for == MOST_LOOKED_FOR {
-                        out.push(too_many(object, rule.peer_path(i)));
-                        return;
-                    }
-                    looked_for += 1;
-                    let Some(dangling) = judge(cx, peer, found < MOST_EXPLAINED) else { continue };
-                    // Those that are only recorded are not explained, and take no hint from the ones that are shown.
-                    found += usize::from(dangling.cap > Level::Audit);
-                    let path = wording::inside_peer(rule, i, dangling.field);
-                    let message = format!("{} {}", wording::place(&object.id, &path), dangling.what);
-                    let mut finding =
-                        Finding::new(RuleId::DanglingPeer, (*object.id).clone(), message).at(path).capped(dangling.cap);
-                    finding.because.extend(dangling.because);
-                    out.push(finding);
-                }
+        let mut peers: Vec<(&PodPeer, &policy::Rule, usize)> = Vec::new();
+        let mut beyond = None;
+        let rules = object.policies.iter().flat_map(|p| Direction::BOTH.into_iter().flat_map(|d| p.rules(d)));
+        for (rule, (i, peer)) in rules.flat_map(|rule| sought(object, rule).into_iter().map(move |peer| (rule, peer))) {
+            if peers.len() == MOST_LOOKED_FOR {
+                beyond = Some(rule.peer_path(i));
+                break;
+            }
+            peers.push((peer, rule, i));
+        }
+        let mut found = 0;
+        for ((peer, rule, i), seen) in peers.iter().zip(look(cx.world, &peers)) {
+            let Some(dangling) = judge(cx, peer, &seen, found < MOST_EXPLAINED) else { continue };
+            // Those that are only recorded are not explained, and take no hint from the ones that are shown.
+            found += usize::from(dangling.cap > Level::Audit);
+            let path = fields::inside_peer(rule, *i, field(object, dangling.field));
+            let message = format!("{} {}", wording::place(&object.id, &path), dangling.what);
+            let mut finding =
+                Finding::new(RuleId::DanglingPeer, (*object.id).clone(), message).at(path).capped(dangling.cap);
+            finding.because.extend(dangling.because);
+            out.push(finding);
+        }
+        out.extend(beyond.map(|path| too_many(object, path)));
+    }
+}
+
+/// What there is of a peer.
+#[derive(Default)]
+struct Seen<'a> {
+    namespaces: usize,
+    first: Option<&'a Str>,
+    /// Whether there are pods in these namespaces at all.
+    pods: bool,
+    on_host: bool,
+    /// It is not dangling, and nothing more needs to be known.
+    found: bool,
+}
+
+impl<'a> Seen<'a> {
+    fn note(&mut self, peer: &PodPeer, namespace: &'a NamespaceState) {
+        if !namespace.is_in(&peer.namespaces) {
+            return;
+        }
+        self.namespaces += 1;
+        self.first.get_or_insert(namespace.name());
+        self.pods |= !namespace.classes().is_empty();
+        self.found |= peer.pods.is_everything();
+        for class in namespace.classes().iter().take_while(|_| !peer.pods.is_everything()) {
+            if peer.pods.matches(&PodLookup { pod: class.pod(), namespace: namespace.labels() }) {
+                self.on_host |= class.pod().host_network;
+                self.found |= !class.pod().host_network;
             }
         }
     }
 }
 
-/// Each look at a peer may be one at every namespace of the cluster, and a policy has room for thousands of peers.
+/// The peers of a rule that should match pods. Calico's one peer is several here, pods or network sets that its selector
+/// matches, and one of them is enough.
+fn sought<'a>(object: &PolicyObject, rule: &'a policy::Rule) -> Vec<(usize, &'a PodPeer)> {
+    if !fields::is_calico(&object.id) {
+        let pods = |(i, peer): (usize, &'a Peer)| if let Peer::Pods(peer) = peer { Some((i, peer)) } else { None };
+        return rule.peers.iter().enumerate().filter_map(pods).collect();
+    }
+    let found = rule.peers.iter().any(|peer| peer.pods().is_none() && !peer.addresses().is_empty());
+    // A rule that only may match is told once, where it certainly does.
+    if found || rule.filtered_by.is_some() {
+        return Vec::new();
+    }
+    rule.peers.iter().enumerate().find_map(|(i, peer)| Some((i, peer.pods()?))).into_iter().collect()
+}
+
+/// The field as this kind of policy calls it.
+fn field(object: &PolicyObject, name: &'static str) -> &'static str {
+    if name == "podSelector" { fields::pods(&object.id) } else { name }
+}
+
+/// Looks for all peers at once: every namespace of a large cluster has to be fetched from memory, which takes far longer
+/// than to compare its labels, so it is done once and not for each peer.
+fn look<'a>(world: &'a Snapshot, peers: &[(&'a PodPeer, &policy::Rule, usize)]) -> Vec<Seen<'a>> {
+    let mut seen: Vec<Seen<'a>> = peers.iter().map(|_| Seen::default()).collect();
+    let mut everywhere = Vec::new();
+    for (i, (peer, ..)) in peers.iter().enumerate() {
+        let named = match &peer.namespaces {
+            NamespaceScope::Named(_) => true,
+            NamespaceScope::Matching(selector) => selector.required_value(NAMESPACE_NAME_LABEL).is_some(),
+        };
+        if named {
+            world.in_scope(&peer.namespaces).for_each(|namespace| seen[i].note(peer, namespace));
+        } else {
+            everywhere.push(i);
+        }
+    }
+    for namespace in world.namespaces() {
+        if everywhere.is_empty() {
+            break;
+        }
+        everywhere.retain(|&i| {
+            seen[i].note(peers[i].0, namespace);
+            !seen[i].found
+        });
+    }
+    seen
+}
+
+/// Each peer may be compared with every namespace of the cluster, and a policy has room for thousands of peers.
 const MOST_LOOKED_FOR: usize = 500;
 
 /// What was most likely meant is found by comparing with every label in the cluster; a reader takes in a few such hints.
@@ -103,50 +180,34 @@ struct Dangling {
     cap: Level,
 }
 
-fn judge(cx: &Context<'_>, peer: &PodPeer, explain: bool) -> Option<Dangling> {
-    let mut namespaces = cx.world.in_scope(&peer.namespaces).peekable();
+fn judge(cx: &Context<'_>, peer: &PodPeer, seen: &Seen<'_>, explain: bool) -> Option<Dangling> {
     match &peer.namespaces {
-        NamespaceScope::Matching(selector) if namespaces.peek().is_none() => {
-            return Some(no_namespace(cx, selector, explain));
-        }
+        NamespaceScope::Matching(selector) if seen.namespaces == 0 => return Some(no_namespace(cx, selector, explain)),
         _ => {}
     }
-    if peer.pods.is_everything() {
+    if seen.found || peer.pods.is_everything() {
         return None;
-    }
-    let namespaces: Vec<&Arc<NamespaceState>> = namespaces.collect();
-    let mut on_host = false;
-    for namespace in &namespaces {
-        for class in namespace.classes() {
-            if peer.pods.matches(&PodLookup { pod: class.pod(), namespace: namespace.labels() }) {
-                if !class.pod().host_network {
-                    return None;
-                }
-                on_host = true;
-            }
-        }
     }
     let selector = &peer.pods;
     let dangling = |what, because, cap| Some(Dangling { field: "podSelector", what, because, cap });
-    if on_host {
+    if seen.on_host {
         let what = format!(
             "{selector} matches only pods on the host's network, which selectors do not see; name the nodes' addresses"
         );
         return dangling(what, None, Level::Warn);
     }
-    let place = match namespaces.as_slice() {
-        [one] => format!("namespace {}", one.name()),
-        [] => format!("namespace {}", cx.namespace.name()),
-        several => format!("the {} namespaces it names", several.len()),
+    let place = match (seen.namespaces, seen.first) {
+        (0 | 1, first) => format!("namespace {}", first.unwrap_or(cx.namespace.name())),
+        (several, _) => format!("the {several} namespaces it names"),
     };
     let what = format!("{selector} matches no pod of {place}; correct it or create the workload");
-    if namespaces.iter().all(|namespace| namespace.classes().is_empty()) {
+    if !seen.pods {
         return dangling(what, Some("there are no pods yet".to_owned()), Level::Audit);
     }
-    let there = namespaces.iter().flat_map(|n| n.classes()).map(|class| &class.pod().labels);
+    let there = || cx.world.in_scope(&peer.namespaces).flat_map(|n| n.classes()).map(|class| &class.pod().labels);
     let because = explain.then(|| {
         forgotten_namespace(cx, peer)
-            .or_else(|| nearest::label(selector, there).map(|instead| instead.sentence("pods there")))
+            .or_else(|| nearest::label(selector, there()).map(|instead| instead.sentence("pods there")))
     });
     let because = because.flatten();
     dangling(what, because, Level::Warn)
@@ -166,7 +227,7 @@ fn forgotten_namespace(cx: &Context<'_>, peer: &PodPeer) -> Option<String> {
         .collect();
     elsewhere.sort();
     let first = elsewhere.first()?;
-    let cilium = cx.policy().is_some_and(|object| wording::is_cilium(&object.id));
+    let cilium = cx.policy().is_some_and(|object| fields::is_cilium(&object.id));
     let lacking = if cilium { "the label io.kubernetes.pod.namespace" } else { "a namespaceSelector" };
     Some(format!("without {lacking} it means pods of namespace {own}; there are such pods in namespace {first}"))
 }

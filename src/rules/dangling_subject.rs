@@ -1,8 +1,8 @@
 //! `dangling-subject`: a policy that selects no pod protects nothing.
 
-use super::nearest;
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
+use super::{fields, nearest};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::selector::{Escape, escaping};
@@ -45,7 +45,9 @@ impl Rule for DanglingSubject {
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let Some(object) = cx.policy() else { return };
-        for policy in &object.policies {
+        // A rule for some of the pods makes a policy of its own of Calico's; the subject is that of the first.
+        let most = if fields::is_calico(&object.id) { 1 } else { usize::MAX };
+        for policy in object.policies.iter().take(most) {
             out.extend(judge(cx, object, policy));
         }
     }
@@ -67,10 +69,9 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
     if selected.any(|class| !class.pod().host_network) {
         return None;
     }
-    let who = wording::policy(&object.id);
-    let field = if wording::is_cilium(&object.id) { "endpointSelector" } else { "podSelector" };
+    let (who, field) = (wording::policy(&object.id), fields::subject(&object.id));
     let found = |message: String| {
-        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(wording::subject_at(policy))
+        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(fields::subject_at(policy))
     };
     if on_host {
         return Some(found(format!(

@@ -1,5 +1,6 @@
 //! `implicit-policy-types`: a policy that leaves its directions to the default.
 
+use super::fields;
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::RuleId;
@@ -53,12 +54,13 @@ impl Rule for ImplicitPolicyTypes {
         let isolates = |direction| object.policies.iter().any(|p| p.isolates(direction));
         let default: Vec<&str> = Direction::BOTH.into_iter().filter(|d| isolates(*d)).map(Direction::as_str).collect();
         let types = default.join(", ");
+        let field = if fields::is_calico(&object.id) { "types" } else { "policyTypes" };
         let message = format!(
-            "policyTypes of {} is left out and comes to [{types}]; write down which directions are meant",
+            "{field} of {} is left out and comes to [{types}]; write down which directions are meant",
             wording::policy(&object.id)
         );
         let mut finding = Finding::new(RuleId::ImplicitPolicyTypes, (*object.id).clone(), message)
-            .at(FieldPath::new("spec.policyTypes"));
+            .at(FieldPath::new("spec").field(field));
         if !isolates(Direction::Egress) {
             finding = finding.because("without an egress rule the default leaves egress of these pods as it was");
         }

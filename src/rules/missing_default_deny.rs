@@ -3,7 +3,7 @@
 use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
 use super::{suggest, wording};
 use crate::model::house::RuleId;
-use crate::model::{Direction, Object};
+use crate::model::{Action, Direction, Object};
 use crate::reach::{DefaultDeny, Missing, default_deny, denies_by_default};
 
 declare_rule! {
@@ -114,6 +114,15 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
                 .filter(|p| p.subject.pods.matches_everything() && denies_by_default(p, opposite))
                 .map(|p| wording::policy(&p.id))
                 .collect();
+            let passing = cx
+                .world
+                .policies_in(cx.namespace)
+                .filter(|p| p.isolates(direction) && p.rules(direction).iter().any(|rule| rule.action == Action::Pass));
+            let passing: Vec<_> = passing.collect();
+            if !passing.is_empty() {
+                let names = wording::policies(passing);
+                return format!("{names} leaves everything to later tiers for {direction}, and none of them denies");
+            }
             match other.as_slice() {
                 [] => format!("no policy isolates pods for {direction}"),
                 names => {

@@ -1,10 +1,13 @@
 //! The house rules: one file, one page and one literate spec each, and the list of all of them.
 
 mod allow_all_peers;
+mod asserted;
 mod baseline;
 mod blocked_dns;
+mod broken_assertion;
 mod dangling_peer;
 mod dangling_subject;
+mod fields;
 #[cfg(test)]
 mod fixtures;
 mod fqdn_without_dns;
@@ -17,12 +20,15 @@ mod not_understood;
 mod open_cidr;
 mod rule;
 mod severed_pods;
+mod shadowed_rule;
+mod staged_only;
 mod suggest;
 mod udp_only_dns;
 mod unenforced;
 mod unresolved_named_port;
 mod wording;
 
+pub use asserted::{Told, gaps, readings, tell};
 pub use baseline::{baseline, cilium_baseline};
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 
@@ -32,6 +38,7 @@ use crate::model::house::RuleId;
 pub static RULES: &[&dyn Rule] = &[
     &allow_all_peers::AllowAllPeers,
     &blocked_dns::BlockedDns,
+    &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,
     &dangling_subject::DanglingSubject,
     &fqdn_without_dns::FqdnWithoutDns,
@@ -41,6 +48,8 @@ pub static RULES: &[&dyn Rule] = &[
     &not_understood::NotUnderstood,
     &open_cidr::OpenCidrRule,
     &severed_pods::SeveredPods,
+    &shadowed_rule::ShadowedRule,
+    &staged_only::StagedOnly,
     &udp_only_dns::UdpOnlyDns,
     &unenforced::Unenforced,
     &unresolved_named_port::UnresolvedNamedPort,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use super::wording;
+use super::fields;
 use crate::model::ipset::parse_cidr;
 use crate::model::peer::{AddressPeer, Entity};
 use crate::model::{AddressScope, Direction, FieldPath, IpSet, Peer, Policy};
@@ -16,7 +16,7 @@ pub(super) type Blamed = BTreeSet<(Direction, usize)>;
 /// `all` is asked for. A rule that nothing is left of goes, because one without peers would admit everyone.
 pub(super) fn narrowed(policy: &Policy, blamed: &Blamed, private: &IpSet, all: bool) -> Policy {
     let mut narrowed = policy.clone();
-    let cilium = wording::is_cilium(&policy.id);
+    let cilium = fields::is_cilium(&policy.id);
     let scope = if cilium { AddressScope::ExternalOnly } else { AddressScope::ByDialect };
     for direction in Direction::BOTH {
         let field = direction.field();

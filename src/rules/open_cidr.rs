@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::fields;
 use super::narrow::{Blamed, narrowed};
 use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::{OpenCidr, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::{
-    Direction, FieldPath, IpSet, Labels, Object, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet,
+    Action, Direction, FieldPath, IpSet, Labels, Object, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet,
+    policy,
 };
 use crate::reach::{Exposure, Opening, beyond, openings, private_beside_public, selecting};
 
@@ -61,7 +63,7 @@ impl Rule for OpenCidrRule {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
-        let Some(object) = cx.policy() else { return };
+        let Some(object) = cx.policy_in_force() else { return };
         let own: Vec<&Policy> = object.policies.iter().map(|p| &**p).collect();
         let mut blamed = Blamed::new();
         let mut found = Vec::new();
@@ -106,6 +108,10 @@ fn subjects(cx: &Context<'_>, own: &[&Policy]) -> Vec<Arc<PodSpec>> {
 /// it less would be open.
 fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction) -> Option<Violation> {
     let settings = &cx.settings.open_cidr;
+    // A policy that opens no address is not to blame, whatever the others do.
+    if !own.iter().any(|policy| policy.rules(direction).iter().any(opens_addresses)) {
+        return None;
+    }
     let mut seen = BTreeSet::new();
     let mut result: Option<Violation> = None;
     for pod in subjects(cx, own) {
@@ -148,6 +154,10 @@ fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction
         }
     }
     result
+}
+
+fn opens_addresses(rule: &policy::Rule) -> bool {
+    rule.action == Action::Allow && rule.peers.iter().any(|peer| matches!(peer, Peer::Any | Peer::Addresses(_)))
 }
 
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.
@@ -202,10 +212,8 @@ fn violation(
     }
     let path = if matches!(first.rule.peers.get(first.peer), Some(Peer::Any)) {
         if first.rule.peers_at.is_empty() { first.rule.at.clone() } else { first.rule.at.field(first.rule.peers_at) }
-    } else if id.group() == "networking.k8s.io" || wording::is_cilium(id) {
-        wording::inside_peer(first.rule, first.peer, "cidr")
     } else {
-        first.rule.peer_path(first.peer)
+        fields::addresses(&first.policy.id, first.rule, first.peer)
     };
     let blamed = guilty(mine, &open).map(|o| o.index).collect();
     let by_accident = mine.iter().any(|o| opens(o) && !o.addresses.is_subset(private));
@@ -214,8 +222,10 @@ fn violation(
 
 /// The blocks as people wrote them.
 fn written(opening: &Opening<'_>) -> String {
-    let Some(Peer::Addresses(peer)) = opening.rule.peers.get(opening.peer) else {
-        return "everyone".to_owned();
+    let peer = match opening.rule.peers.get(opening.peer) {
+        Some(Peer::Addresses(peer)) => peer,
+        Some(Peer::AllOf(_) | Peer::Not(_)) => return opening.addresses.summary(4),
+        _ => return "everyone".to_owned(),
     };
     let blocks = peer.blocks.iter().map(|(cidr, except)| {
         let except: Vec<String> = except.iter().map(ToString::to_string).collect();
@@ -265,7 +275,7 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
             .any(|(i, r)| violation.blamed.contains(&i) && r.peers.contains(&Peer::Any))
     });
     if everyone {
-        let (what, by) = if wording::is_cilium(&object.id) {
+        let (what, by) = if fields::is_cilium(&object.id) {
             ("it", "their labels")
         } else {
             ("a rule without peers", "podSelector and namespaceSelector")
@@ -299,7 +309,7 @@ fn fix(cx: &Context<'_>, object: &PolicyObject, own: &[&Policy], blamed: &Blamed
     // What could not be read, or hangs on more than addresses and ports, cannot be written again.
     let whole = Direction::BOTH.into_iter().flat_map(|d| policy.rules(d)).all(|rule| rule.filtered_by.is_none());
     let known = object.id.group() == "networking.k8s.io" || object.id.kind == "CiliumNetworkPolicy";
-    if !known || (wording::is_cilium(&object.id) && !(whole && object.unread.is_empty())) {
+    if !known || (fields::is_cilium(&object.id) && !(whole && object.unread.is_empty())) {
         return None;
     }
     let private = &cx.settings.open_cidr.private;

@@ -83,6 +83,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The namespace that the change is about, as it is in this world. For cluster-scoped policies an empty one.
     pub namespace: &'a NamespaceState,
+    /// Whether the object is judged as something that is there already, and not because somebody changes it.
+    pub standing: bool,
 }
 
 impl<'a> Context<'a> {
@@ -94,12 +96,17 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The policy object, if that is what changes and it is in this world.
-    pub const fn policy(&self) -> Option<&'a PolicyObject> {
+    /// The policy object, if that is what changes and it is in this world, with the tiers and groups that it refers to.
+    pub fn policy(&self) -> Option<&'a PolicyObject> {
         match self.object {
-            Some(Object::Policy(policy)) => Some(policy),
+            Some(Object::Policy(policy)) => Some(self.world.policy(&policy.id).map_or(policy, |held| &**held)),
             _ => None,
         }
+    }
+
+    /// The same, if it is in force: what is only staged, or names a tier that is not there, opens nothing.
+    pub fn policy_in_force(&self) -> Option<&'a PolicyObject> {
+        self.policy().filter(|object| object.policies.iter().all(|policy| policy.is_in_force()))
     }
 
     /// Whether the change is to a policy, or to what policies refer to, whether or not it is in this world.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::fields;
 use super::rule::Context;
 use crate::model::house::Dialect;
 use crate::model::policy::{Priority, Rule};
@@ -55,13 +56,25 @@ pub fn allow_dns_for(cx: &Context<'_>, name: &str, pods: Selector) -> Policy {
     policy
 }
 
-/// Whether cures for the namespace are written as Cilium's: its own policies are, or would be with the change, and none
-/// is a NetworkPolicy.
-fn prefers_cilium(cx: &Context<'_>) -> bool {
-    let changing = cx.policy().map(|object| &*object.id);
-    let mut known = cx.namespace.policies().map(|object| &*object.id).chain(changing).peekable();
-    let enforced = matches!(cx.settings.dialect, Dialect::Upstream | Dialect::Cilium);
-    enforced && known.peek().is_some() && known.all(|id| id.kind == "CiliumNetworkPolicy")
+/// The kind that the namespace writes its policies in: that of all that it has, or had before this change. NetworkPolicies
+/// where it has none, or several kinds.
+fn kind_in_use(cx: &Context<'_>) -> Written {
+    let changing = cx.changes_policy().then_some(&cx.change.id);
+    let known = || cx.namespace.policies().map(|object| &*object.id).chain(changing);
+    let read_by_cilium = matches!(cx.settings.dialect, Dialect::Upstream | Dialect::Cilium);
+    if known().next().is_some() && known().all(|id| id.kind == "CiliumNetworkPolicy") {
+        return if read_by_cilium { Written::Cilium } else { Written::Kubernetes };
+    }
+    let plain = || known().filter(|id| id.kind == "NetworkPolicy");
+    let calico = plain().next().is_some() && plain().all(fields::is_calico);
+    if calico { Written::Calico } else { Written::Kubernetes }
+}
+
+/// Kinds in which a cure can be written.
+enum Written {
+    Kubernetes,
+    Cilium,
+    Calico,
 }
 
 /// A policy for every pod of the namespace, of the kind that is used there, with a name that is not taken yet.
@@ -77,17 +90,21 @@ fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
         free = format!("{name}-{n}");
         n += 1;
     }
-    let policy = Policy {
-        id: Arc::new(ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", namespace.name().clone(), free)),
-        tier: Tier::network_policy(),
+    let (api_version, kind, tier) = match kind_in_use(cx) {
+        Written::Kubernetes => ("networking.k8s.io/v1", "NetworkPolicy", Tier::network_policy()),
+        Written::Cilium => ("cilium.io/v2", "CiliumNetworkPolicy", Tier::cilium()),
+        Written::Calico => ("projectcalico.org/v3", "NetworkPolicy", Tier::calico("")),
+    };
+    Policy {
+        id: Arc::new(ObjectRef::namespaced(api_version, kind, namespace.name().clone(), free)),
+        tier,
         priority: Priority::LAST,
         subject: Subject { namespaces: NamespaceScope::Named(namespace.name().clone()), pods: Selector::everything() },
         isolates_ingress: false,
         isolates_egress: false,
         ingress: Vec::new(),
         egress: Vec::new(),
-    };
-    if prefers_cilium(cx) { as_cilium(policy) } else { policy }
+    }
 }
 
 /// The same policy as one of Cilium's.

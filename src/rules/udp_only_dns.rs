@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
-use super::wording;
+use super::{fields, wording};
 use crate::model::dns_names::{covers, dns_names};
 use crate::model::house::RuleId;
 use crate::model::{Action, Direction, IpSet, NamespaceScope, Peer, PodSpec, Policy, Protocol, policy};
@@ -61,7 +61,7 @@ impl Rule for UdpOnlyDns {
             let over_tcp = peers_over_tcp(cx, policy);
             for rule in over_udp {
                 let Some(alone) = rule.peers.iter().position(|peer| !is_covered(peer, &over_tcp)) else { continue };
-                let path = rule.at.field(if wording::is_cilium(&object.id) { "toPorts" } else { "ports" });
+                let path = rule.at.field(if fields::is_cilium(&object.id) { "toPorts" } else { "ports" });
                 let message = format!("{} allows DNS on UDP 53 only; add TCP 53", wording::place(&object.id, &rule.at));
                 let finding =
                     Finding::new(RuleId::UdpOnlyDns, (*object.id).clone(), message).at(path).because(format!(

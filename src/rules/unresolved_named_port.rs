@@ -129,8 +129,7 @@ fn receivers(
     }
     let scopes = rule.peers.iter().filter_map(|peer| match peer {
         Peer::Any => Some((NamespaceScope::all(), Selector::everything())),
-        Peer::Pods(pods) => Some((pods.namespaces.clone(), pods.pods.clone())),
-        _ => None,
+        peer => peer.pods().map(|pods| (pods.namespaces.clone(), pods.pods.clone())),
     });
     ("peer pods", scopes.collect())
 }

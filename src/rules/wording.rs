@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{FieldPath, ObjectRef, PodSpec, Policy, Rule};
+use crate::model::{FieldPath, ObjectRef, PodSpec, Policy};
 
 /// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them.
 pub(super) fn policy(id: &ObjectRef) -> String {
@@ -30,36 +30,10 @@ pub(super) fn few(all: &[String], most: usize, what: &str) -> String {
     }
 }
 
-/// A place in a policy: `allow-dns egress[0]`.
+/// A place in a policy: `allow-dns egress[0]`, `egress[0] of GlobalNetworkPolicy allow-dns`.
 pub(super) fn place(id: &ObjectRef, at: &FieldPath) -> String {
-    format!("{} {}", policy(id), at.short())
-}
-
-/// Whether the object is one of Cilium's, whose fields have other names.
-pub(super) fn is_cilium(id: &ObjectRef) -> bool {
-    id.group() == "cilium.io"
-}
-
-/// A field inside a peer. Cilium's lists of peers hold selectors and blocks themselves, so that there is none.
-pub(super) fn inside_peer(rule: &Rule, i: usize, field: &str) -> FieldPath {
-    let peer = rule.peer_path(i);
-    match (rule.peers_at, field) {
-        ("from" | "to", "cidr") => peer.field("ipBlock").field("cidr"),
-        ("from" | "to", field) => peer.field(field),
-        ("fromCIDRSet" | "toCIDRSet", "cidr") => peer.field("cidr"),
-        _ => peer,
-    }
-}
-
-/// The field that says which pods a policy is for.
-pub(super) fn subject_at(policy: &Policy) -> FieldPath {
-    if !is_cilium(&policy.id) {
-        return FieldPath::new("spec.podSelector");
-    }
-    // Of several specs in one object the rules know in which they stand.
-    let rule = policy.ingress.first().or_else(|| policy.egress.first());
-    let spec = rule.and_then(|rule| rule.at.as_str().split_once('.')).map_or("spec", |(spec, _)| spec);
-    FieldPath::new(spec).field("endpointSelector")
+    let (policy, at, by_name) = (policy(id), at.short(), *policy(id) == *id.name);
+    if by_name { format!("{policy} {at}") } else { format!("{at} of {policy}") }
 }
 
 /// The labels that people write; those that controllers add tell nobody anything.

@@ -7,6 +7,7 @@ mod links;
 mod namespace;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,48 +17,35 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Change, Labels, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Str, TierObject, Workload,
+    AddressGroup, Assertion, Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing, Str,
+    TierObject, Workload,
 };
 use links::{Held, Links};
-
-/// Namespaces are in a tree of two levels, this wide at each: with 25,000 namespaces a shard holds about six, and the
-/// next version copies two lists of pointers and one shard.
-const WIDTH: usize = 64;
-
-type Shard = BTreeMap<Str, Arc<NamespaceState>>;
-type Branch = Vec<Arc<Shard>>;
+use tree::{Namespaces, Where};
 
 /// One version of the cluster's state.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    branches: Vec<Arc<Branch>>,
+    namespaces: Namespaces,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
     plugins: Arc<[Cni]>,
+    /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
+    assertions: Arc<BTreeMap<Arc<ObjectRef>, Arc<Assertion>>>,
     version: u64,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        // All alike until something is put in: sharing one empty shard and one empty branch is what is wanted.
-        let shard = Arc::new(Shard::new());
-        let empty: Arc<Branch> = Arc::new(std::iter::repeat_n(shard, WIDTH).collect());
         Self {
-            branches: vec![empty; WIDTH],
+            namespaces: Namespaces::default(),
             cluster_policies: Arc::default(),
             links: Arc::default(),
             plugins: Arc::new([]),
+            assertions: Arc::default(),
             version: 0,
         }
     }
-}
-
-/// Branch and shard. FNV-1a: names are short, and the spread must be the same in every process.
-fn place_of(namespace: &str) -> (usize, usize) {
-    let hash =
-        namespace.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    let place = usize::try_from(hash % (WIDTH * WIDTH) as u64).unwrap_or(0);
-    (place / WIDTH, place % WIDTH)
 }
 
 impl Snapshot {
@@ -85,8 +73,7 @@ impl Snapshot {
 
     /// A namespace that is known by its own object or by anything in it.
     pub fn namespace(&self, name: &str) -> Option<&Arc<NamespaceState>> {
-        let (branch, shard) = place_of(name);
-        self.branches.get(branch)?.get(shard)?.get(name)
+        self.namespaces.get(name)
     }
 
     /// The namespace, or an empty one of that name: files often leave out the Namespace object (semantics 2.1.12).
@@ -96,7 +83,7 @@ impl Snapshot {
 
     /// Every namespace, in an order that is the same for equal states.
     pub fn namespaces(&self) -> impl Iterator<Item = &Arc<NamespaceState>> {
-        self.branches.iter().flat_map(|branch| branch.iter()).flat_map(|shard| shard.values())
+        self.namespaces.iter()
     }
 
     /// Namespaces in a scope. A scope that names its namespace is answered without a scan.
@@ -115,6 +102,14 @@ impl Snapshot {
         let own = namespace.policies().flat_map(|object| object.policies.iter());
         let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
         own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces))).filter(|p| p.is_in_force())
+    }
+
+    /// Policies that are only staged and may apply in a namespace once they are not.
+    pub fn staged_in<'a>(&'a self, namespace: &'a NamespaceState) -> impl Iterator<Item = &'a Arc<Policy>> {
+        let own = namespace.policies().flat_map(|object| object.policies.iter());
+        let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
+        let here = own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces)));
+        here.filter(|policy| policy.tier.standing == Standing::Staged)
     }
 
     /// The network plugins whose agents run here, by the labels of their DaemonSets' pods. Empty where none is known: the
@@ -137,6 +132,16 @@ impl Snapshot {
     /// Cluster-scoped policy objects.
     pub fn cluster_policies(&self) -> impl Iterator<Item = &Arc<PolicyObject>> {
         self.cluster_policies.values().map(Held::linked)
+    }
+
+    /// Assertions of both kinds, those of the cluster first.
+    pub fn assertions(&self) -> impl ExactSizeIterator<Item = &Arc<Assertion>> {
+        self.assertions.values()
+    }
+
+    /// An assertion by name.
+    pub fn assertion(&self, id: &ObjectRef) -> Option<&Arc<Assertion>> {
+        self.assertions.get(id)
     }
 
     /// A policy object by name, with the tiers and groups it refers to.
@@ -175,7 +180,28 @@ impl Snapshot {
     #[must_use]
     pub fn overlay(&self, change: &Change) -> Self {
         let mut next = self.clone();
-        next.apply(change);
+        if let Some(before) = &change.before {
+            next.change(before, Edit::Out, Where::Over);
+        }
+        if let Some(after) = &change.after {
+            next.change(after, Edit::In, Where::Over);
+        }
+        next
+    }
+
+    /// The world as it would be with the object in it.
+    #[must_use]
+    pub fn with(&self, object: &Object) -> Self {
+        let mut next = self.clone();
+        next.change(object, Edit::In, Where::Over);
+        next
+    }
+
+    /// The world as it would be without the object.
+    #[must_use]
+    pub fn without(&self, object: &Object) -> Self {
+        let mut next = self.clone();
+        next.change(object, Edit::Out, Where::Over);
         next
     }
 
@@ -191,58 +217,37 @@ impl Snapshot {
 
     /// Puts an object in. Policies and namespaces replace those of the same name; pods are counted into their class.
     pub fn insert(&mut self, object: &Object) {
-        match object {
-            Object::Namespace(namespace) => {
-                self.edit(&namespace.name, |state| state.set_namespace(namespace));
-                self.relabelled(&namespace.name, &namespace.labels);
-            }
-            Object::Policy(policy) => {
-                let held = self.links.hold(policy);
-                match &policy.id.namespace {
-                    Some(namespace) => self.edit(namespace, |state| state.insert_policy(held)),
-                    None => {
-                        Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), held);
-                    }
-                }
-            }
-            Object::Workload(workload) if workload.takes_part() => {
-                if let Some(namespace) = &workload.id.namespace {
-                    self.edit(namespace, |state| state.insert_workload(workload));
-                    self.note_agent(namespace, workload);
-                }
-            }
-            Object::AddressGroup(group) => {
-                let labels = self.namespace(group.id.namespace()).map(|n| n.labels().clone()).unwrap_or_default();
-                Arc::make_mut(&mut self.links).put_group(group, labels);
-                self.relink();
-            }
-            Object::Tier(tier) => {
-                if Arc::make_mut(&mut self.links).put_tier(tier) {
-                    self.relink();
-                }
-            }
-            Object::Workload(_) | Object::Unreadable(..) => {}
-        }
+        self.change(object, Edit::In, Where::Tree);
     }
 
     /// Takes an object out. A namespace that is gone loses its labels; what is left in it goes by its own deletes.
     pub fn remove(&mut self, object: &Object) {
+        self.change(object, Edit::Out, Where::Tree);
+    }
+
+    fn change(&mut self, object: &Object, edit: Edit, place: Where) {
+        let put = edit == Edit::In;
         match object {
             Object::Namespace(namespace) => {
-                self.edit(&namespace.name, NamespaceState::unset_namespace);
-                self.relabelled(&namespace.name, &crate::model::Namespace::named(namespace.name.clone()).labels);
+                self.namespaces.edit(&namespace.name, place, |state| {
+                    if put { state.set_namespace(namespace) } else { state.unset_namespace() }
+                });
+                self.relabelled(&namespace.name);
             }
-            Object::Policy(policy) => match &policy.id.namespace {
-                Some(namespace) => self.edit(namespace, |state| state.remove_policy(&policy.id)),
-                None => {
-                    Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
-                }
-            },
+            Object::Policy(policy) => self.change_policy(policy, put, place),
+            // One that never counted, or no longer did, must not take another pod of its class with it.
             Object::Workload(workload) if workload.takes_part() => {
                 if let Some(namespace) = &workload.id.namespace {
-                    self.edit(namespace, |state| state.remove_workload(workload));
+                    self.namespaces.edit(namespace, place, |state| {
+                        if put { state.insert_workload(workload) } else { state.remove_workload(workload) }
+                    });
                     self.note_agent(namespace, workload);
                 }
+            }
+            Object::AddressGroup(group) if put => {
+                let labels = self.namespace(group.id.namespace()).map(|n| n.labels().clone()).unwrap_or_default();
+                Arc::make_mut(&mut self.links).put_group(group, labels);
+                self.relink();
             }
             Object::AddressGroup(group) => {
                 if Arc::make_mut(&mut self.links).remove_group(&group.id) {
@@ -250,16 +255,38 @@ impl Snapshot {
                 }
             }
             Object::Tier(tier) => {
-                if Arc::make_mut(&mut self.links).remove_tier(&tier.id.name) {
+                let links = Arc::make_mut(&mut self.links);
+                if if put { links.put_tier(tier) } else { links.remove_tier(&tier.id.name) } {
                     self.relink();
                 }
             }
-            // One that never counted, or no longer did, must not take another pod of its class with it.
+            Object::Assertion(assertion) if put => {
+                let id = Arc::clone(&assertion.id);
+                Arc::make_mut(&mut self.assertions).insert(id, Arc::new(assertion.clone()));
+            }
+            Object::Assertion(assertion) => {
+                if self.assertions.contains_key(&assertion.id) {
+                    Arc::make_mut(&mut self.assertions).remove(&assertion.id);
+                }
+            }
             Object::Workload(_) | Object::Unreadable(..) => {}
         }
     }
 
-    /// Replaces the NetworkPolicies of one namespace: the answer of a consistent read.
+    fn change_policy(&mut self, policy: &PolicyObject, put: bool, place: Where) {
+        let held = put.then(|| self.links.hold(policy));
+        match (&policy.id.namespace, held) {
+            (Some(namespace), Some(held)) => self.namespaces.edit(namespace, place, |state| state.insert_policy(held)),
+            (Some(namespace), None) => self.namespaces.edit(namespace, place, |state| state.remove_policy(&policy.id)),
+            (None, Some(held)) => {
+                Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&policy.id), held);
+            }
+            (None, None) => {
+                Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
+            }
+        }
+    }
+
     /// Most pods are no agents, and are not looked at any further.
     fn note_agent(&mut self, namespace: &str, workload: &Workload) {
         if Cni::NAMESPACES.contains(&namespace) && Cni::of_agent(&workload.pod.labels).is_some() {
@@ -267,15 +294,19 @@ impl Snapshot {
         }
     }
 
-    /// Replaces all policies of one namespace: the answer of a consistent read.
+    /// Replaces the NetworkPolicies of one namespace: the answer of a consistent read.
     pub fn replace_policies(&mut self, namespace: &str, policies: &[PolicyObject]) {
         let held: Vec<Held> = policies.iter().map(|policy| self.links.hold(policy)).collect();
-        self.edit(namespace, |state| state.replace_policies(held));
+        self.namespaces.edit(namespace, Where::Tree, |state| state.replace_policies(held));
     }
 
     /// Groups can be chosen by the labels of their namespace.
-    fn relabelled(&mut self, namespace: &str, labels: &Labels) {
-        if self.links.has_groups_in(namespace) && Arc::make_mut(&mut self.links).relabel(namespace, labels) {
+    fn relabelled(&mut self, namespace: &str) {
+        if !self.links.has_groups_in(namespace) {
+            return;
+        }
+        let labels = self.namespace_or_empty(namespace).labels().clone();
+        if Arc::make_mut(&mut self.links).relabel(namespace, &labels) {
             self.relink();
         }
     }
@@ -289,27 +320,19 @@ impl Snapshot {
             .filter(|(_, list)| !list.is_empty())
             .collect();
         for (namespace, list) in changed {
-            self.edit(&namespace, |state| list.into_iter().for_each(|held| state.insert_policy(held)));
+            self.namespaces
+                .edit(&namespace, Where::Tree, |state| list.into_iter().for_each(|held| state.insert_policy(held)));
         }
         let changed: Vec<Held> = self.cluster_policies.values().filter_map(|held| held.again(&links)).collect();
         for held in changed {
             Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&held.written().id), held);
         }
     }
+}
 
-    fn edit(&mut self, namespace: &str, change: impl FnOnce(&mut NamespaceState)) {
-        let (branch, shard) = place_of(namespace);
-        let Some(branch) = self.branches.get_mut(branch) else { return };
-        let Some(shard) = Arc::make_mut(branch).get_mut(shard) else { return };
-        let shard = Arc::make_mut(shard);
-        let state = match shard.get_mut(namespace) {
-            Some(state) => state,
-            None => shard.entry(namespace.into()).or_insert_with(|| Arc::new(NamespaceState::named(namespace))),
-        };
-        let state = Arc::make_mut(state);
-        change(state);
-        if state.is_empty() {
-            shard.remove(namespace);
-        }
-    }
+/// Whether something comes or goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    In,
+    Out,
 }

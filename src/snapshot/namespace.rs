@@ -90,14 +90,15 @@ impl PodClass {
 pub struct NamespaceState {
     namespace: Namespace,
     known: bool,
-    policies: Vec<Held>,
-    classes: Vec<Arc<PodClass>>,
+    // Shared, so that a change of the one does not copy the other.
+    policies: Arc<Vec<Held>>,
+    classes: Arc<Vec<Arc<PodClass>>>,
 }
 
 impl NamespaceState {
     /// An empty namespace of which only the name is known.
     pub fn named(name: &str) -> Self {
-        Self { namespace: Namespace::named(name), known: false, policies: Vec::new(), classes: Vec::new() }
+        Self { namespace: Namespace::named(name), known: false, policies: Arc::default(), classes: Arc::default() }
     }
 
     /// Name.
@@ -152,7 +153,7 @@ impl NamespaceState {
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         !self.known && self.policies.is_empty() && self.classes.is_empty()
     }
 
@@ -167,23 +168,26 @@ impl NamespaceState {
     }
 
     pub(super) fn insert_policy(&mut self, held: Held) {
-        match self.find_policy(&held.written().id) {
-            Ok(i) => self.policies[i] = held,
-            Err(i) => self.policies.insert(i, held),
+        let found = self.find_policy(&held.written().id);
+        let policies = Arc::make_mut(&mut self.policies);
+        match found {
+            Ok(i) => policies[i] = held,
+            Err(i) => policies.insert(i, held),
         }
     }
 
     pub(super) fn remove_policy(&mut self, id: &ObjectRef) {
         if let Ok(i) = self.find_policy(id) {
-            self.policies.remove(i);
+            Arc::make_mut(&mut self.policies).remove(i);
         }
     }
 
     /// Policies of other kinds than NetworkPolicy stay.
     pub(super) fn replace_policies(&mut self, policies: Vec<Held>) {
-        self.policies.retain(|held| held.written().id.group() != "networking.k8s.io");
-        self.policies.extend(policies);
-        self.policies.sort_by(|a, b| policy_key(&a.written().id).cmp(&policy_key(&b.written().id)));
+        let all = Arc::make_mut(&mut self.policies);
+        all.retain(|held| held.written().id.group() != "networking.k8s.io");
+        all.extend(policies);
+        all.sort_by(|a, b| policy_key(&a.written().id).cmp(&policy_key(&b.written().id)));
     }
 
     fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {
@@ -194,10 +198,10 @@ impl NamespaceState {
         let owner = Owner::of(workload);
         match self.find_class(&owner, &workload.pod) {
             Ok(i) => {
-                let class = Arc::make_mut(&mut self.classes[i]);
                 if !workload.is_pod() {
                     return;
                 }
+                let class = Arc::make_mut(&mut Arc::make_mut(&mut self.classes)[i]);
                 if class.from_template {
                     // The first pod takes the place of the template that announced it.
                     class.from_template = false;
@@ -219,7 +223,7 @@ impl NamespaceState {
                     addresses: workload.addresses.clone(),
                     from_template: !workload.is_pod(),
                 };
-                self.classes.insert(i, Arc::new(class));
+                Arc::make_mut(&mut self.classes).insert(i, Arc::new(class));
             }
         }
     }
@@ -230,11 +234,12 @@ impl NamespaceState {
         if self.classes[i].from_template == workload.is_pod() {
             return;
         }
-        if self.classes[i].count <= 1 {
-            self.classes.remove(i);
+        let classes = Arc::make_mut(&mut self.classes);
+        if classes[i].count <= 1 {
+            classes.remove(i);
             return;
         }
-        let class = Arc::make_mut(&mut self.classes[i]);
+        let class = Arc::make_mut(&mut classes[i]);
         class.count -= 1;
         class.samples.retain(|name| *name != workload.id.name);
         for address in &workload.addresses {

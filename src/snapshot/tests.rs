@@ -198,3 +198,33 @@ fn plugins_are_seen_by_their_agents() {
     snapshot.remove(&flannel);
     assert_eq!(snapshot.plugins(), [Cni::Calico]);
 }
+
+/// Whatever way a change is noted, the same namespaces come out in the same order.
+#[test]
+fn laid_over_the_tree_and_written_into_it_are_the_same() {
+    let there: Vec<Object> = (0..200).map(|i| pod(&format!("n{i}"), "a", "web")).collect();
+    let base = Snapshot::of(&there);
+    let changes = [
+        Change::create(pod("n7", "b", "api")),
+        Change::update(pod("n8", "a", "web"), pod("n8", "a", "api")),
+        Change::delete(pod("n9", "a", "web")),
+        Change::create(pod("new", "a", "web")),
+        Change::delete(pod("never-there", "a", "web")),
+    ];
+    let seen = |snapshot: &Snapshot| snapshot.namespaces().map(|n| format!("{n:?}")).collect::<Vec<_>>();
+    let (mut over, mut into) = (base.clone(), base.clone());
+    for change in &changes {
+        let mut one = base.clone();
+        one.apply(change);
+        assert_eq!(seen(&base.overlay(change)), seen(&one), "{change:?}");
+        // Several in a row are of several namespaces: all but the last are written down.
+        over = over.overlay(change);
+        into.apply(change);
+        assert_eq!(seen(&over), seen(&into), "{change:?}");
+        let name = change.id.namespace();
+        assert_eq!(over.namespace(name).is_some(), into.namespace(name).is_some());
+    }
+    assert_eq!(seen(&base).len(), 200, "nothing of it is in the world it was made of");
+    assert_eq!(seen(&base.with(&there[3])).len(), 200);
+    assert_eq!(seen(&base.without(&there[3])).len(), 199);
+}

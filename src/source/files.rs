@@ -3,15 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::manifests::{Document, ManifestError, Manifests, Position};
+use kube::Client;
+use serde_json::Value;
+
+use super::manifests::{Document, ManifestError, Manifests, Position, Spans};
+use super::watch::{Omitted, OnceError, Wanted, read_once};
+use crate::model::entrance::Entrances;
 use crate::model::house::House;
 use crate::model::{FieldPath, Object, ObjectRef, Unread};
 use crate::review::World;
 use crate::snapshot::Snapshot;
-use crate::translate::{Defaults, Kind, from_value, houserules, unread_policy};
+use crate::translate::{Defaults, Kind, entrance, from_value, houserules, unread_policy};
+
+/// Our own kinds that a cluster is asked for: group, version, kind, resource.
+const OUR_KINDS: [(&str, &str, &str, &str); 1] = [("portcullis.dev", "v1alpha1", "HouseRules", "houserules")];
+
+/// The file of objects that were read from a cluster.
+pub const CLUSTER: &str = "<cluster>";
 
 /// An object and where it stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Located {
     /// The object.
     pub object: Object,
@@ -22,6 +33,11 @@ impl Located {
     /// Its file.
     pub fn file(&self) -> &str {
         &self.document.file
+    }
+
+    /// Whether it comes from a cluster and not from a text.
+    pub fn is_live(&self) -> bool {
+        self.file() == CLUSTER
     }
 
     /// The place of a field, or of its nearest parent that exists.
@@ -39,8 +55,12 @@ pub struct Files {
     pub house: House,
     /// House rules that could not be read in full: object, place and reason.
     pub house_unread: Vec<(ObjectRef, Unread)>,
+    /// Ways into the cluster.
+    pub entrances: Entrances,
     /// What could not be read at all.
     pub errors: Vec<ManifestError>,
+    /// Kinds of a cluster that could not be read.
+    pub omitted: Vec<Omitted>,
     /// Documents that have nothing to do with networks, and files that are no manifests.
     pub skipped: usize,
 }
@@ -58,6 +78,49 @@ impl Files {
         files
     }
 
+    /// Reads a cluster, once.
+    pub async fn of_cluster(client: &Client) -> Result<Self, OnceError> {
+        let mut files = Self::default();
+        let mut objects = BTreeMap::new();
+        let more = [&OUR_KINDS[..], &entrance::KINDS].concat();
+        let wanted = Wanted { more: &more, policy_groups: &Kind::POLICY_GROUPS };
+        let omitted = read_once(client, &wanted, |page| {
+            // A page at a time, so that the objects as they came are never all in memory.
+            let mut read = BTreeMap::new();
+            for value in page.into_iter().filter(counts_in_a_cluster) {
+                files.take(Document { file: CLUSTER.into(), value, spans: Spans::none() }, "", &mut read);
+            }
+            for located in read.values_mut() {
+                located.document.value = Value::Null;
+            }
+            objects.append(&mut read);
+        })
+        .await?;
+        files.omitted = omitted;
+        files.objects = objects.into_values().collect();
+        Ok(files)
+    }
+
+    /// This state with the objects of another put over it, as `kubectl apply` would.
+    #[must_use]
+    pub fn overlaid_with(&self, other: &Self) -> Self {
+        let mut objects: BTreeMap<ObjectRef, Located> =
+            self.objects.iter().map(|l| (l.object.id(), l.clone())).collect();
+        objects.extend(other.objects.iter().map(|l| (l.object.id(), l.clone())));
+        let mut house = other.house.clone();
+        let again = |name: &str| other.house.rules.iter().any(|rules| *rules.name == *name);
+        house.rules.extend(self.house.rules.iter().filter(|rules| !again(&rules.name)).cloned());
+        Self {
+            objects: objects.into_values().collect(),
+            house,
+            house_unread: other.house_unread.clone(),
+            entrances: self.entrances.overlaid_with(&other.entrances),
+            errors: Vec::new(),
+            omitted: self.omitted.clone(),
+            skipped: other.skipped,
+        }
+    }
+
     fn take(&mut self, document: Document, namespace: &str, objects: &mut BTreeMap<ObjectRef, Located>) {
         let (api_version, kind) = (document.api_version().unwrap_or_default(), document.kind().unwrap_or_default());
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -72,6 +135,9 @@ impl Files {
             let id = ObjectRef::cluster("portcullis.dev/v1alpha1", "HouseRules", rules.name.clone());
             self.house_unread.extend(unread.into_iter().map(|u| (id.clone(), u)));
             self.house.rules.push(rules);
+            return;
+        }
+        if entrance::take(group, kind, &document.value, namespace, &mut self.entrances) {
             return;
         }
         if Kind::is_policy_group(group) {
@@ -94,4 +160,13 @@ impl Files {
         house.rules.sort_by(|a, b| a.name.cmp(&b.name));
         World { snapshot: Snapshot::of(self.objects.iter().map(|located| &located.object)), house }
     }
+}
+
+/// ReplicaSets and Jobs that something else controls say nothing that their owners and pods do not say, and old ones
+/// of a Deployment would say it as it was.
+fn counts_in_a_cluster(value: &Value) -> bool {
+    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let owners = value.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controlled = || owners.is_some_and(|all| all.iter().any(|o| o.get("controller") == Some(&Value::Bool(true))));
+    !(matches!(kind, "ReplicaSet" | "Job" | "ReplicationController") && controlled())
 }

@@ -1,5 +1,6 @@
 //! Where the state that is judged comes from.
 
+mod assertion_status;
 pub mod files;
 pub mod lease;
 pub mod manifests;

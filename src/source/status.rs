@@ -12,6 +12,7 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::assertion_status::Assertions;
 use super::lease::{Candidate, RENEW};
 use super::watch::{Configured, Desk, Key, Watched};
 use crate::api::{HouseRules, RuleException};
@@ -23,6 +24,8 @@ use crate::translate::houserules::{Judged, conditions, conflicts, exception_cond
 /// Findings at warn or above by namespace, as the last background audit left them; nothing before the first is through.
 pub type Violations = Arc<ArcSwapOption<BTreeMap<Str, usize>>>;
 
+/// How often to look whether there is anything to do.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two rounds at least, however often namespaces come and go.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(10);
 
@@ -91,24 +94,34 @@ fn outdated(
 
 /// Keeps the statuses up to date while this replica holds the Lease. Runs until dropped.
 pub async fn keep(client: Client, watched: Arc<Watched>, mut candidate: Candidate, violations: Violations) {
-    let mut last_round: Option<Instant> = None;
+    let (mut last_round, mut renewed): (Option<Instant>, Option<Instant>) = (None, None);
+    let mut assertions = Assertions::default();
     let mut failing = false;
     loop {
-        let result = match candidate.renew().await {
-            Ok(true) if last_round.is_none_or(|at| at.elapsed() >= BETWEEN_ROUNDS) && watched.not_ready().is_none() => {
+        let mut result = Ok(candidate.holds());
+        if renewed.is_none_or(|at| at.elapsed() >= RENEW) {
+            renewed = Some(Instant::now());
+            result = candidate.renew().await;
+        }
+        if let Ok(true) = result
+            && watched.not_ready().is_none()
+        {
+            if last_round.is_none_or(|at| at.elapsed() >= BETWEEN_ROUNDS) {
                 last_round = Some(Instant::now());
-                round(&client, &watched, &candidate, violations.load().as_deref()).await
+                let found = violations.load();
+                result = round(&client, &watched, &candidate, found.as_deref()).await.map(|()| true);
             }
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        };
+            if result.is_ok() {
+                result = assertions.round(&client, &watched, &candidate).await.map(|()| true);
+            }
+        }
         match (&result, failing) {
-            (Err(error), false) => tracing::warn!(%error, "statuses of HouseRules and RuleExceptions are not written"),
-            (Ok(()), true) => tracing::info!("statuses of HouseRules and RuleExceptions are written again"),
+            (Err(error), false) => tracing::warn!(%error, "the statuses of our own objects are not written"),
+            (Ok(_), true) => tracing::info!("the statuses of our own objects are written again"),
             _ => {}
         }
         failing = result.is_err();
-        tokio::time::sleep(RENEW).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -138,7 +151,7 @@ async fn round(
 }
 
 /// Writes a status, unless the object has gone or changed since: then the watch brings it, and the next round is right.
-async fn write(api: &Api<DynamicObject>, name: &str, status: Value) -> Result<(), Error> {
+pub(super) async fn write(api: &Api<DynamicObject>, name: &str, status: Value) -> Result<(), Error> {
     let Some(mut object) = api.get_opt(name).await? else { return Ok(()) };
     if json!(object.metadata.generation) != status["observedGeneration"] {
         return Ok(());

@@ -125,6 +125,12 @@ kinds! {
     NetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "NetworkSet", "networksets", namespaced;
     /// Calico's GlobalNetworkSet.
     GlobalNetworkSet = "projectcalico.org", "v3", "projectcalico.org/v3", "GlobalNetworkSet", "globalnetworksets", cluster;
+    /// ConnectivityAssertion.
+    ConnectivityAssertion = "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1",
+        "ConnectivityAssertion", "connectivityassertions", namespaced;
+    /// ClusterConnectivityAssertion.
+    ClusterConnectivityAssertion = "portcullis.dev", "v1alpha1", "portcullis.dev/v1alpha1",
+        "ClusterConnectivityAssertion", "clusterconnectivityassertions", cluster;
 }
 
 /// Whose kinds they are.
@@ -138,14 +144,13 @@ pub enum Family {
     Cilium,
     /// Calico's.
     Calico,
+    /// Our own.
+    Ours,
 }
 
 /// The group in which Calico stores what its API server serves as `projectcalico.org`. An object that is seen through
 /// both is one object (semantics 2.4.16).
 const CALICO_STORAGE: &str = "crd.projectcalico.org";
-
-/// API groups that hold policies, read or not.
-const POLICY_GROUPS: [&str; 4] = ["cilium.io", CALICO_STORAGE, "projectcalico.org", "policy.networking.k8s.io"];
 
 impl Kind {
     /// The kind with this group and name, in whatever version.
@@ -154,12 +159,16 @@ impl Kind {
         Self::ALL.iter().copied().find(|k| k.kind() == kind && k.group() == group)
     }
 
+    /// API groups that hold policies, read or not.
+    pub const POLICY_GROUPS: [&str; 4] = ["cilium.io", CALICO_STORAGE, "projectcalico.org", "policy.networking.k8s.io"];
+
     /// Whose it is.
     pub fn family(self) -> Family {
         match self.group() {
             "policy.networking.k8s.io" => Family::ClusterNetworkPolicy,
             "cilium.io" => Family::Cilium,
             "projectcalico.org" => Family::Calico,
+            "portcullis.dev" => Family::Ours,
             _ => Family::Kubernetes,
         }
     }
@@ -184,7 +193,7 @@ impl Kind {
 
     /// Whether kinds of this group that are not known may still change the network.
     pub fn is_policy_group(group: &str) -> bool {
-        POLICY_GROUPS.contains(&group)
+        Self::POLICY_GROUPS.contains(&group)
     }
 }
 

@@ -2,10 +2,12 @@
 //! [`Unread`], with the field and how it was taken instead, and it always counts on the safe side. A piece of a rule
 //! that cannot be read allows nothing, and a subject that cannot be read selects nothing.
 
+mod assertion;
 mod at;
-mod calico;
+pub mod calico;
 mod cilium;
 mod clusternetworkpolicy;
+pub mod entrance;
 pub mod houserules;
 mod kind;
 mod lenient;
@@ -22,6 +24,7 @@ mod wire;
 mod workload;
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer};
 use serde_json::Value;
 
 pub use kind::{Family, Kind, unread_policy};
@@ -56,8 +59,26 @@ pub fn from_value(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object 
     read(kind, defaults, value).unwrap_or_else(|error| second_reading(kind, value, defaults, &error))
 }
 
+/// Reads an object where it stands in a larger text. One that is not as its kind defines it is an error, and is to be read
+/// by [`from_json`].
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'d> {
+    /// Its kind.
+    pub kind: Kind,
+    /// What its surroundings know about it.
+    pub defaults: Defaults<'d>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Object;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object, D::Error> {
+        read(self.kind, &self.defaults, deserializer)
+    }
+}
+
 /// The reading that nearly every object takes.
-fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, from: D) -> Result<Object, D::Error> {
+fn read<'de, D: Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, from: D) -> Result<Object, D::Error> {
     Ok(match kind {
         Kind::Namespace => namespace::namespace(wire::Namespace::deserialize(from)?, defaults),
         Kind::Pod => workload::pod(wire::Pod::deserialize(from)?, defaults),
@@ -65,6 +86,9 @@ fn read<'de, D: serde::Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, f
         Kind::CronJob => workload::cron_job(wire::CronJob::deserialize(from)?, defaults),
         Kind::NetworkPolicy => {
             networkpolicy::network_policy(&policy_wire::NetworkPolicy::deserialize(from)?, defaults, Vec::new())
+        }
+        Kind::ConnectivityAssertion | Kind::ClusterConnectivityAssertion => {
+            assertion::assertion(kind, &Value::deserialize(from)?, defaults)
         }
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController => {
             workload::templated(kind, wire::Templated::deserialize(from)?, defaults)
@@ -79,7 +103,7 @@ fn foreign(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
         Family::ClusterNetworkPolicy => clusternetworkpolicy::read(kind, value, defaults),
         Family::Cilium => cilium::read(kind, value, defaults),
         Family::Calico => calico::read(kind, value, defaults),
-        Family::Kubernetes => not_read(kind, value, defaults),
+        Family::Kubernetes | Family::Ours => not_read(kind, value, defaults),
     }
 }
 

@@ -299,7 +299,7 @@ fn port_number(number: i64) -> Option<u16> {
 }
 
 /// What keeps a text from being the name of a port. Quoted numbers are the usual mistake.
-fn wrong_port_name(name: &str) -> Option<&'static str> {
+pub(super) fn wrong_port_name(name: &str) -> Option<&'static str> {
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
         return Some("is text, which names a port; write the number without quotes");
     }

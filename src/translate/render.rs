@@ -6,6 +6,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Kind;
+use super::calico::render as calico;
+pub use super::calico::render::converted as to_calico;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::peer::AddressPeer;
 use crate::model::selector::Test;
@@ -42,8 +44,9 @@ pub(super) fn obstacle<T>(at: &FieldPath, what: impl Into<String>) -> Result<T, 
     Err(Obstacle(at.clone(), what.into()))
 }
 
-/// The policy as a NetworkPolicy object. Reading it again gives the same policy.
+/// The policy as a NetworkPolicy object, of Kubernetes or of Calico as its name says. Reading it again gives the same policy.
 pub fn network_policy(policy: &Policy) -> Result<Value, CannotRender> {
+    let object = if policy.id.group() == Kind::CalicoNetworkPolicy.group() { calico::network_policy } else { object };
     object(policy).map_err(|why| why.of(policy, "NetworkPolicy"))
 }
 
@@ -151,7 +154,7 @@ fn peers(policy: &Policy, peer: &Peer, at: &FieldPath, into: &mut Vec<Value>) ->
         Peer::Addresses(_) => obstacle(at, "its addresses mean something else than those of an ipBlock"),
         Peer::Nobody | Peer::Unreadable => obstacle(at, "it holds a peer that is nobody"),
         Peer::AllOf(_) | Peer::Not(_) => obstacle(at, "it names peers by several conditions at once"),
-        Peer::Any | Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_) | Peer::Groups(_) => {
+        Peer::Any | Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_) | Peer::Groups(_) | Peer::Unsettled(_) => {
             obstacle(at, "it names peers other than pods and addresses")
         }
     }
@@ -249,22 +252,29 @@ pub fn to_yaml(value: &Value) -> String {
 }
 
 /// The order in which people write fields; what is not here follows, sorted.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 26] = [
     "apiVersion",
     "kind",
     "metadata",
     "name",
     "namespace",
     "spec",
+    "tier",
+    "order",
     "namespaceSelector",
     "podSelector",
     "endpointSelector",
+    "selector",
     "policyTypes",
+    "types",
     "ingress",
     "egress",
     "from",
     "to",
+    "action",
     "protocol",
+    "source",
+    "destination",
     "port",
     "matchLabels",
     "key",

@@ -184,6 +184,7 @@ impl Writing<'_> {
             | Peer::Groups(_)
             | Peer::AllOf(_)
             | Peer::Not(_)
+            | Peer::Unsettled(_)
             | Peer::Unreadable => obstacle(at, "it names peers in a way that Cilium has no field for"),
         }
     }

@@ -97,7 +97,7 @@ lifecycle() {
     equal "$label: the configuration is gone" "" "$(kubectl get validatingwebhookconfiguration -o name | grep portcullis || true)"
     equal "$label: definitions and HouseRules are kept" "default" "$(kubectl get houserules -o 'jsonpath={.items[*].metadata.name}')"
     kubectl delete houserules default >/dev/null
-    kubectl delete customresourcedefinition houserules.portcullis.dev ruleexceptions.portcullis.dev >/dev/null
+    kubectl delete customresourcedefinition -l app.kubernetes.io/name=portcullis >/dev/null
 }
 
 scope() {
@@ -155,7 +155,7 @@ scope() {
     "$HELM" upgrade portcullis charts/portcullis -n portcullis >/dev/null
     equal  "helm upgrade brings it back" "houserules.portcullis.dev namespaces.portcullis.dev" "$(config '{.webhooks[*].name}')"
     "$HELM" uninstall portcullis -n portcullis >/dev/null
-    kubectl delete customresourcedefinition houserules.portcullis.dev ruleexceptions.portcullis.dev >/dev/null
+    kubectl delete customresourcedefinition -l app.kubernetes.io/name=portcullis >/dev/null
     kubectl delete namespace elsewhere elsewhere-2 --wait=false >/dev/null
 }
 

@@ -81,6 +81,18 @@ fn what_cannot_run_is_skipped_with_the_reason_and_fails_in_ci() {
 }
 
 #[test]
+fn the_picture_is_skipped_without_a_browser_and_looked_at_with_one() {
+    let machine = Machine::new("");
+    let (code, summary) = machine.run(&["picture"], false);
+    let reason = "skipped  picture: chromedriver is not installed (apt-get install chromium chromium-driver)";
+    assert_eq!((code, summary), (0, vec![reason.to_owned(), "0 passed, 0 failed, 1 skipped".to_owned()]));
+    machine.tool("chromedriver", "");
+    let (code, summary) = machine.run(&["picture"], true);
+    assert_eq!((code, summary.len()), (0, 2));
+    assert!(summary[0].starts_with("passed   picture in 0:"), "{summary:?}");
+}
+
+#[test]
 fn a_ring_that_does_not_exist_is_a_usage_error() {
     assert_eq!(Machine::new("").run(&["everything"], false).0, 2);
 }

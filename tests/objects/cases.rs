@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+#[path = "assertion_cases.rs"]
+mod assertions;
+
 /// An object that is refused, and what the refusal says.
 pub struct Refused {
     pub object: Value,
@@ -67,7 +70,7 @@ pub fn accepted() -> Vec<Value> {
     });
     let mut whole_namespace = exception();
     whole_namespace["spec"]["targets"] = json!({"namespaces": ["shop", "shop-2"]});
-    vec![
+    let mut all = vec![
         rules("full", full),
         rules("empty", json!({})),
         rules(
@@ -80,7 +83,10 @@ pub fn accepted() -> Vec<Value> {
         ),
         exception(),
         whole_namespace,
-    ]
+        rules("on-create", json!({"rules": {"broken-assertion": {"level": "enforce", "onCreate": "enforce"}}})),
+    ];
+    all.extend(assertions::accepted());
+    all
 }
 
 fn refuse(name: &str, spec: Value, says: &'static str) -> Refused {
@@ -103,7 +109,7 @@ pub fn refused() -> Vec<Refused> {
     let empty_selector = "workloadSelector must name at least one label: an empty one would exempt every workload";
     let everybody = "system:authenticated and system:unauthenticated hold everybody, which would switch the rules off";
     let account = "serviceAccounts have the form namespace/name, such as argocd/argocd-application-controller";
-    vec![
+    let mut all = vec![
         // Validations of ours.
         refuse("values", expression(json!({"key": "a", "operator": "In"})), needs_values),
         refuse("values", expression(json!({"key": "a", "operator": "Exists", "values": ["b"]})), needs_values),
@@ -154,5 +160,8 @@ pub fn refused() -> Vec<Refused> {
         refuse_exception("/spec/rules", json!(["open-cird"]), "supported values: \"allow-all-peers\""),
         refuse_exception("/spec/targets/namespaces", json!([]), "should have at least 1 items"),
         refuse_exception("/spec/expires", json!("next week"), "must be of type date-time"),
-    ]
+        rule("broken-assertion", json!({"onCreate": "audit"}), "supported values: \"warn\", \"enforce\""),
+    ];
+    all.extend(assertions::refused());
+    all
 }

@@ -8,6 +8,7 @@ use portcullis::reach::{
     Answer, DefaultDeny, Ends, OpenEnd, PodAt, Pods, Readings, Remedy, Verdict, default_deny, explain, remedy,
 };
 use portcullis::report::yaml;
+use portcullis::review::{Cure, Phase, assess, standing};
 use portcullis::snapshot::{NamespaceState, PodClass, Snapshot};
 use portcullis::source::files::Files;
 
@@ -170,4 +171,37 @@ fn a_block_against_pods_is_settled_by_the_dialect() {
     assert_eq!(points, ["ipblock-against-pods", "pod-address"]);
     assert_eq!(verdict(Some(Dialect::Cilium)).verdict, Verdict::Deny);
     assert_eq!(verdict(Some(Dialect::Calico)).verdict, Verdict::Depends, "no address of the pod is known");
+}
+
+#[test]
+fn the_matrix_as_assertions_says_the_same() {
+    let folder = Path::new("tests/guides/first");
+    let paths: Vec<PathBuf> = FIRST.iter().chain(&["assertions"]).map(|file| folder.join(file)).collect();
+    let files = Files::read(&paths, "default");
+    assert!(files.errors.is_empty(), "{:?}", files.errors);
+    let world = files.world();
+    let rows: Vec<_> = world.snapshot.assertions().map(|row| (row.id.name.to_string(), assess(&world, row))).collect();
+    assert_eq!(rows.len(), 7);
+    let broken: Vec<&str> = rows.iter().filter(|(_, a)| a.phase != Phase::Holds).map(|(name, _)| &**name).collect();
+    assert_eq!(broken, ["web-reaches-the-api"]);
+
+    let located = files.objects.iter().find(|l| &*l.object.id().name == "web-reaches-the-api").expect("the row");
+    let verdict = standing(&world.snapshot, &world.house, &located.object);
+    let judged = &verdict.findings[0];
+    assert_eq!(
+        judged.finding.message,
+        "assertion myapp-staging/web-reaches-the-api expects Allow and does not hold: Deployment myapp-staging/my-web-client \
+         cannot reach Deployment myapp-staging/myapp-api on TCP 8080: ingress of Deployment myapp-staging/myapp-api refuses"
+    );
+    assert_eq!(
+        judged.finding.because,
+        [
+            "egress of Deployment myapp-staging/my-web-client: allowed by my-web-client-allow egress[0]",
+            "ingress of Deployment myapp-staging/myapp-api: isolated by default-deny-all, myapp-api-allow, and no rule admits it",
+            "a rule at myapp-api-allow ingress[1] would open it",
+        ]
+    );
+    let Cure::First(policies) = &verdict.cure else { panic!("a cure that was tried: {:?}", verdict.cure) };
+    assert_eq!(&*policies[0].id.name, "allow-myapp-api-from-my-web-client");
+    assert_eq!(located.locate(&judged.finding.path).line, 46);
 }

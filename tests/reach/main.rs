@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod assertions;
 mod cilium;
 mod cilium_docs;
 mod cilium_naive;
@@ -12,5 +13,7 @@ mod laws;
 mod naive;
 mod oracle;
 mod second_guide;
+mod second_guide_script;
+mod tailored;
 mod tiers;
 mod world;

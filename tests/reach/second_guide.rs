@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::guides::{ask, cure, guide, tcp};
 
-fn with_pod(world: &mut Snapshot, namespace: &str, name: &str, labels: Labels) {
+pub(crate) fn with_pod(world: &mut Snapshot, namespace: &str, name: &str, labels: Labels) {
     world.insert(&Object::Workload(Workload {
         id: ObjectRef::namespaced("v1", "Pod", namespace.to_owned(), name.to_owned()),
         labels: labels.clone(),
@@ -23,7 +23,7 @@ fn with_pod(world: &mut Snapshot, namespace: &str, name: &str, labels: Labels) {
     }));
 }
 
-fn with_dns(world: &mut Snapshot) {
+pub(crate) fn with_dns(world: &mut Snapshot) {
     with_pod(world, "kube-system", "coredns", Labels::new([("k8s-app", "kube-dns")]));
 }
 
@@ -32,7 +32,7 @@ fn dns() -> PortSet {
 }
 
 /// A question between a workload and addresses.
-fn outside(world: &Snapshot, workload: &str, cidr: &str, inward: bool, ports: &PortSet) -> Answer {
+pub(crate) fn outside(world: &Snapshot, workload: &str, cidr: &str, inward: bool, ports: &PortSet) -> Answer {
     let (namespace, class) = crate::guides::find(world, workload);
     let at = PodAt { namespace, pod: class.pod(), addresses: class.addresses() };
     let pods = Ends::Pods(vec![Pods { at, name: "", count: 1 }]);

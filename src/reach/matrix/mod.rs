@@ -7,6 +7,7 @@
 mod kinds;
 mod nodes;
 mod partition;
+mod reasons;
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use crate::snapshot::Snapshot;
 use kinds::Kinds;
 pub use nodes::Node;
 use partition::{Outcomes, Partition, Partitions};
+pub use reasons::{Opened, Reasons};
 
 /// One end of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

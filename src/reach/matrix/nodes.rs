@@ -28,6 +28,13 @@ pub struct Node {
     pub(super) kind: usize,
 }
 
+impl Node {
+    /// A number that is equal for nodes which no policy tells apart.
+    pub const fn kind(&self) -> usize {
+        self.kind
+    }
+}
+
 /// Labels that differ between pods of one owner without meaning anything to people.
 const HASHES: [&str; 5] = [
     "pod-template-hash",

@@ -132,7 +132,7 @@ impl<'k, 'a> Partitions<'k, 'a> {
     }
 
     /// The cell of every kind, and for every cell a kind that is in it.
-    fn cells(&self, direction: Direction, policies: &[&'a Arc<Policy>]) -> (Vec<u32>, Vec<usize>) {
+    pub(super) fn cells(&self, direction: Direction, policies: &[&'a Arc<Policy>]) -> (Vec<u32>, Vec<usize>) {
         let kinds = self.kinds;
         let mut cells = Cells { of: vec![0; kinds.len()], count: 1 };
         let rules = || policies.iter().flat_map(|p| p.rules(direction));
@@ -205,7 +205,7 @@ impl<'k, 'a> Partitions<'k, 'a> {
     }
 }
 
-fn uses_names(policies: &[&Arc<Policy>], direction: Direction) -> bool {
+pub(super) fn uses_names(policies: &[&Arc<Policy>], direction: Direction) -> bool {
     policies.iter().flat_map(|p| p.rules(direction)).any(|rule| !rule.ports.names.is_empty())
 }
 

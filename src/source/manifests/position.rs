@@ -71,6 +71,11 @@ impl Spans {
         Self { position, children }
     }
 
+    /// Of an object that stands in no text.
+    pub const fn none() -> Self {
+        Self { position: Position::START, children: Children::None }
+    }
+
     /// Where the document starts.
     pub fn start(&self) -> Position {
         self.position

@@ -1,11 +1,13 @@
-//! HouseRules and RuleExceptions as the cluster has them, compiled into the [`House`] that reviews go by.
+//! Our own objects as the cluster has them: HouseRules and RuleExceptions, compiled into the [`House`] that reviews go
+//! by, and assertions with the status that they have so far.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::item::{Configured, Item, Key};
 use super::resource::Resource;
 use crate::model::house::{Exception, House, HouseRules};
-use crate::model::{Str, house::Level};
+use crate::model::{Assertion, Str, house::Level};
 
 /// All of our objects. Few, so they are kept whole.
 #[derive(Clone, Debug)]
@@ -14,6 +16,7 @@ pub struct Desk {
     honoured: Str,
     rules: BTreeMap<Key, Configured<HouseRules>>,
     exceptions: BTreeMap<Key, Configured<Option<Exception>>>,
+    assertions: BTreeMap<Key, Arc<Configured<Assertion>>>,
     changed: bool,
     house_changed: bool,
     /// When the next exception in force ends.
@@ -27,6 +30,7 @@ impl Desk {
             honoured,
             rules: BTreeMap::new(),
             exceptions: BTreeMap::new(),
+            assertions: BTreeMap::new(),
             changed: false,
             // The first version is published whatever it holds.
             house_changed: true,
@@ -42,6 +46,11 @@ impl Desk {
     /// RuleExceptions by namespace and name.
     pub fn exceptions(&self) -> &BTreeMap<Key, Configured<Option<Exception>>> {
         &self.exceptions
+    }
+
+    /// Assertions of both kinds; the namespace of the cluster form is empty.
+    pub fn assertions(&self) -> &BTreeMap<Key, Arc<Configured<Assertion>>> {
+        &self.assertions
     }
 
     /// Whether exceptions in this namespace count.
@@ -68,21 +77,31 @@ impl Desk {
         self.exceptions.insert(key, exception);
     }
 
-    pub(super) fn delete(&mut self, resource: Resource, key: &Key) {
+    /// What it states, if that is something else than before.
+    pub(super) fn put_assertion(&mut self, key: Key, assertion: Configured<Assertion>) -> Option<Assertion> {
+        let old = self.assertions.get(&key);
+        let stated = old.is_none_or(|old| old.read != assertion.read).then(|| assertion.read.clone());
+        self.changed |= old.is_none_or(|old| **old != assertion);
+        self.assertions.insert(key, Arc::new(assertion));
+        stated
+    }
+
+    /// Forgets an object; gives back an assertion that the state holds as well.
+    pub(super) fn delete(&mut self, resource: Resource, key: &Key) -> Option<Assertion> {
+        let mut assertion = None;
         let removed = match resource {
             Resource::HouseRules => self.rules.remove(key).is_some(),
             Resource::RuleExceptions => self.exceptions.remove(key).is_some(),
+            Resource::Assertions | Resource::ClusterAssertions => {
+                assertion = self.assertions.remove(key).map(|assertion| assertion.read.clone());
+                self.changed |= assertion.is_some();
+                false
+            }
             _ => false,
         };
         self.changed |= removed;
         self.house_changed |= removed;
-    }
-
-    /// The kind does not exist any more, and neither do its objects.
-    pub(super) fn clear(&mut self, resource: Resource) {
-        for key in self.missing(resource, &[]) {
-            self.delete(resource, &key);
-        }
+        assertion
     }
 
     /// Objects that a complete list does not have.
@@ -90,7 +109,7 @@ impl Desk {
         let listed: std::collections::BTreeSet<&Key> = listed
             .iter()
             .filter_map(|item| match item {
-                Item::Rules(key, _) | Item::Exception(key, _) => Some(key),
+                Item::Rules(key, _) | Item::Exception(key, _) | Item::Assertion(key, _) => Some(key),
                 Item::Object(_) => None,
             })
             .collect();
@@ -98,6 +117,12 @@ impl Desk {
         match resource {
             Resource::HouseRules => self.rules.keys().filter(missing).cloned().collect(),
             Resource::RuleExceptions => self.exceptions.keys().filter(missing).cloned().collect(),
+            Resource::Assertions => {
+                self.assertions.keys().filter(|k| !k.0.is_empty()).filter(missing).cloned().collect()
+            }
+            Resource::ClusterAssertions => {
+                self.assertions.keys().filter(|k| k.0.is_empty()).filter(missing).cloned().collect()
+            }
             _ => Vec::new(),
         }
     }

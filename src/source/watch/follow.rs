@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::client::{self, Lines, ListQuery, RequestError};
@@ -18,6 +18,10 @@ use super::wire::{Head, Line, Page, Status};
 
 /// Refusals in a row after which a new list is taken instead of the same watch once more.
 const PATIENCE: u32 = 4;
+
+/// How long the first watch after a failure lasts. Its end in good order tells that nothing has happened, which the end
+/// of a long one would tell half a minute later.
+const FIRST_WATCH: Duration = Duration::from_secs(3);
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +118,9 @@ pub(super) struct Follower {
     at: Option<String>,
     failures: u32,
     troubled_since: Option<Instant>,
+    /// Whether the last failure was that the API server was not there, and not that it refused.
+    gone_away: bool,
+    coming_back: watch::Receiver<u64>,
     seen_absent: bool,
     in_one: bool,
 }
@@ -126,6 +133,7 @@ impl Follower {
         progress: Arc<Progress>,
         timing: Timing,
     ) -> Self {
+        let coming_back = progress.coming_back();
         Self {
             resource,
             client,
@@ -137,6 +145,8 @@ impl Follower {
             at: None,
             failures: 0,
             troubled_since: None,
+            gone_away: false,
+            coming_back,
             seen_absent: false,
             in_one: false,
         }
@@ -145,6 +155,8 @@ impl Follower {
     /// Follows until the writer is gone.
     pub(super) async fn run(mut self) -> WriterGone {
         loop {
+            // What other kinds find out from now on is news to this one.
+            self.coming_back.mark_unchanged();
             let step = match self.at.clone() {
                 None => self.list().await,
                 Some(version) => self.watch(version).await,
@@ -163,7 +175,27 @@ impl Follower {
                     self.pause(None)
                 }
             };
-            tokio::time::sleep(pause).await;
+            self.sit_out(pause).await;
+        }
+    }
+
+    /// Waits, though not longer than until another kind finds the API server back. Never less than the first pause, so
+    /// that kinds whose luck changes quickly do not spur each other on.
+    async fn sit_out(&mut self, pause: Duration) {
+        let least = pause.min(self.timing.first_pause);
+        tokio::time::sleep(least).await;
+        if self.gone_away {
+            // An error would mean that the sender is gone, which lives as long as this.
+            let _ = tokio::time::timeout(pause.saturating_sub(least), self.coming_back.changed()).await;
+        } else {
+            tokio::time::sleep(pause.saturating_sub(least)).await;
+        }
+    }
+
+    /// The API server has answered.
+    fn answered(&mut self) {
+        if std::mem::take(&mut self.gone_away) {
+            self.progress.came_back();
         }
     }
 
@@ -180,6 +212,7 @@ impl Follower {
             // The list was longer in coming than the server keeps its versions: the next one comes in one piece.
             self.in_one = more.is_some() && matches!(got, Err(RequestError::Gone(_)));
             let bytes = got?;
+            self.answered();
             let page: Page<'_> = serde_json::from_slice(&bytes).map_err(|error| {
                 self.progress.not_readable(self.resource);
                 RequestError::Nonsense(format!("a list of {}: {error}", self.resource))
@@ -200,7 +233,10 @@ impl Follower {
 
     /// One watch request, to its end.
     async fn watch(&mut self, from: String) -> Result<(), Trouble> {
-        let lasting = self.timing.watch.mul_f64(0.9 + 0.2 * chance());
+        let lasting = match self.troubled_since {
+            Some(_) => self.timing.watch.min(FIRST_WATCH),
+            None => self.timing.watch.mul_f64(0.9 + 0.2 * chance()),
+        };
         let opened = Instant::now();
         let mut lines =
             client::watch(&self.client, self.path, &from, lasting, self.timing.grace).await.map_err(|error| {
@@ -211,6 +247,7 @@ impl Follower {
                 }
             })?;
         self.progress.allowed(self.resource);
+        self.answered();
         while self.line(&mut lines).await? {}
         // Servers end a watch at its time. One that ends them at once would otherwise be asked in a tight loop.
         if opened.elapsed() < Duration::from_secs(1) && self.failures > 0 {
@@ -330,6 +367,11 @@ impl Follower {
         let asked = match &error {
             RequestError::Refused { retry_after, .. } => *retry_after,
             _ => None,
+        };
+        self.gone_away = match &error {
+            RequestError::Connection(_) | RequestError::Silent(_) => true,
+            RequestError::Refused { code, .. } => *code >= 500 && asked.is_none(),
+            _ => false,
         };
         if self.troubled_since.is_none() {
             self.troubled_since = Some(Instant::now());

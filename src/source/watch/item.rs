@@ -7,13 +7,13 @@ use super::resource::Resource;
 use super::wire::Head;
 use crate::api::Condition;
 use crate::model::house::{Exception, HouseRules};
-use crate::model::{Object, PolicyObject, Str, Unread};
-use crate::translate::{Defaults, Kind, from_json, houserules};
+use crate::model::{Assertion, Object, PolicyObject, Str, Unread};
+use crate::translate::{Defaults, Kind, from_json, from_value, houserules};
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub type Key = (Str, Str);
 
-/// A HouseRules or RuleException object: what it says and what its status said so far.
+/// One of our own objects: what it says and what its status said so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configured<T> {
     /// What was read.
@@ -52,6 +52,8 @@ pub(super) enum Item {
     Rules(Key, Box<Configured<HouseRules>>),
     /// A RuleException; `None` where it cannot count.
     Exception(Key, Box<Configured<Option<Exception>>>),
+    /// An assertion of either kind.
+    Assertion(Key, Box<Configured<Assertion>>),
 }
 
 impl Item {
@@ -63,6 +65,8 @@ impl Item {
             Resource::NetworkPolicies => Kind::NetworkPolicy,
             Resource::Foreign(kind) => kind,
             Resource::HouseRules | Resource::RuleExceptions => return Self::read_ours(resource, raw),
+            Resource::Assertions => return Self::read_assertion(Kind::ConnectivityAssertion, raw),
+            Resource::ClusterAssertions => return Self::read_assertion(Kind::ClusterConnectivityAssertion, raw),
         };
         let object = match from_json(kind, raw.get().as_bytes(), &Defaults::default()) {
             // A policy that is there must show, even where nothing of it can be used.
@@ -87,12 +91,35 @@ impl Item {
         })
     }
 
+    fn read_assertion(kind: Kind, raw: &RawValue) -> Result<Self, String> {
+        let key = Head::of(raw).key().ok_or("it has no metadata.name")?;
+        let value: Value = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
+        match from_value(kind, &value, &Defaults::default()) {
+            Object::Assertion(read) => {
+                let unread = read.unread.clone();
+                Ok(Self::Assertion(key, Box::new(Configured::new(&value, (read, unread)))))
+            }
+            other => Ok(Self::Object(other)),
+        }
+    }
+
+    /// How messages call it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Object(object) => object.id().to_string(),
+            Self::Rules(key, _) => format!("HouseRules {}", key.1),
+            Self::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
+            Self::Assertion(_, assertion) => assertion.read.id.to_string(),
+        }
+    }
+
     /// What could not be read of a policy, or of an object as a whole.
     pub(super) fn unread(&self) -> &[Unread] {
         match self {
             Self::Object(object) => object.unread(),
             Self::Rules(_, rules) => &rules.unread,
             Self::Exception(_, exception) => &exception.unread,
+            Self::Assertion(_, assertion) => &assertion.unread,
         }
     }
 }

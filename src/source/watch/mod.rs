@@ -8,6 +8,7 @@ mod desk;
 mod dirty;
 mod follow;
 mod item;
+mod once;
 mod progress;
 mod resource;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use confirm::{ConfirmError, ConfirmNumbers};
 pub use desk::Desk;
 pub use follow::Timing;
 pub use item::{Configured, Key};
+pub use once::{Omitted, OnceError, Wanted, read_once};
 pub use progress::KindNumbers;
 pub use resource::Resource;
 

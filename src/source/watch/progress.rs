@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::client::RequestError;
@@ -14,6 +15,8 @@ use super::resource::Resource;
 pub(super) struct Progress {
     kinds: [KindProgress; Resource::ALL.len()],
     start: Instant,
+    /// Counts how often a kind has found the API server answering again.
+    came_back: watch::Sender<u64>,
     /// Why nothing will ever come again, which only a defect can cause.
     broken: Mutex<Option<String>>,
 }
@@ -57,6 +60,7 @@ impl Progress {
         Self {
             kinds: std::array::from_fn(|_| KindProgress::default()),
             start: Instant::now(),
+            came_back: watch::Sender::new(0),
             broken: Mutex::new(None),
         }
     }
@@ -92,6 +96,16 @@ impl Progress {
     /// The last request failed like this, or went well.
     pub(super) fn set_trouble(&self, resource: Resource, trouble: Option<RequestError>) {
         *locked(&self.kind(resource).trouble) = trouble;
+    }
+
+    /// The API server answers one kind again after it did not: the others need not wait longer either.
+    pub(super) fn came_back(&self) {
+        self.came_back.send_modify(|times| *times += 1);
+    }
+
+    /// Tells when it came back.
+    pub(super) fn coming_back(&self) -> watch::Receiver<u64> {
+        self.came_back.subscribe()
     }
 
     /// A watch was opened: whatever else is wrong, it is not that it is forbidden.

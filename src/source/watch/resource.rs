@@ -16,18 +16,24 @@ pub enum Resource {
     HouseRules,
     /// RuleExceptions.
     RuleExceptions,
+    /// ConnectivityAssertions.
+    Assertions,
+    /// ClusterConnectivityAssertions.
+    ClusterAssertions,
     /// Policies of other kinds, and what they refer to.
     Foreign(Kind),
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Namespaces,
         Self::Pods,
         Self::NetworkPolicies,
         Self::HouseRules,
         Self::RuleExceptions,
+        Self::Assertions,
+        Self::ClusterAssertions,
         Self::Foreign(Kind::ClusterNetworkPolicy),
         Self::Foreign(Kind::AdminNetworkPolicy),
         Self::Foreign(Kind::BaselineAdminNetworkPolicy),
@@ -56,9 +62,11 @@ impl Resource {
             Object::AddressGroup(group) => &group.id,
             Object::Tier(tier) => &tier.id,
             Object::Unreadable(id, _) => id,
-            Object::Namespace(_) | Object::Workload(_) => return None,
+            Object::Namespace(_) | Object::Workload(_) | Object::Assertion(_) => return None,
         };
-        Kind::of(id.group(), &id.kind).filter(|kind| kind.family() != Family::Kubernetes).map(|kind| (kind, id))
+        Kind::of(id.group(), &id.kind)
+            .filter(|kind| !matches!(kind.family(), Family::Kubernetes | Family::Ours))
+            .map(|kind| (kind, id))
     }
 
     /// The resource as RBAC names it.
@@ -69,6 +77,8 @@ impl Resource {
             Self::NetworkPolicies => "networkpolicies.networking.k8s.io",
             Self::HouseRules => "houserules.portcullis.dev",
             Self::RuleExceptions => "ruleexceptions.portcullis.dev",
+            Self::Assertions => "connectivityassertions.portcullis.dev",
+            Self::ClusterAssertions => "clusterconnectivityassertions.portcullis.dev",
             Self::Foreign(kind) => kind.qualified(),
         }
     }
@@ -81,6 +91,8 @@ impl Resource {
             Self::NetworkPolicies => "/apis/networking.k8s.io/v1/networkpolicies",
             Self::HouseRules => "/apis/portcullis.dev/v1alpha1/houserules",
             Self::RuleExceptions => "/apis/portcullis.dev/v1alpha1/ruleexceptions",
+            Self::Assertions => "/apis/portcullis.dev/v1alpha1/connectivityassertions",
+            Self::ClusterAssertions => "/apis/portcullis.dev/v1alpha1/clusterconnectivityassertions",
             Self::Foreign(kind) => kind.collection(),
         }
     }

@@ -53,6 +53,12 @@ impl Script {
         self
     }
 
+    /// Takes back what was usual.
+    pub(super) fn no_longer(&self, what: &str) -> &Self {
+        self.usual.lock().unwrap().remove(what);
+        self
+    }
+
     /// The next watch stays open and says what the feed says.
     pub(super) fn watch(&self, what: &str) -> Feed {
         let (feed, stream) = mpsc::unbounded_channel();

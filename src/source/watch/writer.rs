@@ -54,7 +54,7 @@ struct Relist {
 pub(super) struct Publication {
     /// The new state; `None` if it is the same as before.
     pub(super) world: Option<Arc<World>>,
-    /// Whether HouseRules or RuleExceptions have changed, if only in their status.
+    /// Whether any of our own objects has changed, if only in its status.
     pub(super) desk_changed: bool,
     /// Up to when each kind is complete.
     pub(super) complete_at: Vec<(Resource, Instant)>,
@@ -110,9 +110,8 @@ impl Writer {
             Resource::Namespaces => self.namespaces.len(),
             Resource::Pods => self.pods.len(),
             Resource::NetworkPolicies => self.policies.len(),
-            Resource::HouseRules => self.desk.rules().len(),
-            Resource::RuleExceptions => self.desk.exceptions().len(),
             Resource::Foreign(kind) => self.foreign.get(&kind).map_or(0, BTreeMap::len),
+            _ => self.desk.missing(resource, &[]).len(),
         }
     }
 
@@ -153,7 +152,9 @@ impl Writer {
             }
             Update::Complete(resource, at) => self.complete_at.push((resource, at)),
             Update::Absent(resource, at) => {
-                self.desk.clear(resource);
+                for key in self.desk.missing(resource, &[]) {
+                    self.delete(resource, &key);
+                }
                 if let Resource::Foreign(kind) = resource {
                     self.clear_foreign(kind);
                 }
@@ -207,9 +208,7 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(Object::Unreadable(..) | Object::AddressGroup(_) | Object::Tier(_))
-            | Item::Rules(..)
-            | Item::Exception(..) => false,
+            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => false,
         }
     }
 
@@ -243,7 +242,7 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Item::Object(Object::AddressGroup(_) | Object::Tier(_)) => {}
+            Item::Object(Object::AddressGroup(_) | Object::Tier(_) | Object::Assertion(_)) => {}
             // It is there, and what it was before is the best that is known of it.
             Item::Object(Object::Unreadable(id, _)) => {
                 let key = key_of(&id);
@@ -253,6 +252,12 @@ impl Writer {
             }
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
+            Item::Assertion(key, assertion) => {
+                if let Some(stated) = self.desk.put_assertion(key, *assertion) {
+                    self.work.insert(&Object::Assertion(stated));
+                    self.changed = true;
+                }
+            }
         }
     }
 
@@ -274,8 +279,13 @@ impl Writer {
                     self.changed = true;
                 }
             }
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.delete(resource, key),
             Resource::Foreign(kind) => self.delete_foreign(kind, key),
+            _ => {
+                if let Some(assertion) = self.desk.delete(resource, key) {
+                    self.work.remove(&Object::Assertion(assertion));
+                    self.changed = true;
+                }
+            }
         }
     }
 
@@ -284,25 +294,22 @@ impl Writer {
         let number = self.list_of(resource);
         for item in waiting {
             // Changed objects are seen as well.
-            match item {
-                Item::Object(object) => {
-                    let key = key_of(&object.id());
-                    match resource {
-                        Resource::Pods => mark(&mut self.pods, &key, number),
-                        Resource::Namespaces => mark(&mut self.namespaces, &key, number),
-                        Resource::Foreign(kind) => self.mark_foreign(kind, &key),
-                        _ => mark(&mut self.policies, &key, number),
-                    };
-                }
-                Item::Rules(..) | Item::Exception(..) => {}
+            if let Item::Object(object) = item {
+                let key = key_of(&object.id());
+                match resource {
+                    Resource::Pods => mark(&mut self.pods, &key, number),
+                    Resource::Namespaces => mark(&mut self.namespaces, &key, number),
+                    Resource::Foreign(kind) => self.mark_foreign(kind, &key),
+                    _ => mark(&mut self.policies, &key, number),
+                };
             }
         }
         let gone: Vec<Key> = match resource {
             Resource::Pods => unseen(&self.pods, number),
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
-            Resource::HouseRules | Resource::RuleExceptions => self.desk.missing(resource, waiting),
             Resource::Foreign(kind) => self.foreign.get(&kind).map(|all| unseen(all, number)).unwrap_or_default(),
+            _ => self.desk.missing(resource, waiting),
         };
         for key in gone {
             self.delete(resource, &key);
@@ -314,11 +321,7 @@ impl Writer {
         if item.unread().is_empty() {
             return;
         }
-        let name = match item {
-            Item::Object(object) => object.id().to_string(),
-            Item::Rules(key, _) => format!("HouseRules {}", key.1),
-            Item::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
-        };
+        let name = item.name();
         for unread in item.unread() {
             let hash = self.hasher.hash_one((&name, unread.at.as_str(), &unread.what));
             if self.complained.len() < REMEMBERED && self.complained.insert(hash) {

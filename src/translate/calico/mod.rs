@@ -1,11 +1,69 @@
 //! Calico's policies, tiers and network sets → model (semantics 2.4).
+//!
+//! Conditions that the cluster state cannot answer (labels of service accounts, Services, source ports, types of ICMP) are
+//! kept in two readings: what holds for certain, and what may hold. An allow counts by the first, a deny by the second.
+
+mod entity;
+mod group;
+mod pair;
+mod policy;
+mod ports;
+mod reader;
+pub(super) mod render;
+mod rule;
+pub mod selector;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Defaults, Kind};
-use crate::model::Object;
+use super::{Defaults, Kind, own_or};
+use crate::model::{Object, ObjectRef, Policy, PolicyObject};
 
 /// Reads an object of one of these kinds.
 pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
-    super::not_read(kind, value, defaults)
+    match kind {
+        Kind::CalicoTier => group::tier(value, defaults),
+        Kind::NetworkSet | Kind::GlobalNetworkSet => group::set(kind, value, defaults),
+        Kind::StagedKubernetesNetworkPolicy => staged_kubernetes(value, defaults),
+        kind => policy::read(kind, value, defaults),
+    }
+}
+
+/// What the object is called. Calico stores a policy of the default tier with the tier as a prefix; seen either way it is
+/// one object (semantics 2.4.16).
+fn id(kind: Kind, value: &Value, defaults: &Defaults<'_>, tier: &str) -> ObjectRef {
+    let text = |name: &str| value.pointer(name).and_then(Value::as_str).unwrap_or_default();
+    let name = own_or(text("/metadata/name"), defaults.name);
+    let name = match name.strip_prefix("default.") {
+        Some(short) if kind.is_policy() && matches!(tier, "" | "default") && !short.is_empty() => short.into(),
+        _ => name,
+    };
+    if kind.is_namespaced() {
+        let namespace = own_or(text("/metadata/namespace"), defaults.namespace);
+        ObjectRef::namespaced(kind.api_version(), kind.kind(), namespace, name)
+    } else {
+        ObjectRef::cluster(kind.api_version(), kind.kind(), name)
+    }
+}
+
+/// A NetworkPolicy that is staged: read as one, and never in force.
+fn staged_kubernetes(value: &Value, defaults: &Defaults<'_>) -> Object {
+    let kind = Kind::StagedKubernetesNetworkPolicy;
+    let mut plain = value.clone();
+    let action = plain.pointer_mut("/spec").and_then(Value::as_object_mut).and_then(|spec| spec.remove("stagedAction"));
+    if let Some(fields) = plain.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), Kind::NetworkPolicy.api_version().into());
+    }
+    let Object::Policy(object) = super::from_value(Kind::NetworkPolicy, &plain, defaults) else {
+        return super::not_read(kind, value, defaults);
+    };
+    let id = Arc::new(id(kind, value, defaults, ""));
+    let stays = matches!(action.as_ref().and_then(Value::as_str), None | Some("Set"));
+    let policies = object
+        .policies
+        .into_iter()
+        .filter(|_| stays)
+        .map(|policy| Arc::new(Policy { id: Arc::clone(&id), tier: policy.tier.staged(), ..(*policy).clone() }));
+    Object::Policy(PolicyObject { id: Arc::clone(&id), policies: policies.collect(), ..object })
 }

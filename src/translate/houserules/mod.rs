@@ -2,7 +2,7 @@
 //! path and replaced on the safe side, so that a slip in the settings never switches a rule off.
 
 mod exception;
-mod reader;
+pub(super) mod reader;
 mod status;
 
 use serde_json::{Map, Value};
@@ -93,6 +93,14 @@ fn read_rules(read: &mut Reader, value: &Value, at: &FieldPath, dns_protocols_gi
                         protocols = vec![Protocol::Udp, Protocol::Tcp];
                     }
                     into.settings.dns.get_or_insert_with(Dns::default).protocols = protocols;
+                }
+            }
+            RuleId::BrokenAssertion => {
+                read.known(rule, &at, &["level", "onCreate"]);
+                if let Some(value) = rule.get("onCreate") {
+                    let names = [Level::Warn, Level::Enforce].map(Level::as_str);
+                    let read = read.one_of(value, &at.field("onCreate"), &names, "it is refused");
+                    into.settings.on_create = Some(read.and_then(Level::parse).unwrap_or(Level::Enforce));
                 }
             }
             _ => read.known(rule, &at, &["level"]),

@@ -6,25 +6,25 @@ use crate::model::{FieldPath, Selector, Str, Unread};
 
 /// Collects what could not be read.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(in crate::translate) struct Reader {
     unread: Vec<Unread>,
 }
 
 impl Reader {
     /// Notes a field: what is wrong with it, and how it was taken instead.
-    pub(super) fn unread(&mut self, at: &FieldPath, what: String) {
+    pub(in crate::translate) fn unread(&mut self, at: &FieldPath, what: String) {
         self.unread.push(Unread { at: at.clone(), what });
     }
 
     /// Everything noted, in the order of the paths.
-    pub(super) fn finish(mut self) -> Vec<Unread> {
+    pub(in crate::translate) fn finish(mut self) -> Vec<Unread> {
         self.unread.sort();
         self.unread.dedup();
         self.unread
     }
 
     /// `metadata.name`.
-    pub(super) fn name(&mut self, object: &Value) -> Str {
+    pub(in crate::translate) fn name(&mut self, object: &Value) -> Str {
         match object.pointer("/metadata/name").and_then(Value::as_str) {
             Some(name) if !name.is_empty() => name.into(),
             _ => {
@@ -35,7 +35,7 @@ impl Reader {
     }
 
     /// A field that must be an object.
-    pub(super) fn object<'a>(
+    pub(in crate::translate) fn object<'a>(
         &mut self,
         value: &'a Value,
         at: &FieldPath,
@@ -49,7 +49,7 @@ impl Reader {
     }
 
     /// The same for a field that may be missing; missing is worth a note all the same where it is the whole content.
-    pub(super) fn optional_object<'a>(
+    pub(in crate::translate) fn optional_object<'a>(
         &mut self,
         value: Option<&'a Value>,
         at: &FieldPath,
@@ -62,14 +62,14 @@ impl Reader {
     }
 
     /// Notes fields that nothing reads, with the nearest name that something would.
-    pub(super) fn known(&mut self, fields: &Map<String, Value>, at: &FieldPath, names: &[&str]) {
+    pub(in crate::translate) fn known(&mut self, fields: &Map<String, Value>, at: &FieldPath, names: &[&str]) {
         for field in fields.keys().filter(|field| !names.contains(&field.as_str())) {
             self.unread(&at.field(field), format!("is not known and was not used{}", suggestion(field, names)));
         }
     }
 
     /// One name of several.
-    pub(super) fn one_of<'a>(
+    pub(in crate::translate) fn one_of<'a>(
         &mut self,
         value: &'a Value,
         at: &FieldPath,
@@ -86,7 +86,7 @@ impl Reader {
     }
 
     /// A list of names. `None` if any of them could not be read, so that the caller takes all.
-    pub(super) fn names<'a>(
+    pub(in crate::translate) fn names<'a>(
         &mut self,
         value: &'a Value,
         at: &FieldPath,
@@ -100,7 +100,7 @@ impl Reader {
     }
 
     /// A list of texts of which each is read on its own, and whether all could be.
-    pub(super) fn each<T>(
+    pub(in crate::translate) fn each<T>(
         &mut self,
         value: &Value,
         at: &FieldPath,
@@ -136,7 +136,12 @@ impl Reader {
     }
 
     /// A map of labels; `None` if any part could not be read.
-    pub(super) fn labels(&mut self, value: &Value, at: &FieldPath, instead: &str) -> Option<Vec<(Str, Str)>> {
+    pub(in crate::translate) fn labels(
+        &mut self,
+        value: &Value,
+        at: &FieldPath,
+        instead: &str,
+    ) -> Option<Vec<(Str, Str)>> {
         let map = self.object(value, at, instead)?;
         let mut pairs = Vec::with_capacity(map.len());
         for (key, value) in map {
@@ -149,7 +154,7 @@ impl Reader {
     }
 
     /// A label selector; `None` if any part could not be read, because half a selector means something else.
-    pub(super) fn selector(&mut self, value: &Value, at: &FieldPath, instead: &str) -> Option<Selector> {
+    pub(in crate::translate) fn selector(&mut self, value: &Value, at: &FieldPath, instead: &str) -> Option<Selector> {
         let before = self.unread.len();
         let fields = self.object(value, at, instead)?;
         for field in fields.keys().filter(|f| !["matchLabels", "matchExpressions"].contains(&f.as_str())) {
@@ -216,7 +221,7 @@ impl Reader {
 }
 
 /// Whether the text is a name as namespaces have it (RFC 1123 label).
-pub(super) fn is_dns_label(text: &str) -> bool {
+pub(in crate::translate) fn is_dns_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !text.is_empty() && text.len() <= 63 && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }

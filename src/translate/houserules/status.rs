@@ -21,7 +21,8 @@ pub struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn condition(&self, type_: &str, status: bool, reason: &str, message: String) -> Condition {
+    /// A condition whose time changes only with its status.
+    pub fn condition(&self, type_: &str, status: bool, reason: &str, message: String) -> Condition {
         let status = if status { ConditionStatus::True } else { ConditionStatus::False };
         let since = self.previous.iter().find(|c| c.type_ == type_ && c.status == status);
         Condition {
@@ -112,6 +113,7 @@ fn differing(a: &PartialSettings, b: &PartialSettings) -> Vec<&'static str> {
     let pairs = [
         ("rules.missing-default-deny", differ(a.default_deny_directions.as_ref(), b.default_deny_directions.as_ref())),
         ("rules.open-cidr", differ(a.open_cidr.as_ref(), b.open_cidr.as_ref())),
+        ("rules.broken-assertion", differ(a.on_create.as_ref(), b.on_create.as_ref())),
         ("dns", differ(a.dns.as_ref(), b.dns.as_ref())),
         ("dialect", differ(a.dialect.as_ref(), b.dialect.as_ref())),
     ];

@@ -18,8 +18,7 @@ cases![
 /// Waits until a namespace has this many pods, and until the gate may have seen them.
 pub fn until_pods(kubectl: &Kubectl, namespace: &str, count: usize) {
     until("pods", || {
-        let pods = kubectl.get(&["-n", namespace, "pods"]).unwrap();
-        let found = pods["items"].as_array().unwrap().len();
+        let found = kubectl.list(&["-n", namespace, "pods"]).len();
         if found >= count { Ok(()) } else { Err(format!("{found}")) }
     });
 }
@@ -132,13 +131,11 @@ fn an_old_violation_never_blocks_the_way_out(suite: &Suite) {
     // The new ReplicaSets and pods are the controllers' doing and come all the same.
     until_pods(&kubectl, "old", 3);
     // A pod that goes away is made again.
-    let pods = kubectl.get(&["-n", "old", "pods"]).unwrap();
-    let first = pods["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let first = kubectl.list(&["-n", "old", "pods"])[0]["metadata"]["name"].as_str().unwrap().to_owned();
     in_old(&["delete", "pod", &first, "--wait=false"]).passes();
     until("another pod in its place", || {
-        let pods = kubectl.get(&["-n", "old", "pods"]).unwrap();
-        let names: Vec<&str> =
-            pods["items"].as_array().unwrap().iter().filter_map(|p| p["metadata"]["name"].as_str()).collect();
+        let pods = kubectl.list(&["-n", "old", "pods"]);
+        let names: Vec<&str> = pods.iter().filter_map(|p| p["metadata"]["name"].as_str()).collect();
         if names.len() >= 3 && !names.contains(&&*first) { Ok(()) } else { Err(format!("{names:?}")) }
     });
 }

@@ -45,10 +45,11 @@ async fn install(client: &Client) {
 
 /// Creates nothing, but asks for everything that a strict `kubectl apply` asks for.
 async fn create(client: &Client, object: &Value) -> kube::Result<Value> {
-    let path = if object["kind"] == "HouseRules" {
-        api::HouseRules::url_path(&(), None)
-    } else {
-        api::RuleException::url_path(&(), Some("portcullis"))
+    let path = match object["kind"].as_str().unwrap() {
+        "HouseRules" => api::HouseRules::url_path(&(), None),
+        "RuleException" => api::RuleException::url_path(&(), Some("portcullis")),
+        "ConnectivityAssertion" => api::ConnectivityAssertion::url_path(&(), Some("portcullis")),
+        _ => api::ClusterConnectivityAssertion::url_path(&(), None),
     };
     let mut request = Request::new(path).create(&PostParams::default(), serde_json::to_vec(object).unwrap()).unwrap();
     *request.uri_mut() = format!("{}&dryRun=All&fieldValidation=Strict", request.uri()).parse().unwrap();

@@ -221,8 +221,7 @@ fn deny_before_allow_under_running_pods(suite: &Suite) {
     kubectl.namespace(namespace, &[("portcullis.dev/enforce", "none")]);
     kubectl.apply(&objects::deployment(namespace, "web")).passes();
     until("its pod", || {
-        let pods = kubectl.get(&["-n", namespace, "pods"]).unwrap();
-        if pods["items"].as_array().unwrap().is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
+        if kubectl.list(&["-n", namespace, "pods"]).is_empty() { Err("none yet".to_owned()) } else { Ok(()) }
     });
     until("the pod is seen", || {
         let outcome =

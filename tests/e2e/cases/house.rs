@@ -7,6 +7,7 @@ cases![
     exemptions_are_by_exact_name,
     an_exception_lifts_one_rule_until_it_ends,
     the_status_counts_what_stands_against_the_rules,
+    ; alone: without_house_rules_the_defaults_hold,
 ];
 
 /// House rules for the namespaces of one team.
@@ -102,6 +103,27 @@ fn an_exception_lifts_one_rule_until_it_ends(suite: &Suite) {
     // The other two are still there, and neither counts.
     let api = objects::deployment("excepted", "api");
     until_outcome("the exception is gone", &kubectl, &api, Outcome::is_denied);
+}
+
+/// Deleting the last object must not be a way to switch the rules off.
+fn without_house_rules_the_defaults_hold(suite: &Suite) {
+    let kubectl = suite.kubectl();
+    kubectl.namespace("no-house", &[]);
+    let web = objects::deployment("no-house", "web");
+    let everywhere = |spec: &str| {
+        format!(
+            "apiVersion: portcullis.dev/v1alpha1\nkind: HouseRules\nmetadata: {{name: everywhere}}\nspec: {{{spec}}}\n"
+        )
+    };
+    // Lowered first, so that the end of the objects is seen as one.
+    kubectl.run(&["delete", "houserules", "--all"]).passes();
+    kubectl.apply(&everywhere("rules: {missing-default-deny: {level: warn}}")).passes();
+    until_outcome("warn", &kubectl, &web, |o| o.ok && !o.warnings().is_empty());
+    kubectl.run(&["delete", "houserules", "--all"]).passes();
+    assert!(kubectl.list(&["houserules"]).is_empty());
+    until_outcome("the defaults", &kubectl, &web, Outcome::is_denied)
+        .denied("missing-default-deny", "Level: enforce (built-in default)");
+    kubectl.apply(&everywhere("")).passes();
 }
 
 fn the_status_counts_what_stands_against_the_rules(suite: &Suite) {

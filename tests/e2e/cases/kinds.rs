@@ -34,8 +34,7 @@ fn every_kind_is_judged(suite: &Suite) {
     }
     // Their controllers can go on: four of them make a pod without any node.
     until("pods of Deployment, StatefulSet, ReplicaSet, ReplicationController, Job and the bare one", || {
-        let pods = kubectl.get(&["-n", "kinds", "pods"]).unwrap();
-        let found = pods["items"].as_array().unwrap().len();
+        let found = kubectl.list(&["-n", "kinds", "pods"]).len();
         if found >= 6 { Ok(()) } else { Err(format!("{found} pods")) }
     });
 }

@@ -1,5 +1,6 @@
 //! The cases, by what people do.
 
+mod assertions;
 mod capture;
 mod decisions;
 mod definitions;
@@ -10,8 +11,10 @@ mod foreign;
 mod guides;
 mod house;
 mod kinds;
+mod live;
 mod namespaces;
 mod outage;
+mod replicas;
 
 use crate::support::Case;
 
@@ -22,12 +25,15 @@ pub fn all() -> Vec<Case> {
         decisions::cases(),
         guides::cases(),
         kinds::cases(),
+        live::cases(),
         namespaces::cases(),
         folder::cases(),
         foreign::cases(),
         house::cases(),
         definitions::cases(),
+        assertions::cases(),
         capture::cases(),
+        replicas::cases(),
         outage::cases(),
         drain::cases(),
     ];

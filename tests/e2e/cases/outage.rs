@@ -2,32 +2,18 @@
 
 use std::time::Duration;
 
+use crate::support::plane::Coordinates;
 use crate::support::process::signal;
 use crate::support::wait::LIMIT;
 use crate::support::{Gate, Settings, Suite, cases, objects, until, until_within};
 
 cases![
     a_permission_that_is_missing_is_said_and_waited_for,
+    a_permission_that_is_taken_away_is_said_and_waited_for,
     portcullis_away_with_ignore_lets_pass,
     portcullis_away_with_fail_stops_what_matters_and_nothing_else,
-    ; alone: the_api_server_stops_and_comes_back,
+    ; alone: the_api_server_dies_and_comes_back,
 ];
-
-/// Lets a stopped process go on, whatever happens to the case.
-struct Stopped(u32);
-
-impl Stopped {
-    fn new(pid: u32) -> Self {
-        signal(pid, "STOP");
-        Self(pid)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        signal(self.0, "CONT");
-    }
-}
 
 fn until_unready(gate: &Gate, limit: Duration, containing: &str) -> String {
     until_within(limit, "portcullis is not ready", || match gate.admin("/readyz") {
@@ -36,21 +22,83 @@ fn until_unready(gate: &Gate, limit: Duration, containing: &str) -> String {
     })
 }
 
-fn the_api_server_stops_and_comes_back(suite: &Suite) {
+/// First it is silent, then it is killed: connections hang, and then there are none.
+fn the_api_server_dies_and_comes_back(suite: &Suite) {
+    const APISERVER: &str = "kube-apiserver";
     let kubectl = suite.kubectl();
     let gate = suite.gate();
+    let plane = suite.plane();
+    kubectl.namespace("after-the-crash", &[]);
+    let web = objects::deployment("after-the-crash", "web");
+    kubectl.apply(&web).denied("missing-default-deny", "after-the-crash");
     assert_eq!(gate.admin("/readyz").unwrap().0, 200);
-    let stopped = Stopped::new(suite.plane().pid("kube-apiserver"));
+    let before = gate.log().len();
+    // While it is away nothing else of this test may leave it so.
+    let revived = Revived(plane);
+    signal(plane.pid(APISERVER), "STOP");
     // Two minutes are bridged: a restart of the API server must not make every webhook unready as well.
     until_unready(gate, Duration::from_secs(200), "nothing heard from the API server");
     assert_eq!(gate.admin("/healthz").unwrap().0, 200, "a restart would mend nothing");
-    drop(stopped);
+    plane.crash(APISERVER);
+    until_unready(gate, LIMIT, "no connection to the API server");
+    drop(revived);
+
+    let log = gate.log().split_off(before);
+    assert!(log.contains("cannot follow; trying on until it works"), "{log}");
+    // Unready or not, what is wrong does not get in.
+    until("it is judged again", || {
+        let outcome = kubectl.apply(&web);
+        assert!(!outcome.ok, "admitted by accident: {outcome}");
+        if outcome.is_denied() { Ok(()) } else { Err(outcome.to_string()) }
+    });
+    kubectl.apply(&web).denied("missing-default-deny", "after-the-crash");
     until("portcullis is ready again", || match gate.admin("/readyz") {
         Ok((200, _)) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    kubectl.namespace("after-the-stop", &[]);
-    kubectl.apply(&objects::deployment("after-the-stop", "web")).denied("missing-default-deny", "after-the-stop");
+    let log = until("every kind is followed again", || {
+        let log = gate.log().split_off(before);
+        let times = |text: &str| log.matches(text).count();
+        if times("following again") >= times("cannot follow; trying") { Ok(log) } else { Err(log) }
+    });
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(kubectl.get(&["-n", "after-the-crash", "deployment", "web"]).is_none());
+}
+
+/// Brings the API server back, whatever happens to the case.
+struct Revived<'a>(&'a Coordinates);
+
+impl Drop for Revived<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Killed or only stopped; the second order fails where the first did not work, and says why.
+            let _ = std::panic::catch_unwind(|| self.0.crash("kube-apiserver"));
+        }
+        self.0.revive("kube-apiserver");
+    }
+}
+
+fn a_permission_that_is_taken_away_is_said_and_waited_for(suite: &Suite) {
+    let mut gate = Gate::install(suite.plane(), Settings { name: "revoked", ..Settings::default() });
+    let kubectl = suite.plane().kubectl();
+    kubectl.namespace("revoked-from", &gate.labels());
+    let web = objects::deployment("revoked-from", "web");
+    kubectl.apply(&web).denied("missing-default-deny", "revoked-from");
+    let before = gate.log().len();
+    let mut binding = kubectl.get(&["clusterrolebinding", "revoked"]).unwrap();
+    kubectl.run(&["delete", "clusterrolebinding", "revoked"]).passes();
+    // Open watches go on until their time is up, which is half a minute; only then is the permission asked for again.
+    until_unready(&gate, Duration::from_secs(90), "forbidden");
+    let log = gate.log().split_off(before);
+    assert!(log.contains("WARN") && log.contains("forbidden"), "{log}");
+    let outcome = kubectl.apply(&web);
+    assert!(!outcome.ok, "admitted by accident: {outcome}");
+    let metadata = binding["metadata"].as_object_mut().unwrap();
+    metadata.remove("resourceVersion");
+    metadata.remove("uid");
+    kubectl.run_with_input(&["create", "-f", "-"], &binding.to_string()).passes();
+    gate.until_ready();
+    kubectl.apply(&web).denied("missing-default-deny", "revoked-from");
 }
 
 fn a_permission_that_is_missing_is_said_and_waited_for(suite: &Suite) {

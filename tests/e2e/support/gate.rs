@@ -121,7 +121,12 @@ impl Gate {
         let kubectl = self.kubectl();
         let crds = Command::new(env!("CARGO_BIN_EXE_portcullis")).arg("crds").output().unwrap();
         kubectl.apply(std::str::from_utf8(&crds.stdout).unwrap()).passes();
-        for name in ["houserules.portcullis.dev", "ruleexceptions.portcullis.dev"] {
+        for name in [
+            "houserules.portcullis.dev",
+            "ruleexceptions.portcullis.dev",
+            "connectivityassertions.portcullis.dev",
+            "clusterconnectivityassertions.portcullis.dev",
+        ] {
             kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{name}")]).passes();
         }
         let wanted = ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
@@ -183,6 +188,11 @@ impl Gate {
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         self.process.as_mut().expect("it was stopped")
+    }
+
+    /// Its number, by which it calls itself in the lease; 0 when it was stopped.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Process::id)
     }
 
     /// Ends it at once, as a node that goes away does.

@@ -85,6 +85,11 @@ impl Kubectl {
         (!outcome.stdout.trim().is_empty()).then(|| serde_json::from_str(&outcome.stdout).unwrap())
     }
 
+    /// The objects of a list; kubectl says nothing at all where there are none.
+    pub fn list(&self, args: &[&str]) -> Vec<Value> {
+        self.get(args).and_then(|list| list["items"].as_array().cloned()).unwrap_or_default()
+    }
+
     /// Makes a namespace in which pods can be created, with these labels.
     pub fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
         let mut yaml =

@@ -108,8 +108,11 @@ fn furnish(kubectl: &Kubectl) {
     let rules = "---\napiVersion: portcullis.dev/v1alpha1\nkind: HouseRules\nmetadata: {name: everywhere}\nspec: {}\n";
     kubectl.apply(&(dns + rules)).passes_silently();
     until("the DNS pods", || {
-        let pods = kubectl.get(&["-n", "kube-system", "pods", "-l", "k8s-app=kube-dns"]).unwrap();
-        if pods["items"].as_array().unwrap().is_empty() { Err("none".to_owned()) } else { Ok(()) }
+        if kubectl.list(&["-n", "kube-system", "pods", "-l", "k8s-app=kube-dns"]).is_empty() {
+            Err("none".to_owned())
+        } else {
+            Ok(())
+        }
     });
 }
 

@@ -66,6 +66,21 @@ impl Coordinates {
         records.find_map(of).unwrap_or_else(|| panic!("no record of {name} in {}", self.dir.display()))
     }
 
+    /// Kills one of its processes, as a node that goes away does.
+    pub fn crash(&self, name: &str) {
+        self.order("crash", name);
+    }
+
+    /// Starts a process that was killed again, and waits until the API server answers.
+    pub fn revive(&self, name: &str) {
+        self.order("revive", name);
+    }
+
+    fn order(&self, order: &str, name: &str) {
+        let output = script("control-plane").arg(order).arg(&self.dir).arg(name).output().unwrap();
+        assert!(output.status.success(), "{order} {name}: {}", text(&output));
+    }
+
     /// Lines of the audit log that mention this.
     pub fn audit(&self, containing: &str) -> Vec<serde_json::Value> {
         let log = std::fs::read_to_string(self.dir.join("audit.log")).unwrap();

@@ -31,7 +31,32 @@ async fn lists_then_events_make_the_state() {
     assert_eq!(watches.len(), 1);
     assert!(watches[0].contains("resourceVersion=10&") && watches[0].contains("allowWatchBookmarks=true"));
     let counted = watched.numbers().kinds.iter().map(|kind| kind.objects).collect::<Vec<_>>();
-    assert_eq!(counted[..5], [2, 2, 0, 0, 0]);
+    assert_eq!(counted[..7], [2, 2, 0, 0, 0, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assertion_is_part_of_the_state_and_its_status_is_not() {
+    let script = small();
+    let (rows, cluster_rows) = (script.watch("connectivityassertions"), script.watch("clusterconnectivityassertions"));
+    let watched = start(&script);
+    until_ready(&watched).await;
+    let ends = json!({"from": {"podSelector": {}}, "to": {"podSelector": {}}, "expect": "Allow"});
+    let mut row =
+        json!({"metadata": {"name": "row", "namespace": "a", "resourceVersion": "11", "generation": 1}, "spec": ends});
+    let wide = json!({"metadata": {"name": "wide", "resourceVersion": "12", "generation": 1}, "spec": ends});
+    rows.send(event("ADDED", &row)).unwrap();
+    cluster_rows.send(event("ADDED", &wide)).unwrap();
+    until("both are there", || watched.current().snapshot.assertions().len() == 2).await;
+    let version = watched.numbers().version;
+    row["metadata"]["resourceVersion"] = json!("13");
+    row["status"] = json!({"phase": "Holds"});
+    rows.send(event("MODIFIED", &row)).unwrap();
+    let key = ("a".into(), "row".into());
+    until("its status is seen", || watched.desk().borrow().assertions()[&key].status["phase"] == "Holds").await;
+    assert_eq!(watched.numbers().version, version, "a status is no reason for a new version");
+    row["metadata"]["resourceVersion"] = json!("14");
+    rows.send(event("DELETED", &row)).unwrap();
+    until("one is gone", || watched.current().snapshot.assertions().len() == 1).await;
 }
 
 #[tokio::test(start_paused = true)]

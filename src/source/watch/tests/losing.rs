@@ -103,6 +103,52 @@ async fn silence_makes_unready_and_an_answer_ready_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_kind_that_finds_the_server_back_tells_the_others() {
+    let script = small();
+    let names = ["namespaces", "pods", "networkpolicies", "houserules", "ruleexceptions"];
+    let watches: Vec<String> = names.iter().map(|name| format!("watch {name}")).collect();
+    let open: Vec<_> = names.iter().map(|name| script.watch(name)).collect();
+    let watched = start(&script);
+    until_ready(&watched).await;
+    let requests = |what: &String| script.asked(what).iter().filter(|asked| asked.starts_with(what)).count();
+    for what in &watches {
+        script.usually(what, 503, status(503));
+        script.usually(&what.replace("watch", "list"), 503, status(503));
+    }
+    drop(open);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+
+    // The API server is back, and every kind somewhere in a pause of up to 15 s.
+    for what in &watches {
+        script.no_longer(what).no_longer(&what.replace("watch", "list"));
+    }
+    let before: Vec<usize> = watches.iter().map(requests).collect();
+    let asked = |i: usize| requests(&watches[i]) > before[i];
+    until("the first asks again", || (0..watches.len()).any(asked)).await;
+    let first = tokio::time::Instant::now();
+    until("all ask again", || (0..watches.len()).all(asked)).await;
+    assert!(first.elapsed() < Duration::from_secs(1), "the last one came {:?} later", first.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_watch_after_an_outage_is_short() {
+    let script = small();
+    let feed = script.watch("pods");
+    script.fail("watch pods", 503);
+    let watched = start(&script);
+    until_ready(&watched).await;
+    drop(feed);
+    until("asked three times", || script.asked("watch pods").len() == 3).await;
+    let lasting = |asked: &String| {
+        let (_, rest) = asked.split_once("timeoutSeconds=").unwrap();
+        rest.split('&').next().unwrap().parse::<u64>().unwrap()
+    };
+    let asked = script.asked("watch pods");
+    assert!(lasting(&asked[0]) > 20, "{asked:?}");
+    assert_eq!(lasting(&asked[2]), 3, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn forbidden_is_never_guessed_around() {
     let script = Script::default();
     script.usually("list pods", 403, status(403));

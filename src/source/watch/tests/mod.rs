@@ -5,6 +5,7 @@ mod following;
 mod foreign;
 mod large;
 mod losing;
+mod once;
 mod writing;
 
 use std::time::Duration;

@@ -11,7 +11,7 @@ impl Writer {
             Object::Policy(policy) => self.work.written_policy(&policy.id).is_some_and(|old| **old == *policy),
             Object::AddressGroup(group) => self.work.address_group(&group.id) == Some(group),
             Object::Tier(tier) => self.work.tier(&tier.id.name) == Some(tier),
-            Object::Namespace(_) | Object::Workload(_) | Object::Unreadable(..) => false,
+            Object::Namespace(_) | Object::Workload(_) | Object::Assertion(_) | Object::Unreadable(..) => false,
         }
     }
 

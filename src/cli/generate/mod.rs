@@ -1,4 +1,7 @@
-//! `portcullis generate`: policies to start from.
+//! `portcullis generate`: policies to start from, and policies and assertions made to measure.
+
+mod assertions;
+mod policies;
 
 use std::io::Write;
 
@@ -6,6 +9,7 @@ use super::Exit;
 use crate::model::house::Settings;
 use crate::report;
 use crate::rules;
+use crate::translate::render;
 
 /// What to write.
 #[derive(Debug, clap::Subcommand)]
@@ -18,30 +22,43 @@ pub enum Command {
         #[arg(required = true)]
         namespaces: Vec<String>,
         /// The kind of policy to write
-        #[arg(long, value_enum, default_value_t = PolicyKind::NetworkPolicy)]
-        kind: PolicyKind,
+        #[arg(long, value_enum, default_value_t = WrittenAs::Networkpolicy)]
+        kind: WrittenAs,
     },
+    /// The least policies that yield a matrix, proved to
+    Policies(policies::Args),
+    /// Today's connectivity of namespaces, as assertions that the cluster then keeps true
+    Assertions(assertions::Args),
 }
 
-/// Kinds of policy that can be written.
+pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exit> {
+    match command {
+        Command::Baseline { namespaces, kind } => baseline(namespaces, *kind, out),
+        Command::Policies(args) => policies::run(args, out),
+        Command::Assertions(args) => assertions::run(args, out),
+    }
+}
+
+/// Kinds in which a baseline can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum PolicyKind {
-    /// NetworkPolicy
-    #[value(name = "networkpolicy")]
-    NetworkPolicy,
+pub enum WrittenAs {
+    /// NetworkPolicy of Kubernetes
+    Networkpolicy,
+    /// NetworkPolicy of Calico
+    Calico,
     /// CiliumNetworkPolicy
     Cilium,
 }
 
-pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let Command::Baseline { namespaces, kind } = command;
+fn baseline(namespaces: &[String], kind: WrittenAs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let settings = Settings::default();
     let mut policies = Vec::new();
     for namespace in namespaces {
         check_name(namespace)?;
         policies.extend(match kind {
-            PolicyKind::NetworkPolicy => rules::baseline(namespace, &settings),
-            PolicyKind::Cilium => rules::cilium_baseline(namespace, &settings),
+            WrittenAs::Networkpolicy => rules::baseline(namespace, &settings),
+            WrittenAs::Calico => rules::baseline(namespace, &settings).iter().map(render::to_calico).collect(),
+            WrittenAs::Cilium => rules::cilium_baseline(namespace, &settings),
         });
     }
     out.write_all(report::yaml(&policies).as_bytes())?;
