@@ -157,7 +157,8 @@ fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction
 }
 
 fn opens_addresses(rule: &policy::Rule) -> bool {
-    rule.action == Action::Allow && rule.peers.iter().any(|peer| matches!(peer, Peer::Any | Peer::Addresses(_)))
+    let names_some = |peer: &Peer| matches!(peer, Peer::Any | Peer::Addresses(_)) || !peer.addresses().is_empty();
+    rule.action == Action::Allow && rule.peers.iter().any(names_some)
 }
 
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.
