@@ -210,10 +210,10 @@ fn policies_for_assertions_keep_all_of_them_or_are_not_written() {
     let shown = ok(&["matrix", &pods, &made, "-o", "csv", "--dialect", "cilium"]);
     assert_eq!(
         shown,
-        "src,dst,conn,depends,entry\n\
-         shop/api[Pod],203.0.113.0-203.0.113.7[External],TCP 443,,\n\
-         shop/api[Pod],203.0.113.16-203.0.113.255[External],TCP 443,,\n\
-         shop/web[Pod],shop/api[Pod],TCP 8080,,\n"
+        "src,dst,conn,depends,filtered,entry\n\
+         shop/api[Pod],203.0.113.0-203.0.113.7[External],TCP 443,,,\n\
+         shop/api[Pod],203.0.113.16-203.0.113.255[External],TCP 443,,,\n\
+         shop/web[Pod],shop/api[Pod],TCP 8080,,,\n"
     );
     let against = wanted + &row("d", web, "podSelector: {}", "ports: [{port: 8080}], expect: Deny");
     let file = write(folder.path(), "wanted.yaml", &against);

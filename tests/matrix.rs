@@ -76,8 +76,8 @@ fn rows_are_those_of_the_guide_and_always_the_same_bytes() {
     let filtered: Vec<bool> = rows.iter().map(|r| r["filtered"] == "TCP 8080").collect();
     assert_eq!(filtered, [true, true, false, false, false]);
     let csv = ok(&["matrix", FIRST, "-o", "csv", "--from", "myapp-staging/my-web-client", "--port", "8080"]);
-    assert!(csv.starts_with("src,dst,conn,depends,filtered\n"), "{csv}");
-    assert!(csv.contains("myapp-staging/myapp-api[Deployment],TCP 8080,,TCP 8080\n"), "{csv}");
+    assert!(csv.starts_with("src,dst,conn,depends,filtered,entry\n"), "{csv}");
+    assert!(csv.contains("myapp-staging/myapp-api[Deployment],TCP 8080,,TCP 8080,\n"), "{csv}");
     let table = ok(&["matrix", FIRST, "--from", "myapp-staging/my-web-client", "--port", "8080"]);
     assert!(table.contains("TCP 8080   filtered: TCP 8080"), "{table}");
 }
@@ -98,11 +98,11 @@ fn address_ranges_are_cut_where_policies_cut_them() {
     ]);
     assert_eq!(
         text,
-        "src,dst,conn,depends,entry\n\
-         myapp-staging/myapp-workers[Deployment],0.0.0.0-9.255.255.255[External],TCP 443,,\n\
-         myapp-staging/myapp-workers[Deployment],11.0.0.0-172.15.255.255[External],TCP 443,,\n\
-         myapp-staging/myapp-workers[Deployment],172.32.0.0-192.167.255.255[External],TCP 443,,\n\
-         myapp-staging/myapp-workers[Deployment],192.169.0.0-255.255.255.255[External],TCP 443,,\n"
+        "src,dst,conn,depends,filtered,entry\n\
+         myapp-staging/myapp-workers[Deployment],0.0.0.0-9.255.255.255[External],TCP 443,,,\n\
+         myapp-staging/myapp-workers[Deployment],11.0.0.0-172.15.255.255[External],TCP 443,,,\n\
+         myapp-staging/myapp-workers[Deployment],172.32.0.0-192.167.255.255[External],TCP 443,,,\n\
+         myapp-staging/myapp-workers[Deployment],192.169.0.0-255.255.255.255[External],TCP 443,,,\n"
     );
     let part = ok(&[
         "matrix",
@@ -131,12 +131,16 @@ fn pods_are_named_by_their_owner_and_told_apart_only_where_policies_do() {
     objects += &pod("shop", "alone", "app: alone", "");
     let alike = write(folder.path(), "alike.yaml", &(objects.clone() + &allow("web", "app: web", "app: alone")));
     let rows = ok(&["matrix", &alike, "-o", "csv", "--from", "shop/alone"]);
-    assert!(rows.contains("shop/alone[Pod],shop/web[Deployment],All Connections,,\n"), "{rows}");
+    assert!(rows.contains("shop/alone[Pod],shop/web[Deployment],All Connections,,,\n"), "{rows}");
 
     let apart = write(folder.path(), "apart.yaml", &(objects + &allow("canary", "track: canary", "app: nobody")));
     let ran = portcullis(&["matrix", &apart, "-o", "csv", "--from", "shop/alone", "--all"]);
-    assert!(ran.out.contains("shop/alone[Pod],shop/web (track=canary)[Deployment],No Connections,,\n"), "{}", ran.out);
-    assert!(ran.out.contains("shop/alone[Pod],shop/web (track=stable)[Deployment],All Connections,,\n"), "{}", ran.out);
+    assert!(ran.out.contains("shop/alone[Pod],shop/web (track=canary)[Deployment],No Connections,,,\n"), "{}", ran.out);
+    assert!(
+        ran.out.contains("shop/alone[Pod],shop/web (track=stable)[Deployment],All Connections,,,\n"),
+        "{}",
+        ran.out
+    );
     assert!(
         ran.err.contains("Deployment shop/web is shown as 2 rows: policies tell its pods apart by track"),
         "{}",
@@ -150,8 +154,8 @@ fn pods_to_come_have_rows_where_they_are_asked_for() {
     let objects = pod("shop", "api", "app: api", "") + &allow("api", "app: api", "app: not-yet");
     let path = write(folder.path(), "all.yaml", &objects);
     let rows = ok(&["matrix", &path, "-o", "csv", "--to", "shop/api", "--representative", "--all"]);
-    assert!(rows.contains("shop/{app=not-yet}[Representative],shop/api[Pod],All Connections,,\n"), "{rows}");
-    assert!(rows.contains("shop/any-other-pod[Representative],shop/api[Pod],No Connections,,\n"), "{rows}");
+    assert!(rows.contains("shop/{app=not-yet}[Representative],shop/api[Pod],All Connections,,,\n"), "{rows}");
+    assert!(rows.contains("shop/any-other-pod[Representative],shop/api[Pod],No Connections,,,\n"), "{rows}");
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn a_change_shows_what_it_adds_and_removes() {
     let args = ["matrix", &new, "--against", &old, "--to", "shop/a"];
     assert_eq!(
         ok(&[&args[..], &["-o", "csv"]].concat()),
-        "change,src,dst,conn,depends,entry\n-,shop/b[Pod],shop/a[Pod],All Connections,,\n+,shop/c[Pod],shop/a[Pod],All Connections,,\n"
+        "change,src,dst,conn,depends,filtered,entry\n-,shop/b[Pod],shop/a[Pod],All Connections,,,\n+,shop/c[Pod],shop/a[Pod],All Connections,,,\n"
     );
     let json: Value = serde_json::from_str(&ok(&[&args[..], &["-o", "json"]].concat())).unwrap();
     assert_eq!(json["added"][0]["src"], "shop/c[Pod]");
