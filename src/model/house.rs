@@ -84,6 +84,8 @@ rule_ids! {
     DanglingPeer = "dangling-peer", Warn;
     /// A policy that selects nothing.
     DanglingSubject = "dangling-subject", Warn;
+    /// Names in a policy that no DNS rule lets be asked for.
+    FqdnWithoutDns = "fqdn-without-dns", Warn;
     /// A pod on the node's network.
     HostNetwork = "host-network", Warn;
     /// A policy without policyTypes.

@@ -6,6 +6,7 @@ use super::decide::resolve_on;
 use super::exposure::Exposure;
 use crate::model::house::OpenCidr;
 use crate::model::interval::Bound;
+use crate::model::peer::Entity;
 use crate::model::{
     Action, Direction, IntervalSet, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Rule, TierSemantics,
 };
@@ -58,7 +59,7 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
 /// The ports and addresses that a rule denies for certain.
 fn denial(rule: &Rule, pod: &PodSpec) -> Option<(PortSet, IpSet)> {
     let addresses = |peer: &Peer| match peer {
-        Peer::Any => Some(IpSet::full()),
+        Peer::Any | Peer::Entity(Entity::World) => Some(IpSet::full()),
         Peer::Addresses(block) => Some(block.set.clone()),
         _ => None,
     };

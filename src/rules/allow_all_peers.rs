@@ -3,6 +3,7 @@
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::RuleId;
+use crate::model::peer::Entity;
 use crate::model::{Action, Direction, FieldPath, NamespaceScope, Peer, policy};
 
 declare_rule! {
@@ -11,7 +12,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// When a policy is created or changed: is there a rule without peers (`from` or `to` empty or absent, or the empty
-    /// rule `{}`), or one whose peer is all pods of all namespaces, in whatever way that is written?
+    /// rule `{}`), or one whose peer is all pods of all namespaces, in whatever way that is written? With Cilium the
+    /// entities `all` and `cluster` are such peers.
     ///
     /// ## Why
     ///
@@ -65,6 +67,9 @@ impl Rule for AllowAllPeers {
                                 matches!(&pods.namespaces, NamespaceScope::Matching(s) if s.matches_everything());
                             (everywhere && pods.pods.matches_everything())
                                 .then(|| (rule.peer_path(i), "every pod of every namespace"))
+                        }
+                        Peer::Entity(Entity::Cluster) => {
+                            Some((rule.peer_path(i), "every pod of every namespace and every node"))
                         }
                         _ => None,
                     });

@@ -14,3 +14,8 @@ pub fn baseline(namespace: &str, settings: &Settings) -> Vec<Policy> {
     let cx = Context { world: &world, change: &change, object: None, settings, namespace: &namespace, standing: false };
     suggest::default_deny(&cx, &Direction::BOTH)
 }
+
+/// The same, written as Cilium's policies.
+pub fn cilium_baseline(namespace: &str, settings: &Settings) -> Vec<Policy> {
+    baseline(namespace, settings).into_iter().map(suggest::as_cilium).collect()
+}

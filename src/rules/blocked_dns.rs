@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
-use super::{suggest, wording};
+use super::{fields, suggest, wording};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
-use crate::model::{Action, Direction, NamespaceScope, Object, Peer, PodSpec, Policy, Protocol, Workload};
+use crate::model::{
+    Action, Direction, NamespaceScope, Object, Peer, PodSpec, Policy, Protocol, TierSemantics, Workload,
+};
 use crate::reach::{BlockedDns as Blocked, DNS_PORT, Decision, DnsPods, DnsQuery, Used, selecting, service_addresses};
 
 declare_rule! {
@@ -142,7 +144,8 @@ fn fix(cx: &Context<'_>, pod: &PodSpec) -> Option<Fix> {
     if widest.subject.pods.matches_everything() {
         return Some(Fix::ApplyFirst(vec![suggest::allow_dns(cx)]));
     }
-    if widest.id.group() != "networking.k8s.io" {
+    let by_namespace = matches!(&widest.subject.namespaces, NamespaceScope::Named(_));
+    if widest.tier.semantics != TierSemantics::Union || !by_namespace {
         return None;
     }
     let name: String = format!("allow-dns-for-{}", widest.id.name).chars().take(240).collect();
@@ -230,7 +233,10 @@ fn near_misses(cx: &Context<'_>, pods: &DnsPods, policy: &Policy) -> Vec<String>
             if !pods.namespace.is_in(&peer.namespaces) {
                 facts.push(match &peer.namespaces {
                     NamespaceScope::Named(name) => {
-                        format!("{place} has no namespaceSelector, so it means pods of namespace {name}")
+                        let cilium = fields::is_cilium(&policy.id);
+                        let lacks =
+                            if cilium { "names no io.kubernetes.pod.namespace" } else { "has no namespaceSelector" };
+                        format!("{place} {lacks}, so it means pods of namespace {name}")
                     }
                     NamespaceScope::Matching(selector) => {
                         format!("{place} names namespaces with {selector}, and {} is none", dns.namespace)

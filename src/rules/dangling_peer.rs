@@ -70,7 +70,7 @@ impl Rule for DanglingPeer {
             let Some(dangling) = judge(cx, peer, &seen, found < MOST_EXPLAINED) else { continue };
             // Those that are only recorded are not explained, and take no hint from the ones that are shown.
             found += usize::from(dangling.cap > Level::Audit);
-            let path = rule.peer_path(*i).field(field(object, dangling.field));
+            let path = fields::inside_peer(rule, *i, field(object, dangling.field));
             let message = format!("{} {}", wording::place(&object.id, &path), dangling.what);
             let mut finding =
                 Finding::new(RuleId::DanglingPeer, (*object.id).clone(), message).at(path).capped(dangling.cap);
@@ -227,9 +227,9 @@ fn forgotten_namespace(cx: &Context<'_>, peer: &PodPeer) -> Option<String> {
         .collect();
     elsewhere.sort();
     let first = elsewhere.first()?;
-    Some(format!(
-        "without a namespaceSelector it means pods of namespace {own}; there are such pods in namespace {first}"
-    ))
+    let cilium = cx.policy().is_some_and(|object| fields::is_cilium(&object.id));
+    let lacking = if cilium { "the label io.kubernetes.pod.namespace" } else { "a namespaceSelector" };
+    Some(format!("without {lacking} it means pods of namespace {own}; there are such pods in namespace {first}"))
 }
 
 fn no_namespace(cx: &Context<'_>, selector: &Selector, explain: bool) -> Dangling {

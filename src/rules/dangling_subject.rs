@@ -6,7 +6,7 @@ use super::{fields, nearest};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::selector::{Escape, escaping};
-use crate::model::{FieldPath, NamespaceScope, Policy, PolicyObject, Selector};
+use crate::model::{NamespaceScope, Policy, PolicyObject, Selector};
 
 declare_rule! {
     /// A policy should select pods that are there.
@@ -69,9 +69,9 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
     if selected.any(|class| !class.pod().host_network) {
         return None;
     }
-    let (who, field) = (wording::policy(&object.id), fields::pods(&object.id));
+    let (who, field) = (wording::policy(&object.id), fields::subject(&object.id));
     let found = |message: String| {
-        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(FieldPath::new("spec").field(field))
+        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(fields::subject_at(policy))
     };
     if on_host {
         return Some(found(format!(

@@ -1,22 +1,51 @@
 //! What the same thing is called in each kind of policy, so that a finding points to a field that is there.
 
-use crate::model::{FieldPath, ObjectRef, Peer, policy};
+use crate::model::{FieldPath, ObjectRef, Peer, Policy, policy};
 
 /// Whether the object is one of Calico's.
 pub(super) fn is_calico(id: &ObjectRef) -> bool {
     id.group() == "projectcalico.org"
 }
 
-/// The field that selects pods, in a subject and in a peer.
+/// Whether the object is one of Cilium's.
+pub(super) fn is_cilium(id: &ObjectRef) -> bool {
+    id.group() == "cilium.io"
+}
+
+/// The field that selects pods in a peer.
 pub(super) fn pods(id: &ObjectRef) -> &'static str {
     if is_calico(id) { "selector" } else { "podSelector" }
+}
+
+/// The field that says which pods a policy is for.
+pub(super) fn subject(id: &ObjectRef) -> &'static str {
+    if is_cilium(id) { "endpointSelector" } else { pods(id) }
+}
+
+/// Where it stands.
+pub(super) fn subject_at(policy: &Policy) -> FieldPath {
+    // Of several specs in one object of Cilium's the rules know in which they stand.
+    let rule = policy.ingress.first().or_else(|| policy.egress.first()).filter(|_| is_cilium(&policy.id));
+    let spec = rule.and_then(|rule| rule.at.as_str().split_once('.')).map_or("spec", |(spec, _)| spec);
+    FieldPath::new(spec).field(subject(&policy.id))
+}
+
+/// A field inside a peer. Cilium's lists of peers hold selectors and blocks themselves, so that there is none.
+pub(super) fn inside_peer(rule: &policy::Rule, i: usize, field: &str) -> FieldPath {
+    let peer = rule.peer_path(i);
+    match (rule.peers_at, field) {
+        ("from" | "to", "cidr") => peer.field("ipBlock").field("cidr"),
+        ("from" | "to" | "source" | "destination", field) => peer.field(field),
+        ("fromCIDRSet" | "toCIDRSet", "cidr") => peer.field("cidr"),
+        _ => peer,
+    }
 }
 
 /// Where the addresses of a peer are written.
 pub(super) fn addresses(id: &ObjectRef, rule: &policy::Rule, peer: usize) -> FieldPath {
     let path = rule.peer_path(peer);
     match id.group() {
-        "networking.k8s.io" => return path.field("ipBlock").field("cidr"),
+        "networking.k8s.io" | "cilium.io" => return inside_peer(rule, peer, "cidr"),
         "projectcalico.org" => {}
         _ => return path,
     }

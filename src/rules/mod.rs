@@ -11,6 +11,7 @@ mod dangling_subject;
 mod fields;
 #[cfg(test)]
 mod fixtures;
+mod fqdn_without_dns;
 mod host_network;
 mod implicit_policy_types;
 mod missing_default_deny;
@@ -29,7 +30,7 @@ mod unresolved_named_port;
 mod wording;
 
 pub use asserted::{Told, gaps, readings, tell};
-pub use baseline::baseline;
+pub use baseline::{baseline, cilium_baseline};
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 
 use crate::model::house::RuleId;
@@ -42,6 +43,7 @@ pub static RULES: &[&dyn Rule] = &[
     &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,
     &dangling_subject::DanglingSubject,
+    &fqdn_without_dns::FqdnWithoutDns,
     &host_network::HostNetwork,
     &implicit_policy_types::ImplicitPolicyTypes,
     &missing_default_deny::MissingDefaultDeny,

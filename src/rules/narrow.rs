@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
+use super::fields;
 use crate::model::ipset::parse_cidr;
-use crate::model::peer::AddressPeer;
+use crate::model::peer::{AddressPeer, Entity};
 use crate::model::{AddressScope, Direction, FieldPath, IpSet, Peer, Policy};
 
 /// Rules that are to be narrowed, by direction and index.
@@ -15,14 +16,21 @@ pub(super) type Blamed = BTreeSet<(Direction, usize)>;
 /// `all` is asked for. A rule that nothing is left of goes, because one without peers would admit everyone.
 pub(super) fn narrowed(policy: &Policy, blamed: &Blamed, private: &IpSet, all: bool) -> Policy {
     let mut narrowed = policy.clone();
+    let cilium = fields::is_cilium(&policy.id);
+    let scope = if cilium { AddressScope::ExternalOnly } else { AddressScope::ByDialect };
     for direction in Direction::BOTH {
         let field = direction.field();
         let list = if direction == Direction::Ingress { &mut narrowed.ingress } else { &mut narrowed.egress };
         let mut kept = Vec::with_capacity(list.len());
         for (index, mut rule) in std::mem::take(list).into_iter().enumerate() {
             if blamed.contains(&(direction, index)) {
-                rule.peers = rule.peers.into_iter().flat_map(|peer| narrow(peer, private, all)).collect();
-                rule.peers_at = if direction == Direction::Ingress { "from" } else { "to" };
+                rule.peers = rule.peers.into_iter().flat_map(|peer| narrow(peer, private, all, scope)).collect();
+                rule.peers_at = match (direction, cilium) {
+                    (Direction::Ingress, false) => "from",
+                    (Direction::Egress, false) => "to",
+                    (Direction::Ingress, true) => "fromCIDRSet",
+                    (Direction::Egress, true) => "toCIDRSet",
+                };
                 if rule.peers.is_empty() {
                     continue;
                 }
@@ -35,11 +43,11 @@ pub(super) fn narrowed(policy: &Policy, blamed: &Blamed, private: &IpSet, all: b
     narrowed
 }
 
-fn narrow(peer: Peer, private: &IpSet, all: bool) -> Vec<Peer> {
+fn narrow(peer: Peer, private: &IpSet, all: bool, scope: AddressScope) -> Vec<Peer> {
     match peer {
-        Peer::Any => {
+        Peer::Any | Peer::Entity(Entity::World) => {
             let families = ["0.0.0.0/0", "::/0"].into_iter().filter_map(|text| parse_cidr(text).ok());
-            families.map(|(cidr, _)| without(cidr, &IpSet::empty(), private, AddressScope::ByDialect)).collect()
+            families.map(|(cidr, _)| without(cidr, &IpSet::empty(), private, scope)).collect()
         }
         Peer::Addresses(peer) => {
             let scope = peer.scope;

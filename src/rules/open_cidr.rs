@@ -197,6 +197,7 @@ fn violation(
     };
     let opens_what = |o: &Opening<'_>| match o.rule.peers.get(o.peer) {
         Some(Peer::Any) => "admits everyone".to_owned(),
+        Some(Peer::Entity(_)) => "opens the world".to_owned(),
         _ => format!("opens {}", written(o)),
     };
     let lines = wide.iter().map(|o| format!("{} {} on {}", place(o), opens_what(o), o.rule.ports)).chain(
@@ -275,11 +276,14 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
             .any(|(i, r)| violation.blamed.contains(&i) && r.peers.contains(&Peer::Any))
     });
     if everyone {
-        finding.help = Some(
-            "a rule without peers admits every pod as well; with blocks in its place, name the pods that are meant by \
-             podSelector and namespaceSelector"
-                .to_owned(),
-        );
+        let (what, by) = if fields::is_cilium(&object.id) {
+            ("it", "their labels")
+        } else {
+            ("a rule without peers", "podSelector and namespaceSelector")
+        };
+        finding.help = Some(format!(
+            "{what} admits every pod as well; with blocks in its place, name the pods that are meant by {by}"
+        ));
     }
     finding
 }
@@ -303,7 +307,10 @@ fn key(cx: &Context<'_>, object: &PolicyObject, direction: Direction, open: &[Ex
 /// The same policy with the private ranges excepted, or else without its private blocks, if that is enough.
 fn fix(cx: &Context<'_>, object: &PolicyObject, own: &[&Policy], blamed: &Blamed) -> Option<Fix> {
     let [policy] = own else { return None };
-    if object.id.group() != "networking.k8s.io" {
+    // What could not be read, or hangs on more than addresses and ports, cannot be written again.
+    let whole = Direction::BOTH.into_iter().flat_map(|d| policy.rules(d)).all(|rule| rule.filtered_by.is_none());
+    let known = object.id.group() == "networking.k8s.io" || object.id.kind == "CiliumNetworkPolicy";
+    if !known || (fields::is_cilium(&object.id) && !(whole && object.unread.is_empty())) {
         return None;
     }
     let private = &cx.settings.open_cidr.private;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::fields;
 use super::rule::Context;
+use crate::model::house::Dialect;
 use crate::model::policy::{Priority, Rule};
 use crate::model::{
     Action, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, PodPeer, Policy, PortMatch, PortSet, Selector,
@@ -55,15 +56,28 @@ pub fn allow_dns_for(cx: &Context<'_>, name: &str, pods: Selector) -> Policy {
     policy
 }
 
-/// Whether the namespace writes its policies in Calico's kind: all that it has, or had before this change.
-fn uses_calico(cx: &Context<'_>) -> bool {
+/// The kind that the namespace writes its policies in: that of all that it has, or had before this change. NetworkPolicies
+/// where it has none, or several kinds.
+fn kind_in_use(cx: &Context<'_>) -> Written {
     let changing = cx.changes_policy().then_some(&cx.change.id);
-    let ids =
-        || cx.namespace.policies().map(|object| &*object.id).chain(changing).filter(|id| id.kind == "NetworkPolicy");
-    ids().next().is_some() && ids().all(fields::is_calico)
+    let known = || cx.namespace.policies().map(|object| &*object.id).chain(changing);
+    let read_by_cilium = matches!(cx.settings.dialect, Dialect::Upstream | Dialect::Cilium);
+    if known().next().is_some() && known().all(|id| id.kind == "CiliumNetworkPolicy") {
+        return if read_by_cilium { Written::Cilium } else { Written::Kubernetes };
+    }
+    let plain = || known().filter(|id| id.kind == "NetworkPolicy");
+    let calico = plain().next().is_some() && plain().all(fields::is_calico);
+    if calico { Written::Calico } else { Written::Kubernetes }
 }
 
-/// A NetworkPolicy for every pod of the namespace, with a name that is not taken yet.
+/// Kinds in which a cure can be written.
+enum Written {
+    Kubernetes,
+    Cilium,
+    Calico,
+}
+
+/// A policy for every pod of the namespace, of the kind that is used there, with a name that is not taken yet.
 fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
     let namespace = cx.namespace;
     // The name of a policy that is about to go away is taken as well: the cure comes before the change.
@@ -76,13 +90,13 @@ fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
         free = format!("{name}-{n}");
         n += 1;
     }
-    let (api_version, tier) = if uses_calico(cx) {
-        ("projectcalico.org/v3", Tier::calico(""))
-    } else {
-        ("networking.k8s.io/v1", Tier::network_policy())
+    let (api_version, kind, tier) = match kind_in_use(cx) {
+        Written::Kubernetes => ("networking.k8s.io/v1", "NetworkPolicy", Tier::network_policy()),
+        Written::Cilium => ("cilium.io/v2", "CiliumNetworkPolicy", Tier::cilium()),
+        Written::Calico => ("projectcalico.org/v3", "NetworkPolicy", Tier::calico("")),
     };
     Policy {
-        id: Arc::new(ObjectRef::namespaced(api_version, "NetworkPolicy", namespace.name().clone(), free)),
+        id: Arc::new(ObjectRef::namespaced(api_version, kind, namespace.name().clone(), free)),
         tier,
         priority: Priority::LAST,
         subject: Subject { namespaces: NamespaceScope::Named(namespace.name().clone()), pods: Selector::everything() },
@@ -91,4 +105,11 @@ fn empty_policy(cx: &Context<'_>, name: &str) -> Policy {
         ingress: Vec::new(),
         egress: Vec::new(),
     }
+}
+
+/// The same policy as one of Cilium's.
+pub(super) fn as_cilium(policy: Policy) -> Policy {
+    let (namespace, name) = (policy.id.namespace().to_owned(), policy.id.name.clone());
+    let id = ObjectRef::namespaced("cilium.io/v2", "CiliumNetworkPolicy", namespace, name);
+    Policy { id: Arc::new(id), tier: Tier::cilium(), ..policy }
 }

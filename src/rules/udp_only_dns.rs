@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
-use super::wording;
+use super::{fields, wording};
+use crate::model::dns_names::{covers, dns_names};
 use crate::model::house::RuleId;
 use crate::model::{Action, Direction, IpSet, NamespaceScope, Peer, PodSpec, Policy, Protocol, policy};
 use crate::reach::selecting;
@@ -60,15 +61,35 @@ impl Rule for UdpOnlyDns {
             let over_tcp = peers_over_tcp(cx, policy);
             for rule in over_udp {
                 let Some(alone) = rule.peers.iter().position(|peer| !is_covered(peer, &over_tcp)) else { continue };
-                let path = rule.at.field("ports");
+                let path = rule.at.field(if fields::is_cilium(&object.id) { "toPorts" } else { "ports" });
                 let message = format!("{} allows DNS on UDP 53 only; add TCP 53", wording::place(&object.id, &rule.at));
-                out.push(Finding::new(RuleId::UdpOnlyDns, (*object.id).clone(), message).at(path).because(format!(
-                    "no rule for these pods allows TCP 53 to {}, and long answers are asked for again over TCP",
-                    rule.peer_path(alone).short()
-                )));
+                let finding =
+                    Finding::new(RuleId::UdpOnlyDns, (*object.id).clone(), message).at(path).because(format!(
+                        "no rule for these pods allows TCP 53 to {}, and long answers are asked for again over TCP",
+                        rule.peer_path(alone).short()
+                    ));
+                out.push(match rule.filtered_by.as_deref().and_then(left_out) {
+                    Some(fact) => finding.because(fact),
+                    None => finding,
+                });
             }
         }
     }
+}
+
+/// What the names of a DNS rule leave out that people expect of it: `*` is part of one label, and a Service's name has two
+/// before `svc`.
+fn left_out(filter: &str) -> Option<String> {
+    let names: Vec<&str> = dns_names(filter)?.collect();
+    let lets = |name: &str| names.iter().any(|pattern| covers(pattern, name));
+    let meant = names.iter().find(|name| name.strip_prefix("*.").is_some_and(|rest| rest.starts_with("svc.")))?;
+    let domain = meant.strip_prefix("*.")?;
+    let service = format!("web.shop.{domain}");
+    (!lets(&service)).then(|| {
+        format!(
+            "its DNS rules leave out every Service: `{meant}` is one label before {domain}, and {service} has two; `*.*.{domain}` is meant"
+        )
+    })
 }
 
 fn is_dns_over_udp(rule: &policy::Rule) -> bool {

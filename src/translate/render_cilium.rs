@@ -67,7 +67,8 @@ impl Writing<'_> {
                 // An empty rule is what denies by default; an empty list would do nothing (semantics 2.3.2).
                 allow.push(json!({}));
             }
-            if !isolates && !(allow.is_empty() && deny.is_empty()) {
+            let any = !allow.is_empty() || !deny.is_empty();
+            if any && !isolates {
                 default_deny.insert(direction.field().into(), false.into());
             }
             for (rules, suffix) in [(allow, ""), (deny, "Deny")] {

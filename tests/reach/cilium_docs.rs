@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::guides::{at, find};
 use crate::world::snapshot;
 
+#[allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
 fn pod(namespace: &str, name: &str, labels: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name, "labels": labels},
@@ -17,10 +18,12 @@ fn pod(namespace: &str, name: &str, labels: Value) -> Value {
     })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
 fn cnp(spec: Value) -> Value {
     json!({"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "rule", "namespace": "default"}, "spec": spec})
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
 fn ccnp(spec: Value) -> Value {
     let kind = "CiliumClusterwideNetworkPolicy";
     json!({"apiVersion": "cilium.io/v2", "kind": kind, "metadata": {"name": "everywhere"}, "spec": spec})
@@ -226,7 +229,7 @@ fn layer_7_lets_through_and_filters() {
             "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET", "path": "/public"}]}}],
         }],
     }));
-    let world = cluster(&[rule.clone()]);
+    let world = cluster(std::slice::from_ref(&rule));
     let through = answer(&world, "frontend", "backend", &tcp(80));
     assert_eq!((through.verdict, through.bounds.filtered), (Allow, tcp(80)));
     assert_eq!(answer(&world, "batch", "backend", &tcp(80)).verdict, Deny);

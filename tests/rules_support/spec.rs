@@ -176,6 +176,6 @@ fn show(verdict: &Verdict) -> String {
 }
 
 fn yaml(policies: &[Policy]) -> String {
-    let all = policies.iter().map(|policy| render::to_yaml(&render::network_policy(policy).unwrap()));
+    let all = policies.iter().map(|policy| render::to_yaml(&render::policy(policy).unwrap()));
     all.collect::<Vec<_>>().join("---\n")
 }

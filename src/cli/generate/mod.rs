@@ -46,6 +46,8 @@ pub enum WrittenAs {
     Networkpolicy,
     /// NetworkPolicy of Calico
     Calico,
+    /// CiliumNetworkPolicy
+    Cilium,
 }
 
 fn baseline(namespaces: &[String], kind: WrittenAs, out: &mut impl Write) -> anyhow::Result<Exit> {
@@ -53,10 +55,11 @@ fn baseline(namespaces: &[String], kind: WrittenAs, out: &mut impl Write) -> any
     let mut policies = Vec::new();
     for namespace in namespaces {
         check_name(namespace)?;
-        policies.extend(rules::baseline(namespace, &settings));
-    }
-    if kind == WrittenAs::Calico {
-        policies = policies.iter().map(render::to_calico).collect();
+        policies.extend(match kind {
+            WrittenAs::Networkpolicy => rules::baseline(namespace, &settings),
+            WrittenAs::Calico => rules::baseline(namespace, &settings).iter().map(render::to_calico).collect(),
+            WrittenAs::Cilium => rules::cilium_baseline(namespace, &settings),
+        });
     }
     out.write_all(report::yaml(&policies).as_bytes())?;
     Ok(Exit::Clean)

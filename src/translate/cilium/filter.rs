@@ -1,6 +1,8 @@
 //! What Cilium looks at beyond addresses and ports, as a text for explanations: HTTP, DNS, Kafka and other rules of
 //! layer 7, names in TLS handshakes, listeners and mutual authentication.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::reading::{Fields, Piece, Reading};
@@ -21,7 +23,7 @@ pub(super) fn few(kind: &str, all: &[String]) -> String {
     }
     let more = all.len().saturating_sub(MOST);
     if more > 0 {
-        text.push_str(&format!(" and {more} more"));
+        let _ = write!(text, " and {more} more");
     }
     text
 }

@@ -53,7 +53,7 @@ fn protocols(name: &str) -> Option<Named> {
 
 impl Reading {
     /// The items of a rule's `toPorts`, those without a further condition as one, and whether one could not be read.
-    pub(super) fn to_ports(
+    pub(super) fn port_rules(
         &mut self,
         items: &[Value],
         direction: Direction,

@@ -124,7 +124,7 @@ impl Reading {
         match (ports, icmps) {
             (Some(_), Some(_)) => Err(self.refuse(&icmps_at, "icmps and toPorts exclude each other in one rule")),
             (Some(ports), None) => {
-                let (ports, broken) = self.to_ports(ports, section.direction, section.action, &ports_at);
+                let (ports, broken) = self.port_rules(ports, section.direction, section.action, &ports_at);
                 Ok((Some(ports), broken))
             }
             (None, Some(icmps)) => self.icmps(icmps, section.action, &icmps_at).map(|one| (Some(vec![one]), false)),
