@@ -56,7 +56,11 @@ fn every_file_of_the_guides_is_read() {
         for document in &read.documents {
             let kind = document.kind().expect("kind");
             assert!(document.api_version().is_some() && document.name().is_some(), "{document:?}");
-            assert_eq!(document.namespace().is_none(), kind == "Namespace", "{document:?}");
+            assert_eq!(
+                document.namespace().is_none(),
+                matches!(kind, "Namespace" | "ClusterConnectivityAssertion"),
+                "{document:?}"
+            );
         }
     }
 }
