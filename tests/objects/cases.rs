@@ -155,7 +155,7 @@ pub fn refused() -> Vec<Refused> {
         rule("open-cidr", json!({"level": "warn", "wides": {}}), "unknown field \"spec.rules.open-cidr.wides\""),
         dns("labels", json!({}), "should have at least 1 properties"),
         dns("protocols", json!(["SCTP"]), "supported values: \"UDP\", \"TCP\""),
-        refuse("dialect", json!({"dialect": "callico"}), "supported values: \"upstream\", \"calico\""),
+        refuse("dialect", json!({"dialect": "callico"}), "supported values: \"auto\", \"upstream\""),
         refuse_exception("/spec/rules", json!([]), "should have at least 1 items"),
         refuse_exception("/spec/rules", json!(["open-cird"]), "supported values: \"allow-all-peers\""),
         refuse_exception("/spec/targets/namespaces", json!([]), "should have at least 1 items"),

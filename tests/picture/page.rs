@@ -158,7 +158,7 @@ fn filters_leave_what_is_asked_for() {
     assert!(named < all && named >= 3, "{named} of {all}");
     page.fill("by-text", "");
     page.fill("by-port", "8080/tcp");
-    assert_eq!(rows(), 9, "traefik to two, five that nothing restricts, and three kinds of addresses");
+    assert_eq!(rows(), 10, "traefik, the web client, five that nothing restricts, and three kinds of addresses");
     page.fill("by-port", "53/udp");
     page.fill("by-namespace", "myapp-staging");
     assert_eq!(rows(), 0, "no policy of the guide opens DNS");
