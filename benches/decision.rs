@@ -91,8 +91,11 @@ fn world() -> World {
 
 fn decisions(c: &mut Bench) {
     let world = Arc::new(world());
-    let user =
-        User { name: "system:serviceaccount:delivery:rollout".into(), groups: vec!["system:authenticated".into()] };
+    let user = User {
+        name: "system:serviceaccount:delivery:rollout".into(),
+        groups: vec!["system:authenticated".into()],
+        ..User::default()
+    };
     let reviews = reviews::all();
 
     let mut group = c.benchmark_group("translate_and_review");

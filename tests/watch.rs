@@ -148,6 +148,7 @@ async fn the_state_follows_a_real_api_server() {
     let user = |name: &str, groups: &[&str]| User {
         name: name.into(),
         groups: groups.iter().map(|group| Str::from(*group)).collect(),
+        ..User::default()
     };
     assert!(watched.may_edit_house_rules(&user("root", &["system:masters"])).await.unwrap());
     assert!(!watched.may_edit_house_rules(&user("dev", &["system:authenticated"])).await.unwrap());

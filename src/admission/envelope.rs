@@ -106,6 +106,8 @@ fn opened<const EAGER: bool>(
         user: User {
             name: user.username.as_ref().into(),
             groups: user.groups.unwrap_or_default().iter().map(|group| group.0.as_ref().into()).collect(),
+            uid: user.uid.filter(|uid| !uid.0.is_empty()).map(|uid| uid.0.as_ref().into()),
+            extra: user.extra.map(|extra| extra.get().into()),
         },
         dry_run: request.dry_run.unwrap_or(false),
         object: request.object.unwrap_or_default(),
@@ -167,12 +169,13 @@ mod tests {
     use super::*;
     use crate::admission::change::{Asked, asked};
 
-    const GOOD: &str = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1","kind":{"group":"apps","version":"v1","kind":"Deployment"},"namespace":"n","operation":"CREATE","userInfo":{"username":"ann","groups":["dev"]},"object":{"a":1},"oldObject":null,"dryRun":true}}"#;
+    const GOOD: &str = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1","kind":{"group":"apps","version":"v1","kind":"Deployment"},"namespace":"n","operation":"CREATE","userInfo":{"username":"ann","uid":"7","groups":["dev"],"extra":{"k":["v"]}},"object":{"a":1},"oldObject":null,"dryRun":true}}"#;
 
     #[test]
     fn opens_a_review() {
         let review = open(GOOD.as_bytes()).unwrap();
         assert_eq!((&*review.uid, &*review.kind, &*review.user.name), ("u-1", "Deployment", "ann"));
+        assert_eq!((review.user.uid.as_deref(), review.user.extra.as_deref()), (Some("7"), Some(r#"{"k":["v"]}"#)));
         assert!(matches!(review.object, Given::Read(_)), "{review:?}");
         assert!(review.old_object.is_absent() && review.dry_run);
     }

@@ -79,6 +79,10 @@ pub(super) struct UserInfo<'a> {
     pub(super) username: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) groups: Option<Vec<Text<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) uid: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) extra: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

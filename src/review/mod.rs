@@ -37,6 +37,10 @@ pub struct User {
     pub name: Str,
     /// Groups.
     pub groups: Vec<Str>,
+    /// The authenticator's id, where it gave one.
+    pub uid: Option<Str>,
+    /// What else the authenticator said, as the JSON it came in: only authorizers read it.
+    pub extra: Option<Str>,
 }
 
 impl User {
