@@ -11,7 +11,7 @@ WITH_TOOLS := PATH="$$PATH:$$(hack/kube/build --bin)"
 SCRIPTS = $(shell grep -rIlE '^\#!.*(bash|/sh)' .ci hack tests deploy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node bench docs image clean
+.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node bench plot docs image clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ node: ## on a real node: the image, installed with Helm, with pods (needs root)
 
 bench: ## measure the engine (criterion)
 	$(CARGO) bench --locked --benches
+
+plot: ## measure states of growing size and draw docs/pictures/growth.svg
+	$(CARGO) bench --locked --bench end_to_end -- growth | tee /dev/stderr | hack/plot-growth > docs/pictures/growth.svg
 
 docs: ## write generated files again: rule pages, definitions in the chart, deploy/install.yaml
 	UPDATE=1 $(CARGO) test --locked --test house --test "generated*"

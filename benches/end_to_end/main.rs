@@ -41,11 +41,21 @@ fn main() -> anyhow::Result<()> {
     match args.first().map(String::as_str) {
         Some("null") => null::serve(&args[1..]),
         Some("state") => {
-            state::measure();
+            state::measure(args.get(1).and_then(|size| size.parse().ok()).unwrap_or(cluster::NAMESPACES));
             Ok(())
         }
+        Some("growth") => grow(),
         _ => measure_all(),
     }
+}
+
+/// What states of growing size take.
+fn grow() -> anyhow::Result<()> {
+    state::heading();
+    for size in state::SIZES {
+        Process::run_state(size)?;
+    }
+    Ok(())
 }
 
 fn measure_all() -> anyhow::Result<()> {
@@ -56,7 +66,7 @@ fn measure_all() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     starts(dir.path(), &runtime)?;
-    Process::run_state()?;
+    grow()?;
 
     let manifests = dir.path().join("cluster");
     write_cluster(&manifests)?;

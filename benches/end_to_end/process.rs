@@ -39,8 +39,9 @@ impl Process {
     }
 
     /// Measures the state in a process of its own, whose memory holds nothing else.
-    pub fn run_state() -> anyhow::Result<()> {
-        on_core(super::SERVER_CORE, &std::env::current_exe()?).arg("state").status()?;
+    pub fn run_state(namespaces: usize) -> anyhow::Result<()> {
+        let program = std::env::current_exe()?;
+        on_core(super::SERVER_CORE, &program).arg("state").arg(namespaces.to_string()).status()?;
         Ok(())
     }
 

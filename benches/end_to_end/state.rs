@@ -9,20 +9,34 @@ use portcullis::translate::{Defaults, Kind, from_json};
 use super::process::memory;
 use super::support::cluster;
 
-/// Fills a snapshot and prints what that took.
-pub fn measure() {
+/// Sizes of cluster, by their namespaces: from 1,000 pods to 100,000.
+pub const SIZES: [usize; 5] = [250, 750, 2_500, 7_500, cluster::NAMESPACES];
+
+/// The heading of the rows that [`measure`] prints.
+pub fn heading() {
+    println!("\nWhat a state takes, each in a process of its own");
+    println!(
+        "{:>10} {:>10} {:>10} {:>10} {:>11} {:>14} {:>20}",
+        "pods", "namespaces", "policies", "read s", "applied s", "resident MiB", "one more change µs"
+    );
+}
+
+/// Fills a snapshot with so many namespaces and what is in them, and prints what that took.
+pub fn measure(namespaces: usize) {
     let resident = || memory("self", "VmRSS:").unwrap_or(f64::NAN);
     let empty = resident();
     let mut snapshot = Snapshot::default();
     let (mut reading, mut applying) = (Duration::ZERO, Duration::ZERO);
-    let mut counts = [("namespaces", 0_usize), ("policies", 0), ("pods", 0)];
-    for (kind, value) in cluster::namespaces().chain(cluster::policies()).chain(cluster::pods()) {
+    let mut counts = [0_usize; 3];
+    let pods = || cluster::pods().take(1 + namespaces * cluster::PODS);
+    let spaces = cluster::namespaces().take(3 + namespaces);
+    let policies = cluster::policies().take(namespaces * cluster::POLICIES);
+    for (kind, value) in spaces.chain(policies).chain(pods()) {
         counts[match kind {
             Kind::Namespace => 0,
             Kind::NetworkPolicy => 1,
             _ => 2,
-        }]
-        .1 += 1;
+        }] += 1;
         let text = value.to_string();
         drop(value);
         let begun = Instant::now();
@@ -36,7 +50,7 @@ pub fn measure() {
 
     // From now on a version has been published, so that every change leaves the one before as it is.
     let changes: Vec<Change> =
-        cluster::pods().step_by(10).map(|(kind, value)| Change::create(cluster::object(kind, &value))).collect();
+        pods().step_by(10).map(|(kind, value)| Change::create(cluster::object(kind, &value))).collect();
     let begun = Instant::now();
     for change in &changes {
         let mut next = snapshot.clone();
@@ -45,9 +59,14 @@ pub fn measure() {
     }
     let each = begun.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(changes.len()).unwrap_or(u32::MAX));
 
-    println!("\nState of {}", counts.map(|(name, count)| format!("{count} {name}")).join(", "));
-    println!("  read from JSON      {:8.2} s", reading.as_secs_f64());
-    println!("  applied             {:8.2} s", applying.as_secs_f64());
-    println!("  resident memory     {full:8.1} MiB ({empty:.1} before)");
-    println!("  one more change, published by itself {each:8.1} µs");
+    println!(
+        "{:>10} {:>10} {:>10} {:>10.2} {:>11.2} {:>14.1} {:>20.1}",
+        counts[2],
+        counts[0],
+        counts[1],
+        reading.as_secs_f64(),
+        applying.as_secs_f64(),
+        full - empty,
+        each
+    );
 }
