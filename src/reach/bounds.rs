@@ -126,14 +126,10 @@ impl Readings {
     /// The readings for a cluster. Where the dialect is not settled, policies that one network alone enforces tell which
     /// one there is; policies of both leave both.
     pub fn in_world(world: &Snapshot, dialect: Option<Dialect>) -> Self {
-        let has = |enforcer| {
-            let own = world.namespaces().flat_map(|n| n.policies());
-            own.chain(world.cluster_policies()).flat_map(|o| &o.policies).any(|p| p.tier.enforcer == enforcer)
-        };
         if dialect.is_some() {
             return Self::of(dialect);
         }
-        match (has(Enforcer::Cilium), has(Enforcer::Calico)) {
+        match world.has_exclusive() {
             (false, false) => Self::of(None),
             (true, false) => Self::of(Some(Dialect::Cilium)),
             (false, true) => Self::of(Some(Dialect::Calico)),

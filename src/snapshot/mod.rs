@@ -17,7 +17,7 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing, Str,
+    AddressGroup, Assertion, Change, Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing, Str,
     TierObject, Workload,
 };
 use links::{Held, Links};
@@ -30,6 +30,8 @@ pub struct Snapshot {
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
     plugins: Arc<[Cni]>,
+    /// Policy objects that Cilium alone enforces, and those that Calico alone does.
+    exclusive: [usize; 2],
     /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
     assertions: Arc<BTreeMap<Arc<ObjectRef>, Arc<Assertion>>>,
     version: u64,
@@ -42,6 +44,7 @@ impl Default for Snapshot {
             cluster_policies: Arc::default(),
             links: Arc::default(),
             plugins: Arc::new([]),
+            exclusive: [0; 2],
             assertions: Arc::default(),
             version: 0,
         }
@@ -127,6 +130,12 @@ impl Snapshot {
         if *found != *self.plugins {
             self.plugins = found.into();
         }
+    }
+
+    /// Whether there are policies that only Cilium enforces, and whether there are some that only Calico does.
+    pub const fn has_exclusive(&self) -> (bool, bool) {
+        let [cilium, calico] = self.exclusive;
+        (cilium > 0, calico > 0)
     }
 
     /// Cluster-scoped policy objects.
@@ -274,6 +283,13 @@ impl Snapshot {
     }
 
     fn change_policy(&mut self, policy: &PolicyObject, put: bool, place: Where) {
+        // Where there are none at all, what is replaced or taken out was none either.
+        let was =
+            if self.exclusive == [0; 2] { None } else { self.held(&policy.id).map(|held| exclusive(held.written())) };
+        let will_be = if put { exclusive(policy) } else { [0; 2] };
+        for ((count, more), less) in self.exclusive.iter_mut().zip(will_be).zip(was.unwrap_or_default()) {
+            *count = (*count + more).saturating_sub(less);
+        }
         let held = put.then(|| self.links.hold(policy));
         match (&policy.id.namespace, held) {
             (Some(namespace), Some(held)) => self.namespaces.edit(namespace, place, |state| state.insert_policy(held)),
@@ -328,6 +344,12 @@ impl Snapshot {
             Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&held.written().id), held);
         }
     }
+}
+
+/// One for Cilium, one for Calico, where the object has policies that no other network enforces.
+fn exclusive(object: &PolicyObject) -> [usize; 2] {
+    let any = |enforcer| usize::from(object.policies.iter().any(|policy| policy.tier.enforcer == enforcer));
+    [any(Enforcer::Cilium), any(Enforcer::Calico)]
 }
 
 /// Whether something comes or goes.

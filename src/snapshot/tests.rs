@@ -228,3 +228,39 @@ fn laid_over_the_tree_and_written_into_it_are_the_same() {
     assert_eq!(seen(&base.with(&there[3])).len(), 200);
     assert_eq!(seen(&base.without(&there[3])).len(), 199);
 }
+
+#[test]
+fn policies_of_one_network_alone_are_counted() {
+    let policy = |name: &str, namespace: Option<&str>, tier: Arc<Tier>| {
+        let id = Arc::new(match namespace {
+            Some(namespace) => ObjectRef::namespaced("v1", "P", namespace, name),
+            None => ObjectRef::cluster("v1", "P", name),
+        });
+        let subject = Subject { namespaces: NamespaceScope::all(), pods: Selector::everything() };
+        let policy = Policy {
+            id: Arc::clone(&id),
+            tier,
+            priority: Priority::LAST,
+            subject,
+            isolates_ingress: true,
+            isolates_egress: false,
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        };
+        Object::Policy(PolicyObject { id, policies: vec![Arc::new(policy)], unread: Vec::new(), implicit_types: false })
+    };
+    let mut snapshot = Snapshot::of([&policy("a", Some("n"), Tier::network_policy())]);
+    assert_eq!(snapshot.has_exclusive(), (false, false));
+    let (cilium, calico) = (policy("b", Some("n"), Tier::cilium()), policy("c", None, Tier::calico("default")));
+    snapshot.insert(&cilium);
+    snapshot.insert(&cilium);
+    assert_eq!(snapshot.with(&calico).has_exclusive(), (true, true));
+    assert_eq!(snapshot.has_exclusive(), (true, false), "what is laid over is not in it");
+    snapshot.insert(&calico);
+    snapshot.remove(&cilium);
+    snapshot.remove(&cilium);
+    assert_eq!(snapshot.has_exclusive(), (false, true), "replaced once, taken out once");
+    // Under the same name, a policy that everybody enforces.
+    snapshot.insert(&policy("c", None, Tier::network_policy()));
+    assert_eq!(snapshot.has_exclusive(), (false, false));
+}
