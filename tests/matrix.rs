@@ -2,36 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::path::Path;
-use std::process::Command;
+mod command_support;
 
+use command_support::{ok, portcullis, write};
 use serde_json::Value;
 
-struct Ran {
-    out: String,
-    err: String,
-    code: Option<i32>,
-}
-
-fn portcullis(args: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_portcullis")).args(args).output().expect("the binary runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Ran { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
-}
-
-fn ok(args: &[&str]) -> String {
-    let ran = portcullis(args);
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    ran.out
-}
-
 const FIRST: &str = "tests/guides/first";
-
-fn write(folder: &Path, name: &str, text: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
-}
 
 fn pod(namespace: &str, name: &str, labels: &str, more: &str) -> String {
     format!(

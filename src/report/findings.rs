@@ -1,5 +1,6 @@
 //! What `check` says about files: findings with file, line and column, as text for people and as JSON that stays the same.
 
+use std::fmt;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -33,6 +34,20 @@ pub struct ObjectId {
     pub namespace: String,
     /// Name.
     pub name: String,
+}
+
+impl ObjectId {
+    /// `production/allow-dns`, or the name alone for cluster-scoped objects.
+    pub(super) fn path(&self) -> String {
+        if self.namespace.is_empty() { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    /// `NetworkPolicy production/allow-dns`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.path())
+    }
 }
 
 impl From<&ObjectRef> for ObjectId {
@@ -161,7 +176,6 @@ impl Report {
         let mut out = String::new();
         let mut fixes: Vec<&str> = Vec::new();
         for finding in &self.findings {
-            let object = &finding.object;
             let _ = writeln!(
                 out,
                 "{}:{}:{}: {}[{}] {}",
@@ -172,13 +186,8 @@ impl Report {
                 finding.rule,
                 finding.message
             );
-            let name = if object.namespace.is_empty() {
-                format!("{} {}", object.kind, object.name)
-            } else {
-                format!("{} {}/{}", object.kind, object.namespace, object.name)
-            };
             let at = if finding.path.is_empty() { String::new() } else { format!(" at {}", finding.path) };
-            let _ = writeln!(out, "    in       {name}{at}");
+            let _ = writeln!(out, "    in       {}{at}", finding.object);
             for fact in &finding.because {
                 let _ = writeln!(out, "    because  {fact}");
             }

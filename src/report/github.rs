@@ -14,9 +14,7 @@ impl Report {
                 "warn" => "warning",
                 _ => "notice",
             };
-            let object = &finding.object;
-            let scope = if object.namespace.is_empty() { String::new() } else { format!("{}/", object.namespace) };
-            let mut text = format!("{} {scope}{}: {}", object.kind, object.name, finding.message);
+            let mut text = format!("{}: {}", finding.object, finding.message);
             for fact in &finding.because {
                 let _ = write!(text, "\nbecause {fact}");
             }

@@ -63,9 +63,7 @@ fn suite(writer: &mut Writer<Vec<u8>>, file: &str, found: &[&FileFinding]) -> io
 }
 
 fn case(writer: &mut Writer<Vec<u8>>, finding: &FileFinding) -> io::Result<()> {
-    let object = &finding.object;
-    let scope = if object.namespace.is_empty() { String::new() } else { format!("{}/", object.namespace) };
-    let name = format!("{}: {} {scope}{}", finding.rule, object.kind, object.name);
+    let name = format!("{}: {}", finding.rule, finding.object);
     let mut said =
         format!("{}:{}:{}: {}[{}]\n", finding.file, finding.line, finding.column, finding.level, finding.rule);
     for fact in &finding.because {

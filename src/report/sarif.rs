@@ -59,8 +59,7 @@ impl Report {
 
 fn result(finding: &FileFinding) -> Value {
     let object = &finding.object;
-    let name =
-        if object.namespace.is_empty() { object.name.clone() } else { format!("{}/{}", object.namespace, object.name) };
+    let path = object.path();
     let mut text = finding.message.clone();
     for fact in &finding.because {
         text.push_str("\nbecause ");
@@ -81,13 +80,13 @@ fn result(finding: &FileFinding) -> Value {
                 "region": {"startLine": finding.line.max(1), "startColumn": finding.column.max(1)},
             },
             "logicalLocations": [{
-                "fullyQualifiedName": format!("{} {name}", object.kind),
+                "fullyQualifiedName": object.to_string(),
                 "kind": "resource",
             }],
         }],
         // Lines move; what is wrong with which object does not.
         "partialFingerprints": {
-            "finding/v1": format!("{}|{}|{}|{name}|{}|{}", finding.rule, object.api_version, object.kind, finding.path, finding.message),
+            "finding/v1": format!("{}|{}|{}|{path}|{}|{}", finding.rule, object.api_version, object.kind, finding.path, finding.message),
         },
     })
 }

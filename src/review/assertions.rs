@@ -6,8 +6,8 @@ use super::World;
 use crate::model::ObjectRef;
 use crate::model::assertion::Assertion;
 use crate::model::house::dialect_of;
-use crate::reach::{Focus, State, Why, evaluate};
-use crate::rules::{gaps, readings, tell};
+use crate::reach::{Focus, Readings, State, Why, evaluate};
+use crate::rules::{gaps, tell};
 
 /// Whether an assertion holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,8 @@ pub struct Assessed {
 
 /// Assesses an assertion as the world is now.
 pub fn assess(world: &World, assertion: &Assertion) -> Assessed {
-    let readings = readings(&world.snapshot, world.house.dialect().or_else(|| dialect_of(world.snapshot.plugins())));
+    let readings =
+        Readings::in_world(&world.snapshot, world.house.dialect().or_else(|| dialect_of(world.snapshot.plugins())));
     let evaluated = assertion.claim.as_ref().and_then(|claim| {
         let outcome = evaluate(&world.snapshot, claim, &readings, &Focus::Everything)?;
         Some((claim, outcome))

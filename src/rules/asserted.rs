@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::wording;
 use crate::model::assertion::{Assertion, Claim, Expect, Pairs};
-use crate::model::house::Dialect;
 use crate::model::{Action, Change, Direction, Object, ObjectRef, Policy, PolicyObject, Rule};
 use crate::reach::{
     Answer, At, Focus, Gap, Governed, Outcome, Pair, Part, Point, Readings, SideAnswer, State, Verdict, Why, evaluate,
@@ -30,11 +29,6 @@ pub struct Told {
     pub help: Option<String>,
     /// The rule that lets through what should not pass, where there is one: its policy and its place.
     pub culprit: Option<(Arc<ObjectRef>, crate::model::FieldPath)>,
-}
-
-/// The readings under which assertions must hold.
-pub fn readings(world: &Snapshot, settled: Option<Dialect>) -> Readings {
-    Readings::in_world(world, settled)
 }
 
 /// Puts an outcome into words.

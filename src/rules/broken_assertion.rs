@@ -54,7 +54,7 @@ impl Rule for BrokenAssertion {
         if cx.world.assertions().len() == 0 {
             return;
         }
-        let readings = asserted::readings(cx.world, cx.settings.settled);
+        let readings = Readings::in_world(cx.world, cx.settings.settled);
         if let Some(Object::Assertion(assertion)) = cx.change.object() {
             // Without it there is nothing to hold, before or after.
             if cx.object.is_some()

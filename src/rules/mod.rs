@@ -29,7 +29,7 @@ mod unenforced;
 mod unresolved_named_port;
 mod wording;
 
-pub use asserted::{Told, gaps, readings, tell};
+pub use asserted::{Told, gaps, tell};
 pub use baseline::{baseline, cilium_baseline};
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
 

@@ -231,27 +231,10 @@ fn laid_over_the_tree_and_written_into_it_are_the_same() {
 
 #[test]
 fn policies_of_one_network_alone_are_counted() {
-    let policy = |name: &str, namespace: Option<&str>, tier: Arc<Tier>| {
-        let id = Arc::new(match namespace {
-            Some(namespace) => ObjectRef::namespaced("v1", "P", namespace, name),
-            None => ObjectRef::cluster("v1", "P", name),
-        });
-        let subject = Subject { namespaces: NamespaceScope::all(), pods: Selector::everything() };
-        let policy = Policy {
-            id: Arc::clone(&id),
-            tier,
-            priority: Priority::LAST,
-            subject,
-            isolates_ingress: true,
-            isolates_egress: false,
-            ingress: Vec::new(),
-            egress: Vec::new(),
-        };
-        Object::Policy(PolicyObject { id, policies: vec![Arc::new(policy)], unread: Vec::new(), implicit_types: false })
-    };
-    let mut snapshot = Snapshot::of([&policy("a", Some("n"), Tier::network_policy())]);
+    let mut snapshot = Snapshot::of([&policy(Some("n"), "a", Tier::network_policy(), Vec::new())]);
     assert_eq!(snapshot.has_exclusive(), (false, false));
-    let (cilium, calico) = (policy("b", Some("n"), Tier::cilium()), policy("c", None, Tier::calico("default")));
+    let (cilium, calico) =
+        (policy(Some("n"), "b", Tier::cilium(), Vec::new()), policy(None, "c", Tier::calico("default"), Vec::new()));
     snapshot.insert(&cilium);
     snapshot.insert(&cilium);
     assert_eq!(snapshot.with(&calico).has_exclusive(), (true, true));
@@ -261,6 +244,6 @@ fn policies_of_one_network_alone_are_counted() {
     snapshot.remove(&cilium);
     assert_eq!(snapshot.has_exclusive(), (false, true), "replaced once, taken out once");
     // Under the same name, a policy that everybody enforces.
-    snapshot.insert(&policy("c", None, Tier::network_policy()));
+    snapshot.insert(&policy(None, "c", Tier::network_policy(), Vec::new()));
     assert_eq!(snapshot.has_exclusive(), (false, false));
 }

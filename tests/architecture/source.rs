@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// One file under `src`.
 pub struct File {
@@ -88,11 +88,24 @@ fn follow(file: &Path, only_shipped: bool, seen: &mut BTreeSet<PathBuf>) {
         folder.join(stem)
     };
     for name in modules(&code) {
-        let explicit = path_attribute(&text, &name).map(|path| folder.join(path));
+        let explicit = path_attribute(&text, &name).map(|path| beside(folder, &path));
         let candidates = [explicit, Some(home.join(format!("{name}.rs"))), Some(home.join(&name).join("mod.rs"))];
         let child = candidates.into_iter().flatten().find(|path| path.exists());
         follow(&child.unwrap_or_else(|| panic!("{}: `mod {name};` has no file", file.display())), only_shipped, seen);
     }
+}
+
+/// The path seen from a folder, without `..`, so that one file has one name.
+fn beside(folder: &Path, path: &str) -> PathBuf {
+    let mut file = folder.to_owned();
+    for part in Path::new(path).components() {
+        if part == Component::ParentDir {
+            file.pop();
+        } else {
+            file.push(part);
+        }
+    }
+    file
 }
 
 /// Names in `mod NAME;`.

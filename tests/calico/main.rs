@@ -8,6 +8,8 @@ mod bad;
 #[path = "../reach/clusters.rs"]
 mod clusters;
 mod conversion;
+#[path = "../matrix_support/mod.rs"]
+mod matrix_support;
 mod naive;
 mod peers;
 mod random;

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 
 use portcullis::model::house::Dialect;
 use portcullis::model::{IpSet, Object, PortSet, Protocol};
-use portcullis::reach::{Bounds, End, Ends, Matrix, Options, PodAt, Pods, Readings, Verdict, explain};
+use portcullis::reach::{Bounds, Ends, Matrix, Options, PodAt, Pods, Readings, Verdict, explain};
 use portcullis::snapshot::Snapshot;
 use portcullis::source::manifests;
 use portcullis::translate::{Defaults, Kind, from_value};
+
+use crate::matrix_support;
 
 /// Reads every object; those that are not understood in full are for the caller to look at.
 pub(crate) fn objects(yaml: &str) -> Vec<Object> {
@@ -147,22 +149,5 @@ pub(crate) fn tier(name: &str, order: f64, action: &str) -> String {
 /// Bounds by the names of both ends, as Calico enforces; addresses are answered for those that are asked about.
 pub(crate) fn table(state: &Snapshot, outside: &[IpAddr]) -> BTreeMap<(String, String), Bounds> {
     let options = Options { readings: Readings::of(Some(Dialect::Calico)), representatives: false };
-    let matrix = Matrix::of(state, &options);
-    let mut table = BTreeMap::new();
-    let names = |end: End<'_>| match end {
-        End::Node(i) => vec![matrix.nodes()[i].name.clone()],
-        End::External(set) => outside.iter().filter(|a| set.contains(**a)).map(ToString::to_string).collect(),
-    };
-    matrix.edges(
-        true,
-        |_| true,
-        |edge| {
-            for src in names(edge.src) {
-                for dst in names(edge.dst) {
-                    table.insert((src.clone(), dst), edge.bounds.clone());
-                }
-            }
-        },
-    );
-    table
+    matrix_support::table(&Matrix::of(state, &options), outside)
 }

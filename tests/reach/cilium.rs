@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::cilium_naive::passes;
 use crate::clusters::{OUTSIDE, PORTS, PROTOCOLS, cases, cluster};
+use crate::matrix_support::table;
 use crate::naive::{End, Packet};
-use crate::world::{contains, evaluate, snapshot, table};
+use crate::world::{contains, evaluate, snapshot};
 
 fn selector(namespaces: bool) -> impl Strategy<Value = Value> {
     let pod = prop::sample::select(vec!["a", "k8s:a", "any:a", "b"]);

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::clusters::{OUTSIDE, PORTS, PROTOCOLS, cases, cluster, policy, rule};
+use crate::matrix_support::table;
 use crate::naive::{Cluster, End, Packet};
-use crate::world::{all_rows, contains, evaluate, snapshot, table};
+use crate::world::{all_rows, contains, evaluate, snapshot};
 
 fn policies(objects: &mut [Value]) -> impl Iterator<Item = &mut Value> {
     objects.iter_mut().filter(|o| o["kind"] == "NetworkPolicy")

@@ -10,6 +10,8 @@ mod clusternetworkpolicy;
 mod clusters;
 mod guides;
 mod laws;
+#[path = "../matrix_support/mod.rs"]
+mod matrix_support;
 mod naive;
 mod oracle;
 mod second_guide;

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::clusters::{OUTSIDE, PORTS, PROTOCOLS, cases, cluster};
+use crate::matrix_support::table;
 use crate::naive::{Cluster, End, Packet};
-use crate::world::{contains, evaluate, snapshot, table};
+use crate::world::{contains, evaluate, snapshot};
 
 /// An end with the name that the matrix gives it.
 fn ends(objects: &[Value]) -> Vec<(String, End<'_>)> {
