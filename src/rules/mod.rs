@@ -6,8 +6,10 @@ mod asserted;
 mod baseline;
 mod blocked_dns;
 mod broken_assertion;
+mod covering;
 mod dangling_peer;
 mod dangling_subject;
+mod dialect_dependent;
 mod fields;
 #[cfg(test)]
 mod fixtures;
@@ -19,6 +21,7 @@ mod narrow;
 mod nearest;
 mod not_understood;
 mod open_cidr;
+mod redundant_policy;
 mod rule;
 mod severed_pods;
 mod shadowed_rule;
@@ -43,12 +46,14 @@ pub static RULES: &[&dyn Rule] = &[
     &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,
     &dangling_subject::DanglingSubject,
+    &dialect_dependent::DialectDependent,
     &fqdn_without_dns::FqdnWithoutDns,
     &host_network::HostNetwork,
     &implicit_policy_types::ImplicitPolicyTypes,
     &missing_default_deny::MissingDefaultDeny,
     &not_understood::NotUnderstood,
     &open_cidr::OpenCidrRule,
+    &redundant_policy::RedundantPolicy,
     &severed_pods::SeveredPods,
     &shadowed_rule::ShadowedRule,
     &staged_only::StagedOnly,
