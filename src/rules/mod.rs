@@ -21,6 +21,7 @@ mod narrow;
 mod nearest;
 mod not_understood;
 mod open_cidr;
+mod open_group;
 mod redundant_policy;
 mod rule;
 mod severed_pods;
