@@ -312,12 +312,6 @@ impl Snapshot {
         }
     }
 
-    /// Replaces the NetworkPolicies of one namespace: the answer of a consistent read.
-    pub fn replace_policies(&mut self, namespace: &str, policies: &[PolicyObject]) {
-        let held: Vec<Held> = policies.iter().map(|policy| self.hold(policy)).collect();
-        self.namespaces.edit(namespace, Where::Tree, |state| state.replace_policies(held));
-    }
-
     /// Groups can be chosen by the labels of their namespace.
     fn relabelled(&mut self, namespace: &str) {
         if !self.links.has_groups_in(namespace) {

@@ -186,14 +186,6 @@ impl NamespaceState {
         }
     }
 
-    /// Policies of other kinds than NetworkPolicy stay.
-    pub(super) fn replace_policies(&mut self, policies: Vec<Held>) {
-        let all = Arc::make_mut(&mut self.policies);
-        all.retain(|held| held.written().id.group() != "networking.k8s.io");
-        all.extend(policies);
-        all.sort_by(|a, b| policy_key(&a.written().id).cmp(&policy_key(&b.written().id)));
-    }
-
     fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {
         self.policies.binary_search_by(|held| policy_key(&held.written().id).cmp(&policy_key(id)))
     }
