@@ -7,6 +7,7 @@ mod baseline;
 mod blocked_dns;
 mod broken_assertion;
 mod dangling_peer;
+mod dangling_reference;
 mod dangling_subject;
 mod fields;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub static RULES: &[&dyn Rule] = &[
     &blocked_dns::BlockedDns,
     &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,
+    &dangling_reference::DanglingReference,
     &dangling_subject::DanglingSubject,
     &fqdn_without_dns::FqdnWithoutDns,
     &host_network::HostNetwork,

@@ -1,6 +1,7 @@
 //! `unenforced`: a policy that the cluster's network plugin does not carry out.
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
+use crate::model::Standing;
 use crate::model::cni::{Cni, Enforces, Family};
 use crate::model::house::RuleId;
 
@@ -25,6 +26,9 @@ declare_rule! {
     /// | Kube-OVN | yes | AdminNetworkPolicy, ClusterNetworkPolicy |
     /// | kube-router, Weave Net | yes | |
     /// | OVN-Kubernetes | yes | AdminNetworkPolicy |
+    ///
+    /// Cilium enforces nothing where its configuration says `enable-policy: never`; that is known of files and of the command
+    /// line, not of the webhook.
     ///
     /// Where no plugin is seen nothing is said: k3s and some managed clusters run theirs outside of pods.
     ///
@@ -59,6 +63,11 @@ impl Rule for Unenforced {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        if let Some(object) = cx.policy().filter(|o| o.policies.iter().any(|p| p.tier.standing == Standing::Off)) {
+            let message = format!("nothing enforces {}: Cilium's enable-policy is never; set it to default", object.id);
+            out.push(Finding::new(RuleId::Unenforced, (*object.id).clone(), message).keyed("unenforced"));
+            return;
+        }
         let plugins = cx.world.plugins();
         let Some(object) = cx.policy().filter(|_| cx.settings.detect_dialect && !plugins.is_empty()) else { return };
         let Some(family) = Family::of(object.id.group(), &object.id.kind) else { return };

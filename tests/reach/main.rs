@@ -6,6 +6,7 @@ mod assertions;
 mod cilium;
 mod cilium_docs;
 mod cilium_naive;
+mod cilium_references;
 mod clusternetworkpolicy;
 mod clusters;
 mod guides;
