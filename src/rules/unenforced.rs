@@ -2,6 +2,7 @@
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::{fields, wording};
+use crate::model::Standing;
 use crate::model::cni::{Cni, Enforces, Family, Part};
 use crate::model::house::RuleId;
 use crate::model::{Direction, FieldPath, Peer, PolicyObject, PortSet, Protocol, policy};
@@ -36,6 +37,9 @@ declare_rule! {
     /// | ranges of ports (`endPort`) | Weave Net |
     /// | SCTP | kube-router; Cilium unless `sctp.enabled` is set |
     /// | IPv6 blocks | Azure Network Policy Manager, Weave Net |
+    ///
+    /// Cilium enforces nothing where its configuration says `enable-policy: never`; that is known of files and of the command
+    /// line, not of the webhook.
     ///
     /// Where no plugin is seen nothing is said: k3s and some managed clusters run theirs outside of pods.
     ///
@@ -73,6 +77,11 @@ impl Rule for Unenforced {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        if let Some(object) = cx.policy().filter(|o| o.policies.iter().any(|p| p.tier.standing == Standing::Off)) {
+            let message = format!("nothing enforces {}: Cilium's enable-policy is never; set it to default", object.id);
+            out.push(Finding::new(RuleId::Unenforced, (*object.id).clone(), message).keyed("unenforced"));
+            return;
+        }
         let plugins = cx.world.plugins();
         let Some(object) = cx.policy().filter(|_| cx.settings.detect_dialect && !plugins.is_empty()) else { return };
         let Some(family) = Family::of(object.id.group(), &object.id.kind) else { return };
