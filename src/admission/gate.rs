@@ -198,5 +198,5 @@ fn bad_request(uid: &str, message: String) -> Reply {
 }
 
 fn changes_policies(change: &Change) -> bool {
-    matches!(change.object(), Some(Object::Policy(_)))
+    matches!(change.object(), Some(Object::Policy(_) | Object::Tier(_) | Object::AddressGroup(_)))
 }

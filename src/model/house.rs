@@ -86,6 +86,8 @@ rule_ids! {
     DanglingReference = "dangling-reference", Warn;
     /// A policy that selects nothing.
     DanglingSubject = "dangling-subject", Warn;
+    /// A policy that network plugins read differently.
+    DialectDependent = "dialect-dependent", Warn;
     /// Names in a policy that no DNS rule lets be asked for.
     FqdnWithoutDns = "fqdn-without-dns", Warn;
     /// A pod on the node's network.
@@ -98,6 +100,8 @@ rule_ids! {
     NotUnderstood = "not-understood", Warn;
     /// A policy that opens the world without excepting private ranges.
     OpenCidr = "open-cidr", Enforce;
+    /// A policy that others make needless.
+    RedundantPolicy = "redundant-policy", Audit;
     /// Running pods that are cut off.
     SeveredPods = "severed-pods", Warn;
     /// A rule that can never decide.

@@ -159,6 +159,14 @@ impl Selector {
         self.is_everything() || (self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible)
     }
 
+    /// Whether it matches whatever the other one matches. "No" where the search for a counterexample gave up.
+    pub fn includes(&self, other: &Self) -> bool {
+        self == other || self.is_everything() || {
+            let outside = Self::Not(Box::new(other.clone()));
+            escaping(&[self, &outside]) == Escape::Impossible
+        }
+    }
+
     /// The smallest labels found that match, or `None` if nothing can match (or the search gave up).
     pub fn representative(&self) -> Option<Labels> {
         if let Some(labels) = self.demanded() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Judged;
 use crate::model::house::{Level, RuleId};
-use crate::model::{Change, Object, Str};
+use crate::model::{Change, Object, PolicyObject, Str};
 use crate::snapshot::Snapshot;
 
 /// Namespaces judged for one change. Each costs a look at its pods, and a review has seconds; the background audit looks
@@ -14,28 +14,35 @@ const MOST_NAMESPACES: usize = 1_000;
 /// Findings told for each rule and level.
 const MOST_TOLD: usize = 5;
 
-/// Namespaces with pods that the change reaches, beside the one it is in, in the order of their names.
+/// Namespaces that the change reaches beside the one it is in: those of the pods that a policy selects, and those of the
+/// policies that refer to a tier or a group, in the order of their names.
 pub(super) fn reached(change: &Change, before: &Snapshot, after: &Snapshot) -> Vec<Str> {
-    if change.id.namespace.is_some() {
-        return Vec::new();
-    }
+    let states: Vec<&Object> = change.before.iter().chain(&change.after).collect();
     let mut names: BTreeSet<Str> = BTreeSet::new();
     for (object, world) in [(&change.before, before), (&change.after, after)] {
         match object {
-            Some(Object::Policy(object)) => {
-                for policy in &object.policies {
-                    let there = world.in_scope(&policy.subject.namespaces);
-                    names.extend(there.filter(|n| !n.classes().is_empty()).map(|n| n.name().clone()));
-                }
-            }
-            // Whoever names it may be anywhere.
+            Some(Object::Policy(object)) if object.id.namespace.is_none() => selected(object, world, &mut names),
             Some(Object::Tier(_) | Object::AddressGroup(_)) => {
-                names.extend(world.namespaces().filter(|n| !n.classes().is_empty()).map(|n| n.name().clone()));
+                for object in world.referring(&states) {
+                    match &object.id.namespace {
+                        Some(namespace) => drop(names.insert(namespace.clone())),
+                        None => selected(object, world, &mut names),
+                    }
+                }
             }
             _ => {}
         }
     }
+    names.remove(change.id.namespace());
     names.into_iter().take(MOST_NAMESPACES).collect()
+}
+
+/// Namespaces with pods in the scope of a policy.
+fn selected(object: &PolicyObject, world: &Snapshot, names: &mut BTreeSet<Str>) {
+    for policy in &object.policies {
+        let there = world.in_scope(&policy.subject.namespaces);
+        names.extend(there.filter(|n| !n.classes().is_empty()).map(|n| n.name().clone()));
+    }
 }
 
 /// A few findings of each rule and level; the last of them says how many more there are.

@@ -101,6 +101,7 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     }
     let cx_before = Context {
         world: &before,
+        then: &before,
         change,
         object: change.before.as_ref(),
         settings: &effective.settings,
@@ -114,6 +115,7 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     // A policy of the whole cluster: the pods of every namespace that it reaches, by the rules that hold there.
     // One that stands already is not asked about again: whoever looks at what stands looks at those pods themselves.
     let reached = if standing { Vec::new() } else { reached(change, &before, &after) };
+    let refers = matches!(change.object(), Some(Object::Tier(_) | Object::AddressGroup(_)));
     let mut elsewhere = Vec::new();
     for name in &reached {
         let (there_before, there_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
@@ -121,7 +123,8 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
         there.see(before.plugins());
         let cx_before = Context { settings: &there.settings, namespace: &there_before, ..cx_before };
         let cx_after = Context { settings: &there.settings, namespace: &there_after, ..cx_after };
-        scene.look(&cx_before, &cx_after, &there, |rule| rule.judges_pods(), &mut elsewhere);
+        let asked = |rule: &dyn Rule| rule.judges_pods() || (refers && rule.judges_referring());
+        scene.look(&cx_before, &cx_after, &there, asked, &mut elsewhere);
     }
     verdict.findings.extend(cluster::few_of_each(elsewhere));
     verdict.findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
@@ -185,8 +188,7 @@ fn settle(
     if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
         level = level.min(house.from_controllers);
     }
-    let lifted =
-        effective.exemption(change, user).or_else(|| levels::exception(house, finding.rule, home(change), change));
+    let lifted = effective.exemption(change, user).or_else(|| effective.exception(house, finding.rule, change));
     if lifted.is_some() {
         level = Level::Off;
     }

@@ -19,7 +19,11 @@ pub(super) fn pods(id: &ObjectRef) -> &'static str {
 
 /// The field that says which pods a policy is for.
 pub(super) fn subject(id: &ObjectRef) -> &'static str {
-    if is_cilium(id) { "endpointSelector" } else { pods(id) }
+    match id.group() {
+        "cilium.io" => "endpointSelector",
+        "policy.networking.k8s.io" => "subject",
+        _ => pods(id),
+    }
 }
 
 /// Where it stands.

@@ -6,9 +6,11 @@ mod asserted;
 mod baseline;
 mod blocked_dns;
 mod broken_assertion;
+mod covering;
 mod dangling_peer;
 mod dangling_reference;
 mod dangling_subject;
+mod dialect_dependent;
 mod fields;
 #[cfg(test)]
 mod fixtures;
@@ -20,6 +22,8 @@ mod narrow;
 mod nearest;
 mod not_understood;
 mod open_cidr;
+mod open_group;
+mod redundant_policy;
 mod rule;
 mod severed_pods;
 mod shadowed_rule;
@@ -45,12 +49,14 @@ pub static RULES: &[&dyn Rule] = &[
     &dangling_peer::DanglingPeer,
     &dangling_reference::DanglingReference,
     &dangling_subject::DanglingSubject,
+    &dialect_dependent::DialectDependent,
     &fqdn_without_dns::FqdnWithoutDns,
     &host_network::HostNetwork,
     &implicit_policy_types::ImplicitPolicyTypes,
     &missing_default_deny::MissingDefaultDeny,
     &not_understood::NotUnderstood,
     &open_cidr::OpenCidrRule,
+    &redundant_policy::RedundantPolicy,
     &severed_pods::SeveredPods,
     &shadowed_rule::ShadowedRule,
     &staged_only::StagedOnly,

@@ -4,25 +4,80 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::referrers::{Reference, Referrers, references};
 use crate::model::reference::is_of_account;
 use crate::model::{
     AddressGroup, Endpoints, Enforcer, Labels, ObjectRef, Peer, PodPeer, Policy, PolicyObject, References, Rule,
     Selector, ServicePeer, Str, TierObject,
 };
 
-/// Tiers and groups that exist.
+/// Tiers and groups that exist, and where the policies are that refer to them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links {
     tiers: BTreeMap<Str, TierObject>,
     groups: BTreeMap<ObjectRef, Group>,
     known: References,
+    pub(super) referrers: Referrers,
 }
 
 /// A group, and the labels of its namespace.
-#[derive(Clone, Debug)]
-struct Group {
-    group: AddressGroup,
-    namespace: Labels,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) group: AddressGroup,
+    pub(super) namespace: Labels,
+}
+
+/// Tiers and groups that have come, changed or gone.
+#[derive(Debug)]
+pub(super) struct Touched {
+    /// How policies may refer to them.
+    pub(super) references: Vec<Reference>,
+    /// The groups as they were and as they are.
+    groups: Vec<Group>,
+}
+
+impl Touched {
+    /// What a change of these groups and tiers touches. The labels of a group's namespace are those of now.
+    pub(super) fn by<'a>(
+        groups: &[&AddressGroup],
+        tiers: impl IntoIterator<Item = &'a Str>,
+        labels: impl Fn(&str) -> Labels,
+    ) -> Self {
+        let groups = groups.iter().map(|g| Group { group: (*g).clone(), namespace: labels(g.id.namespace()) });
+        let mut touched = Self::of_groups(groups);
+        touched.references.extend(tiers.into_iter().map(|name| Reference::Tier(name.clone())));
+        touched
+    }
+
+    fn of_tier(name: &Str) -> Self {
+        Self { references: vec![Reference::Tier(name.clone())], groups: Vec::new() }
+    }
+
+    fn of_groups(groups: impl IntoIterator<Item = Group>) -> Self {
+        let groups: Vec<Group> = groups.into_iter().collect();
+        let references = groups.iter().flat_map(|g| Reference::to_group(&g.group)).collect();
+        Self { references, groups }
+    }
+
+    /// Whether the policy refers to any of them.
+    fn concerns(&self, object: &PolicyObject) -> bool {
+        let named = |policy: &Policy| {
+            let tier = || Reference::Tier(policy.tier.name.clone());
+            policy.tier.by_name && self.references.contains(&tier())
+        };
+        object.policies.iter().any(|policy| {
+            let mut found = named(policy);
+            let rules = policy.ingress.iter().chain(&policy.egress);
+            rules.flat_map(|rule| &rule.peers).for_each(|peer| {
+                peer.visit(&mut |part| {
+                    if let Peer::Groups(peer) = part {
+                        found |= self.groups.iter().any(|g| peer.names(&g.group, &g.namespace));
+                    }
+                });
+            });
+            found
+        })
+    }
 }
 
 /// A policy object as it is written and as it counts: the same where it refers to nothing.
@@ -41,9 +96,14 @@ impl Held {
         &self.linked
     }
 
+    /// Whether it refers to any of these.
+    pub(super) fn refers_to(&self, touched: &Touched) -> bool {
+        !Arc::ptr_eq(&self.written, &self.linked) && touched.concerns(&self.written)
+    }
+
     /// The same with other tiers and groups, if that makes a difference.
-    pub(super) fn again(&self, links: &Links) -> Option<Self> {
-        if Arc::ptr_eq(&self.written, &self.linked) {
+    pub(super) fn again(&self, links: &Links, touched: &Touched) -> Option<Self> {
+        if !self.refers_to(touched) {
             return None;
         }
         let linked = links.link(&self.written);
@@ -62,36 +122,42 @@ impl Links {
 
     pub(super) fn hold(&self, policy: &PolicyObject) -> Held {
         let written = Arc::new(policy.clone());
-        let linked =
-            if policy.policies.iter().any(|p| refers(p)) { Arc::new(self.link(policy)) } else { Arc::clone(&written) };
+        let refers = policy.policies.iter().any(|policy| refers(policy));
+        let linked = if refers { Arc::new(self.link(policy)) } else { Arc::clone(&written) };
         Held { written, linked }
     }
 
-    /// Whether anything changed.
-    pub(super) fn put_tier(&mut self, tier: &TierObject) -> bool {
-        self.tiers.insert(tier.id.name.clone(), tier.clone()).as_ref() != Some(tier)
+    /// What is touched by it, if anything changed.
+    pub(super) fn put_tier(&mut self, tier: &TierObject) -> Option<Touched> {
+        let name = tier.id.name.clone();
+        (self.tiers.insert(name.clone(), tier.clone()).as_ref() != Some(tier)).then(|| Touched::of_tier(&name))
     }
 
-    pub(super) fn remove_tier(&mut self, name: &str) -> bool {
-        self.tiers.remove(name).is_some()
+    pub(super) fn remove_tier(&mut self, name: &Str) -> Option<Touched> {
+        self.tiers.remove(name).map(|_| Touched::of_tier(name))
     }
 
-    pub(super) fn put_group(&mut self, group: &AddressGroup, namespace: Labels) {
-        self.groups.insert(group.id.clone(), Group { group: group.clone(), namespace });
+    pub(super) fn put_group(&mut self, group: &AddressGroup, namespace: Labels) -> Option<Touched> {
+        let group = Group { group: group.clone(), namespace };
+        let old = self.groups.insert(group.group.id.clone(), group.clone());
+        (old.as_ref() != Some(&group)).then(|| Touched::of_groups(old.into_iter().chain([group])))
     }
 
-    pub(super) fn remove_group(&mut self, id: &ObjectRef) -> bool {
-        self.groups.remove(id).is_some()
+    pub(super) fn remove_group(&mut self, id: &ObjectRef) -> Option<Touched> {
+        self.groups.remove(id).map(|group| Touched::of_groups([group]))
     }
 
-    /// Takes over new labels of a namespace. Whether a group is in it, so that policies may have to be linked again.
-    pub(super) fn relabel(&mut self, namespace: &str, labels: &Labels) -> bool {
-        let mut changed = false;
+    /// Takes over new labels of a namespace, by which its groups may be chosen.
+    pub(super) fn relabel(&mut self, namespace: &str, labels: &Labels) -> Option<Touched> {
+        let mut touched = Vec::new();
         for group in self.groups.values_mut().filter(|g| g.group.id.namespace() == namespace) {
-            changed |= group.namespace != *labels;
-            group.namespace = labels.clone();
+            if group.namespace != *labels {
+                touched.push(group.clone());
+                group.namespace = labels.clone();
+                touched.push(group.clone());
+            }
         }
-        changed
+        (!touched.is_empty()).then(|| Touched::of_groups(touched))
     }
 
     pub(super) fn has_groups_in(&self, namespace: &str) -> bool {
@@ -100,6 +166,10 @@ impl Links {
 
     pub(super) fn tier(&self, name: &str) -> Option<&TierObject> {
         self.tiers.get(name)
+    }
+
+    pub(super) fn tiers(&self) -> impl Iterator<Item = &TierObject> {
+        self.tiers.values()
     }
 
     pub(super) fn group(&self, id: &ObjectRef) -> Option<&AddressGroup> {
@@ -227,14 +297,12 @@ fn refers(policy: &Policy) -> bool {
     let refers = |rule: &Rule| {
         let mut found = false;
         for peer in &rule.peers {
-            peer.visit(&mut |part| found |= matches!(part, Peer::Groups(_) | Peer::Services(_)));
+            peer.visit(&mut |part| found |= matches!(part, Peer::Services(_)));
             found |= by_accounts(peer);
         }
         found
     };
-    // Nothing else than Cilium's and Calico's kinds can.
-    policy.tier.enforcer != Enforcer::Any
-        && (policy.tier.by_name
-            || of_accounts(&policy.subject.pods)
-            || policy.ingress.iter().chain(&policy.egress).any(refers))
+    let to_known = || of_accounts(&policy.subject.pods) || policy.ingress.iter().chain(&policy.egress).any(refers);
+    // Only Cilium's and Calico's kinds speak of Services and of service accounts.
+    !references(policy).is_empty() || (policy.tier.enforcer != Enforcer::Any && to_known())
 }

@@ -244,7 +244,8 @@ fn yaml() -> impl Strategy<Value = String> {
         "é",
     ];
     let made = vec(select(pieces), 0..40).prop_map(|pieces| pieces.concat());
-    let several = vec(object(), 0..3).prop_map(|all| all.iter().map(|v| format!("{v}\n---\n")).collect::<String>());
+    let several =
+        vec(object(), 0..3).prop_map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n"));
     prop_oneof![3 => made, 1 => several, 1 => any::<String>()]
 }
 

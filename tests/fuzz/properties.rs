@@ -82,17 +82,23 @@ const ADMINISTRATORS: [Kind; 4] =
 
 /// JSON as any of Calico's kinds.
 pub fn calico_policy(json: &[u8]) {
-    CALICO.into_iter().for_each(|kind| policy(kind, json));
+    for kind in CALICO {
+        policy(kind, json);
+    }
 }
 
 /// JSON as any of Cilium's kinds.
 pub fn cilium_policy(json: &[u8]) {
-    CILIUM.into_iter().for_each(|kind| policy(kind, json));
+    for kind in CILIUM {
+        policy(kind, json);
+    }
 }
 
 /// JSON as a ClusterNetworkPolicy, one of the two kinds before it, or a NetworkPolicy.
 pub fn cluster_network_policy(json: &[u8]) {
-    ADMINISTRATORS.into_iter().for_each(|kind| policy(kind, json));
+    for kind in ADMINISTRATORS {
+        policy(kind, json);
+    }
 }
 
 /// Two pods and a policy that isolates them.
@@ -181,7 +187,7 @@ thread_local! {
 /// Any body has an answer: a review with a uid and a decision, or a refusal that says why.
 pub fn admission_review(body: &[u8]) {
     GATE.with_borrow(|(runtime, gate)| {
-        let answer = async { gate.answer(body, Instant::now() + Duration::from_secs(60), |_| {}).await };
+        let answer = async { gate.answer(body, Instant::now() + Duration::from_mins(1), |_| {}).await };
         match runtime.block_on(answer) {
             Reply::Review(bytes) => {
                 let review: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
