@@ -2,10 +2,9 @@
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::{fields, wording};
-use crate::model::Standing;
 use crate::model::cni::{Cni, Enforces, Family, Part};
 use crate::model::house::RuleId;
-use crate::model::{Direction, FieldPath, Peer, PolicyObject, PortSet, Protocol, policy};
+use crate::model::{Direction, FieldPath, Peer, PolicyObject, PortSet, Protocol, Standing, policy};
 
 declare_rule! {
     /// A policy needs a network plugin that enforces its kind; without one it is accepted, stored, and has no effect.
@@ -29,6 +28,9 @@ declare_rule! {
     /// | kube-router, Weave Net | yes | |
     /// | OVN-Kubernetes | yes | AdminNetworkPolicy |
     ///
+    /// Cilium enforces nothing where its configuration says `enable-policy: never`; that is known of files and of the command
+    /// line, not of the webhook.
+    ///
     /// And of a policy whose kind is enforced: are all its parts? Plugins that carry out everything else leave out
     ///
     /// | part | by |
@@ -37,9 +39,6 @@ declare_rule! {
     /// | ranges of ports (`endPort`) | Weave Net |
     /// | SCTP | kube-router; Cilium unless `sctp.enabled` is set |
     /// | IPv6 blocks | Azure Network Policy Manager, Weave Net |
-    ///
-    /// Cilium enforces nothing where its configuration says `enable-policy: never`; that is known of files and of the command
-    /// line, not of the webhook.
     ///
     /// Where no plugin is seen nothing is said: k3s and some managed clusters run theirs outside of pods.
     ///

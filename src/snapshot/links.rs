@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::referrers::{Reference, Referrers};
+use super::referrers::{Reference, Referrers, references};
 use crate::model::reference::is_of_account;
 use crate::model::{
     AddressGroup, Endpoints, Enforcer, Labels, ObjectRef, Peer, PodPeer, Policy, PolicyObject, References, Rule,
@@ -16,8 +16,8 @@ use crate::model::{
 pub(super) struct Links {
     tiers: BTreeMap<Str, TierObject>,
     groups: BTreeMap<ObjectRef, Group>,
-    pub(super) referrers: Referrers,
     known: References,
+    pub(super) referrers: Referrers,
 }
 
 /// A group, and the labels of its namespace.
@@ -297,14 +297,12 @@ fn refers(policy: &Policy) -> bool {
     let refers = |rule: &Rule| {
         let mut found = false;
         for peer in &rule.peers {
-            peer.visit(&mut |part| found |= matches!(part, Peer::Groups(_) | Peer::Services(_)));
+            peer.visit(&mut |part| found |= matches!(part, Peer::Services(_)));
             found |= by_accounts(peer);
         }
         found
     };
-    // Nothing else than Cilium's and Calico's kinds can.
-    policy.tier.enforcer != Enforcer::Any
-        && (policy.tier.by_name
-            || of_accounts(&policy.subject.pods)
-            || policy.ingress.iter().chain(&policy.egress).any(refers))
+    let to_known = || of_accounts(&policy.subject.pods) || policy.ingress.iter().chain(&policy.egress).any(refers);
+    // Only Cilium's and Calico's kinds speak of Services and of service accounts.
+    !references(policy).is_empty() || (policy.tier.enforcer != Enforcer::Any && to_known())
 }
