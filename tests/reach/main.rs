@@ -6,8 +6,10 @@ mod assertions;
 mod cilium;
 mod cilium_docs;
 mod cilium_naive;
+mod cluster_naive;
 mod clusternetworkpolicy;
 mod clusters;
+mod conversion;
 mod guides;
 mod laws;
 #[path = "../matrix_support/mod.rs"]
