@@ -65,7 +65,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let mut exit = if conversion.refused.is_empty() { Exit::Clean } else { Exit::Findings };
     if conversion.converted.is_empty() {
         say(&lines);
-        return Ok(Exit::Unusable);
+        let why =
+            if conversion.refused.is_empty() { "there is nothing to convert" } else { "every policy was refused" };
+        bail!("nothing is written: {why}");
     }
     let networks = networks(args, &sources)?;
     let values: Vec<_> = conversion.converted.iter().flat_map(|one| one.objects.clone()).collect();
@@ -76,8 +78,8 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     if !unexplained.is_empty() {
         let shown: Vec<String> = unexplained.iter().take(MOST_SHOWN).map(|one| format!("  {}", pair(one))).collect();
         bail!(
-            "nothing is written: {} pairs of ends have other verdicts than before, and no field explains them:\n{}",
-            unexplained.len(),
+            "nothing is written: {} other verdicts than before, and no field explains it:\n{}",
+            counted(unexplained.len(), "pair of ends has", "pairs of ends have"),
             shown.join("\n")
         );
     }
@@ -181,11 +183,22 @@ fn worlds(world: &Snapshot, conversion: &Conversion, written: &Written) -> [Snap
 fn summary(conversion: &Conversion, to: WrittenAs) -> String {
     let written: usize = conversion.converted.iter().map(|one| one.objects.len()).sum();
     let (count, all) = (conversion.converted.len(), conversion.converted.len() + conversion.refused.len());
-    let mut text = format!("note: {count} of {all} policies are written, as {written} {}", to.plural());
+    let verb = if count == 1 { "is" } else { "are" };
+    let mut text =
+        format!("note: {count} of {} {verb} written, as {}", counted(all, "policy", "policies"), to.counted(written));
     if !conversion.kept.is_empty() {
-        let _ = write!(text, "; {} are of that kind already, and stay as they are", conversion.kept.len());
+        let kept = conversion.kept.len();
+        let _ = write!(
+            text,
+            "; {} of that family already, and left as written",
+            if kept == 1 { "1 is".into() } else { format!("{kept} are") }
+        );
     }
     text
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// What the comparison came to, and every point at which the kinds depart from each other.
@@ -197,18 +210,18 @@ fn proof(found: &Comparison, written: &Written, [before, after]: [Dialect; 2], f
     let networks =
         if before == after { format!("on {}", on(before)) } else { format!("from {} to {}", on(before), on(after)) };
     let about = format!(
-        "{} pods ({} of them made of the policies' selectors) and {} address ranges, {networks}",
-        found.pods + found.made_up,
+        "{} ({} of them made of the policies' selectors) and {}, {networks}",
+        counted(found.pods + found.made_up, "pod", "pods"),
         found.made_up,
-        found.ranges
+        counted(found.ranges, "address range", "address ranges")
     );
     let mut lines = Vec::new();
     if found.differing.is_empty() {
         lines.push(format!("proved: verdicts are equal for {about}"));
     } else {
         lines.push(format!("compared: {about}"));
-        let count = found.differing.len();
-        lines.push(format!("differs: {count} pairs of ends have other verdicts than before, for these reasons only:"));
+        let pairs = counted(found.differing.len(), "pair of ends has", "pairs of ends have");
+        lines.push(format!("differs: {pairs} other verdicts than before, for these reasons only:"));
     }
     let mut reasons: Vec<&str> = Vec::new();
     for departure in &written.departures {
@@ -224,10 +237,14 @@ fn proof(found: &Comparison, written: &Written, [before, after]: [Dialect; 2], f
         list.push(format!("- {reason}"));
         for departure in written.departures.iter().filter(|departure| departure.what == reason) {
             let place = place(files, &departure.policy, &departure.at);
-            list.push(format!("    {place}{} at {}", departure.policy, departure.at));
+            let line = format!("    {place}{} at {}", departure.policy, departure.at);
+            // Several ports of one rule can have names.
+            if list.last() != Some(&line) {
+                list.push(line);
+            }
         }
         if !seen.is_empty() {
-            list.push(format!("  {} pairs of ends, such as", seen.len()));
+            list.push(format!("  {}, such as", counted(seen.len(), "pair of ends", "pairs of ends")));
             list.extend(seen.iter().take(MOST_SHOWN).map(|one| format!("    {}", pair(one))));
         }
     }

@@ -33,6 +33,12 @@ impl WrittenAs {
         }
     }
 
+    /// So many of them.
+    pub(super) fn counted(self, count: usize) -> String {
+        let words = self.plural();
+        if count == 1 { format!("1 {}", words.replacen("Policies", "Policy", 1)) } else { format!("{count} {words}") }
+    }
+
     /// What several of them are called.
     pub(super) const fn plural(self) -> &'static str {
         match self {

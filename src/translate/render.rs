@@ -51,6 +51,14 @@ pub(super) fn obstacle<T>(at: &FieldPath, what: impl Into<String>) -> Result<T, 
     Err(Obstacle(at.clone(), what.into()))
 }
 
+/// What a rule looks at beyond addresses and ports is in the way of every kind but its own.
+pub(super) fn unfiltered(rule: &Rule) -> Result<(), Obstacle> {
+    match &rule.filtered_by {
+        None => Ok(()),
+        Some(filter) => obstacle(&rule.at, format!("it depends on more than addresses and ports: {filter}")),
+    }
+}
+
 /// The policy as a NetworkPolicy object, of Kubernetes or of Calico as its name says. Reading it again gives the same policy.
 pub fn network_policy(policy: &Policy) -> Result<Value, CannotRender> {
     let object = if policy.id.group() == Kind::CalicoNetworkPolicy.group() { calico::network_policy } else { object };
@@ -114,9 +122,7 @@ fn rule(policy: &Policy, direction: Direction, rule: &Rule) -> Result<Value, Obs
     if rule.action != Action::Allow {
         return obstacle(&rule.at, "it does something other than allow");
     }
-    if rule.filtered_by.is_some() {
-        return obstacle(&rule.at, "it depends on more than addresses and ports");
-    }
+    unfiltered(rule)?;
     let mut fields = Map::new();
     if !rule.peers.contains(&Peer::Any) {
         let mut list = Vec::new();

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Kind;
-use super::render::{Obstacle, obstacle, selector};
+use super::render::{Obstacle, obstacle, selector, unfiltered};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::peer::{AddressPeer, Entity};
 use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY};
@@ -80,9 +80,7 @@ impl Writing<'_> {
 
     /// One rule for each kind of peer, because a rule takes one kind only (semantics 2.3.10).
     fn rule(&self, direction: Direction, rule: &Rule, into: &mut Vec<Value>) -> Result<(), Obstacle> {
-        if rule.filtered_by.is_some() {
-            return obstacle(&rule.at, "it depends on more than addresses and ports");
-        }
+        unfiltered(rule)?;
         let ports = if rule.ports.is_any() { None } else { Some(ports(&rule.ports, &rule.at)?) };
         let to = direction == Direction::Egress;
         let mut lists: Vec<(&'static str, Vec<Value>)> = Vec::new();

@@ -128,8 +128,8 @@ proptest! {
     #[test]
     fn two_naive_evaluators_agree_on_cluster_network_policies(objects in cluster(true)) {
         let (written, departures) = converted(&objects, Kind::NetworkPolicy, Kind::ClusterNetworkPolicy);
-        let by_address = departures.iter().any(|d| d.touches == Touches::PodsByAddress);
-        let by_name = departures.iter().any(|d| matches!(d.touches, Touches::PortsNamed(_)));
+        let by_address = departures.iter().any(|d| matches!(d.touches, Touches::PodsByAddress { to: None, .. }));
+        let by_name = departures.iter().any(|d| matches!(d.touches, Touches::PortsNamed { .. }));
         let from_outside = departures.iter().any(|d| d.touches == Touches::Outside);
         for packet in packets(&objects) {
             let outside = matches!(packet.from, End::Address(_)) || on_a_node(packet.from);

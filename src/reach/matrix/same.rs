@@ -8,7 +8,7 @@ use super::kinds::{Kinds, Member};
 use super::partition::Outcomes;
 use super::{Matrix, Row, combine, witnesses};
 use crate::model::house::Dialect;
-use crate::model::{Departure, Direction, IpSet, PortSet, Protocol, Touches};
+use crate::model::{AddressScope, Departure, Direction, IpSet, PortSet, Protocol, Touches};
 use crate::reach::bounds::{Bounds, Readings};
 use crate::snapshot::Snapshot;
 
@@ -61,6 +61,7 @@ pub fn compare(worlds: [&Snapshot; 2], dialects: [Dialect; 2], departures: &[Dep
         before: &before,
         after: &after,
         departures,
+        dialects,
         known: HashMap::new(),
         ranges: BTreeSet::new(),
         found: Comparison::default(),
@@ -112,6 +113,7 @@ struct Both<'a> {
     before: &'a Matrix,
     after: &'a Matrix,
     departures: &'a [Departure],
+    dialects: [Dialect; 2],
     /// Pairs of outcomes that have been compared: what differs, or nothing.
     known: HashMap<(Sides, Sides), Option<(Bounds, Bounds)>>,
     ranges: BTreeSet<IpSet>,
@@ -201,8 +203,10 @@ impl<'a> Both<'a> {
             let list = &self.kinds.lists[self.kinds.list(subject.before, *direction)];
             for (i, departure) in self.departures.iter().enumerate() {
                 let concerned = departure.direction == *direction && list.iter().any(|p| p.id == departure.policy);
-                let touched =
-                    if concerned { touched(&departure.touches, other, destination) } else { PortSet::empty() };
+                let touched = match &departure.touches {
+                    touches if concerned => touched(touches, other, destination, self.dialects),
+                    _ => PortSet::empty(),
+                };
                 if touched.intersects(&changed(&before, &after)) {
                     left = left.difference(&touched);
                     because.push(i);
@@ -215,16 +219,34 @@ impl<'a> Both<'a> {
 }
 
 /// The ports on which a departure can change a verdict about this end.
-fn touched(touches: &Touches, other: &Other<'_>, destination: Option<&Class<'_>>) -> PortSet {
+fn touched(
+    touches: &Touches,
+    other: &Other<'_>,
+    destination: Option<&Class<'_>>,
+    [before, after]: [Dialect; 2],
+) -> PortSet {
     let all_if = |yes: bool| if yes { PortSet::full() } else { PortSet::empty() };
     match (touches, other) {
         (Touches::Anyone, _) | (Touches::Outside, Other::Addresses) => PortSet::full(),
-        (Touches::PodsByAddress, other) => all_if(matches!(other, Other::Pod(_))),
-        (Touches::Outside, Other::Pod(pod)) => all_if(pod.is_on_node()),
-        (Touches::PortsNamed(name), _) => {
-            let ports = destination.iter().flat_map(|pod| &pod.member.at.pod.ports).filter(|port| port.name == *name);
-            ports.fold(PortSet::empty(), |all, port| all.union(&PortSet::port(port.protocol, port.port)))
+        (Touches::PodsByAddress { .. } | Touches::PortsNamed { .. }, Other::Addresses) => PortSet::empty(),
+        (Touches::PodsByAddress { from, to }, Other::Pod(_)) => {
+            all_if(names_pods(*from, before) != to.is_some_and(|to| names_pods(to, after)))
         }
+        (Touches::Outside, Other::Pod(pod)) => all_if(pod.is_on_node()),
+        (Touches::PortsNamed { name, but }, Other::Pod(_)) => {
+            let ports = destination.iter().flat_map(|pod| &pod.member.at.pod.ports);
+            let named = ports.filter(|port| port.name == *name && *but != Some(port.protocol));
+            named.fold(PortSet::empty(), |all, port| all.union(&PortSet::port(port.protocol, port.port)))
+        }
+    }
+}
+
+/// Whether a block names pods by their addresses.
+fn names_pods(scope: AddressScope, dialect: Dialect) -> bool {
+    match scope {
+        AddressScope::PodsToo => true,
+        AddressScope::ByDialect => dialect.ip_blocks_match_pods(),
+        AddressScope::ExternalOnly => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::Kind;
-use super::super::render::{Obstacle, obstacle};
+use super::super::render::{Obstacle, obstacle, unfiltered};
 use super::selector::{Expr, Op};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY, Test};
@@ -64,9 +64,7 @@ fn number(value: f64) -> Value {
 
 /// A rule of the model has lists of peers and of protocols; one of Calico has one of each, so that it becomes several.
 fn rule(policy: &Policy, direction: Direction, rule: &Rule, into: &mut Vec<Value>) -> Result<(), Obstacle> {
-    if rule.filtered_by.is_some() {
-        return obstacle(&rule.at, "it depends on more than addresses and ports");
-    }
+    unfiltered(rule)?;
     let action = match rule.action {
         Action::Allow => "Allow",
         Action::Deny => "Deny",

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::Kind;
-use super::super::render::{Obstacle, obstacle, selector};
+use super::super::render::{Obstacle, obstacle, selector, unfiltered};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
     Action, AddressScope, Direction, FieldPath, NamespaceScope, Peer, PodPeer, Policy, PortMatch, Protocol, Rule,
@@ -73,9 +73,7 @@ fn pods(namespaces: &NamespaceScope, pods: &Selector, at: &FieldPath) -> Result<
 }
 
 fn rule(direction: Direction, rule: &Rule) -> Result<Value, Obstacle> {
-    if rule.filtered_by.is_some() {
-        return obstacle(&rule.at, "it depends on more than addresses and ports");
-    }
+    unfiltered(rule)?;
     let action = match rule.action {
         Action::Allow => "Accept",
         Action::Deny => "Deny",

@@ -13,7 +13,7 @@ use super::render::{self, CannotRender, Obstacle, obstacle};
 use super::{Family, Kind};
 use crate::model::{
     AddressScope, Departure, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, Policy, PolicyObject, Priority,
-    Str, Tier, Touches,
+    Str, Tier, TierSemantics, Touches,
 };
 use plain::{apart_by_action, home, named, plain};
 
@@ -35,7 +35,7 @@ pub struct Conversion {
     pub departures: Vec<Departure>,
     /// Those that could not, and why.
     pub refused: Vec<(Arc<ObjectRef>, CannotRender)>,
-    /// Those that are of the wanted kind already.
+    /// Those that are of the wanted family already.
     pub kept: Vec<Arc<ObjectRef>>,
 }
 
@@ -68,15 +68,14 @@ const fn is_written(kind: Kind) -> bool {
 /// that they refer to must be filled in, as a snapshot does.
 pub fn convert(objects: &[Arc<PolicyObject>], to: Kind) -> Conversion {
     let mut result = Conversion::default();
-    let is_of = |id: &ObjectRef| id.kind == to.kind() && id.group() == to.group() && id.api_version == to.api_version();
     let mut names = Names::default();
-    for object in objects.iter().filter(|object| is_of(&object.id)) {
+    for object in objects.iter().filter(|object| object.id.kind == to.kind() && object.id.group() == to.group()) {
         names.take(object.id.namespace(), &object.id.name);
     }
     let all: Vec<&Policy> = objects.iter().flat_map(|object| &object.policies).map(|policy| &**policy).collect();
-    let closed = closed(&all);
+    let closed = closed(objects);
     for object in objects {
-        if is_of(&object.id) {
+        if stays(&object.id, to) {
             result.kept.push(Arc::clone(&object.id));
             continue;
         }
@@ -92,15 +91,22 @@ pub fn convert(objects: &[Arc<PolicyObject>], to: Kind) -> Conversion {
     result
 }
 
-/// Where NetworkPolicies that do nothing else deny by default. These can always be written.
-fn closed(all: &[&Policy]) -> Vec<(Direction, NamespaceScope)> {
-    let closes = |policy: &&&Policy| policy.tier.is_network_policy() && tiered::closes(policy);
-    let of = |policy: &&Policy| {
-        let (policy, scope) = (*policy, policy.subject.namespaces.clone());
-        let isolated = Direction::BOTH.into_iter().filter(|direction| policy.isolates(*direction));
-        isolated.map(|direction| (direction, scope.clone())).collect::<Vec<_>>()
+/// Whether the policy is of the wanted family already. Only the older kinds of ClusterNetworkPolicy are written anew.
+fn stays(id: &ObjectRef, to: Kind) -> bool {
+    let of_old_api = to == Kind::ClusterNetworkPolicy && id.kind != to.kind();
+    family(id) == Some(to.family()) && !of_old_api
+}
+
+/// Where policies that do nothing else deny by default. Objects that hold only such a one can always be written.
+fn closed(objects: &[Arc<PolicyObject>]) -> Vec<(Direction, NamespaceScope)> {
+    let alone = objects.iter().filter_map(|object| object.policies.first().filter(|_| object.policies.len() == 1));
+    let closing = alone.filter(|policy| policy.tier.semantics == TierSemantics::Union && tiered::closes(policy));
+    let of = |policy: &Arc<Policy>| {
+        let scope = policy.subject.namespaces.clone();
+        let isolated = Direction::BOTH.map(|direction| policy.isolates(direction).then(|| (direction, scope.clone())));
+        isolated.into_iter().flatten()
     };
-    all.iter().filter(closes).flat_map(of).collect()
+    closing.flat_map(of).collect()
 }
 
 /// Policies that were made here, each an object of its own, in a kind; and where what is written departs from them.
@@ -173,6 +179,7 @@ fn of_kind(
     outside(policy, reading);
     match to {
         Kind::ClusterNetworkPolicy => {
+            tiered::sayable(&plain)?;
             let mut parts = tiered::tiered(&plain, reading);
             match parts.as_mut_slice() {
                 [] => return obstacle(&FieldPath::new("spec"), "it allows and denies nothing"),
@@ -198,14 +205,13 @@ fn family(id: &ObjectRef) -> Option<Family> {
     Kind::of(id.group(), &id.kind).map(Kind::family)
 }
 
-const NEVER_PODS: &str = "a block may name pods and nodes by their addresses here; in Cilium it never does";
-const PODS_TOO: &str = "whether a block names pods by their addresses hangs on the network here; in Calico it does";
-const BY_NETWORK: &str =
-    "whether a block names pods by their addresses is settled here; that of an ipBlock hangs on the network";
-const SETS: &str =
-    "a selector names NetworkSets with such labels as well here; those there are now are written as blocks";
-const CLOSES_OUTSIDE: &str =
-    "incoming traffic from outside of the cluster and from nodes is let in here, and denied by what is written";
+const NEVER_PODS: &str = "the block may name pods and nodes by their addresses; in Cilium it never does";
+const PODS_TOO: &str = "whether the block names pods by their addresses hangs on the network; in Calico it does";
+const BY_NETWORK: &str = "whether an ipBlock names pods by their addresses hangs on the network; the block of the original does \
+                          not";
+const SETS: &str = "the selector names NetworkSets with such labels as well; those there are now are written as blocks";
+const CLOSES_OUTSIDE: &str = "incoming traffic from outside of the cluster and from nodes is let in, since no \
+                              ClusterNetworkPolicy can deny it; a NetworkPolicy denies it";
 
 /// Blocks that mean the same addresses, in what the other kind makes of addresses of pods.
 fn scopes(policy: &mut Policy, wanted: AddressScope, what: &'static str, reading: &mut Reading<'_>) {
@@ -220,7 +226,8 @@ fn scopes(policy: &mut Policy, wanted: AddressScope, what: &'static str, reading
                 if let Peer::Addresses(block) = peer
                     && block.scope != wanted
                 {
-                    reading.departs(direction, &at, what, Touches::PodsByAddress);
+                    let touches = Touches::PodsByAddress { from: block.scope, to: Some(wanted) };
+                    reading.departs(direction, &at, what, touches);
                     block.scope = wanted;
                 }
             }

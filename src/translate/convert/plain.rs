@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::super::render::{Obstacle, obstacle};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::peer::{AddressPeer, Entity};
+use crate::model::selector::{Escape, escaping};
 use crate::model::{
     Action, AddressScope, Direction, FieldPath, IpSet, NamespaceScope, Peer, Policy, Priority, Rule, Selector,
-    Standing, Tier, TierSemantics,
+    Standing, Subject, Tier, TierSemantics,
 };
 
 /// The policy in that shape. `others` are all that it may stand together with.
@@ -22,7 +23,7 @@ pub(super) fn plain(policy: &Policy, others: &[&Policy]) -> Result<Policy, Obsta
     }
     let mut plain = match policy.tier.semantics {
         TierSemantics::Union => policy.clone(),
-        TierSemantics::FirstMatch(_) if *policy.tier == *Tier::calico("") => of_calico(policy)?,
+        TierSemantics::FirstMatch(_) if *policy.tier == *Tier::calico("") => of_calico(policy, others)?,
         TierSemantics::FirstMatch(_) if *policy.tier == *Tier::baseline() => of_baseline(policy, others)?,
         TierSemantics::FirstMatch(_) => {
             let what =
@@ -47,18 +48,69 @@ pub(super) fn plain(policy: &Policy, others: &[&Policy]) -> Result<Policy, Obsta
     Ok(plain)
 }
 
-/// Among policies of the default tier that only allow, order says nothing, and whoever is governed gets nothing else.
-fn of_calico(policy: &Policy) -> Result<Policy, Obstacle> {
-    for rule in policy.ingress.iter().chain(&policy.egress) {
-        match rule.action {
-            Action::Allow => {}
-            Action::Deny => {
-                return obstacle(&rule.at, "its action is Deny, and what comes first there has no counterpart");
+/// Among policies of the default tier that only allow, order says nothing, and whoever is governed gets nothing else: a
+/// denial of everyone at the end says what is so without it.
+fn of_calico(policy: &Policy, others: &[&Policy]) -> Result<Policy, Obstacle> {
+    let mut plain = policy.clone();
+    for direction in Direction::BOTH {
+        let rules = policy.rules(direction);
+        let end = rules.iter().position(|rule| denies_everyone(rule, direction)).unwrap_or(rules.len());
+        let kept = rules.get(..end).unwrap_or_default();
+        for rule in kept {
+            match rule.action {
+                Action::Allow => {}
+                Action::Deny => {
+                    return obstacle(&rule.at, "its action is Deny, and what comes first there has no counterpart");
+                }
+                Action::Pass => return obstacle(&rule.at, NO_PASS),
             }
-            Action::Pass => return obstacle(&rule.at, "its action is Pass, and there is no other tier to pass to"),
+        }
+        if end < rules.len() {
+            not_cut_off(policy, direction, others, place_in_calico)?;
+        }
+        match direction {
+            Direction::Ingress => plain.ingress = kept.to_vec(),
+            Direction::Egress => plain.egress = kept.to_vec(),
         }
     }
-    Ok(policy.clone())
+    Ok(plain)
+}
+
+const NO_PASS: &str = "its action is Pass, and there is no other tier to pass to";
+
+/// Where a policy stands in the default tier of Calico, to which NetworkPolicies belong (semantics 2.4.3).
+fn place_in_calico(policy: &Policy) -> Option<Priority> {
+    let (tier, order) = Tier::network_policy_in_calico();
+    if policy.tier.is_network_policy() {
+        return Some(order);
+    }
+    (policy.tier == *tier).then_some(policy.priority)
+}
+
+fn place_in_baseline(policy: &Policy) -> Option<Priority> {
+    (*policy.tier == *Tier::baseline()).then_some(policy.priority)
+}
+
+/// A denial of everyone ends what comes after it: if another policy allows something there, the order would be lost.
+fn not_cut_off(
+    policy: &Policy,
+    direction: Direction,
+    others: &[&Policy],
+    place: fn(&Policy) -> Option<Priority>,
+) -> Result<(), Obstacle> {
+    let after = others.iter().find(|other| {
+        other.id != policy.id
+            && place(other) >= place(policy)
+            && !apart(&policy.subject, &other.subject)
+            && other.rules(direction).iter().any(|rule| rule.action == Action::Allow)
+    });
+    match after {
+        None => Ok(()),
+        Some(other) => {
+            let what = format!("it denies everyone before {} allows some, and the order would be lost", other.id);
+            obstacle(&FieldPath::new("spec").field(direction.field()), what)
+        }
+    }
 }
 
 /// In the tier Baseline: what is accepted first, and then a denial of everything else.
@@ -80,24 +132,15 @@ fn of_baseline(policy: &Policy, others: &[&Policy]) -> Result<Policy, Obstacle> 
                         "it denies some and not everyone, and what comes first there has no counterpart",
                     );
                 }
-                Action::Pass => return obstacle(&rule.at, "its action is Pass, and there is no other tier to pass to"),
+                Action::Pass => return obstacle(&rule.at, NO_PASS),
             }
         }
-        let of_tier = || others.iter().filter(|other| *other.tier == *policy.tier && other.id != policy.id);
         if closes {
-            let cut_off = of_tier().find(|other| {
-                other.priority >= policy.priority
-                    && !apart(&policy.subject.namespaces, &other.subject.namespaces)
-                    && other.rules(direction).iter().any(|rule| rule.action == Action::Allow)
-            });
-            if let Some(other) = cut_off {
-                let what = format!("what {} accepts comes after it, and the order would be lost", other.id);
-                return obstacle(&FieldPath::new("spec.priority"), what);
-            }
+            not_cut_off(policy, direction, others, place_in_baseline)?;
         } else if !kept.is_empty() {
-            let closed = of_tier().any(|other| {
+            let closed = others.iter().any(|other| {
                 let for_these = other.subject.pods == policy.subject.pods || other.subject.pods.is_everything();
-                other.priority > policy.priority
+                place_in_baseline(other) > place_in_baseline(policy)
                     && for_these
                     && other.subject.namespaces == policy.subject.namespaces
                     && other.rules(direction).iter().any(|rule| denies_everyone(rule, direction))
@@ -117,13 +160,17 @@ fn of_baseline(policy: &Policy, others: &[&Policy]) -> Result<Policy, Obstacle> 
     Ok(plain)
 }
 
-/// Whether no pod can be in both scopes, as far as names tell.
-fn apart(a: &NamespaceScope, b: &NamespaceScope) -> bool {
-    let name = |scope: &NamespaceScope| match scope {
+/// Whether no pod can be subject to both, by the names of namespaces or by labels.
+fn apart(a: &Subject, b: &Subject) -> bool {
+    let name = |subject: &Subject| match &subject.namespaces {
         NamespaceScope::Named(name) => Some(name.clone()),
         NamespaceScope::Matching(selector) => selector.required_value(NAMESPACE_NAME_LABEL).cloned(),
     };
-    matches!((name(a), name(b)), (Some(a), Some(b)) if a != b)
+    if matches!((name(a), name(b)), (Some(a), Some(b)) if a != b) {
+        return true;
+    }
+    let both = Selector::all(vec![a.pods.clone(), b.pods.clone()]).negate();
+    escaping(&[&both]) == Escape::Impossible
 }
 
 /// Whether the rule denies whoever it can name: incoming traffic has no peers but pods (semantics 2.2.7).

@@ -2,6 +2,7 @@
 //! and the denial of everyone at the last, so that policies of several objects still add up.
 
 use super::super::clusternetworkpolicy::render::MOST;
+use super::super::render::{Obstacle, obstacle};
 use super::Reading;
 use super::plain::apart_by_action;
 use crate::model::peer::AddressPeer;
@@ -15,19 +16,37 @@ const DENIALS: f64 = 800.0;
 const ALLOWS: f64 = 900.0;
 const REST: f64 = 1000.0;
 
-const OUTSIDE: &str = "incoming traffic from outside of the cluster and from nodes is denied, and a \
-                       ClusterNetworkPolicy has no peer for it: as written it COMES IN";
-const NO_BLOCKS: &str = "incoming traffic is let in by block, and a ClusterNetworkPolicy has no peer for it: it is left out, \
-                         and pods with such addresses are not let in";
-const NO_PROTOCOL: &str =
-    "a port by name is of one protocol here, and of whichever the container says in a ClusterNetworkPolicy";
+const OUTSIDE: &str = "incoming traffic from outside of the cluster and from nodes is denied, and a ClusterNetworkPolicy has \
+                       no peer for it: as written it COMES IN";
+const NO_BLOCKS: &str = "incoming traffic is let in by block, and a ClusterNetworkPolicy has no peer for it: pods with such \
+                         addresses are not let in";
+const NO_PROTOCOL: &str = "the port with a name is of one protocol; in a ClusterNetworkPolicy it is of whichever the \
+                           container says";
 const NAMES_OF_PODS: &str =
-    "a port by name is for everyone here, and in a ClusterNetworkPolicy for pods that selectors see only";
-const BLOCKS: &str = "what a block says about addresses of pods hangs on the network here; in a ClusterNetworkPolicy it \
-                      holds for them as well";
+    "the port with a name is for everyone; in a ClusterNetworkPolicy it is for pods that selectors see";
+const BLOCKS: &str =
+    "whether the block names pods by their addresses hangs on the network; in a ClusterNetworkPolicy it does";
 
 /// A policy, and what its name ends with.
 pub(super) type Part = (Policy, &'static str);
+
+/// Whether every peer has a field there.
+pub(super) fn sayable(policy: &Policy) -> Result<(), Obstacle> {
+    for direction in Direction::BOTH {
+        for rule in policy.rules(direction) {
+            for (i, peer) in rule.peers.iter().enumerate() {
+                let by_name = matches!(peer, Peer::Nodes(_) | Peer::Domains(_)) && direction == Direction::Egress;
+                if !by_name && !matches!(peer, Peer::Any | Peer::Pods(_) | Peer::Addresses(_)) {
+                    return obstacle(
+                        &rule.peer_path(i),
+                        "it names peers in a way that ClusterNetworkPolicy has no field for",
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
 
 /// The policies that together do what this one does.
 pub(super) fn tiered(policy: &Policy, reading: &mut Reading<'_>) -> Vec<Part> {
@@ -142,12 +161,13 @@ fn rules(rule: &Rule, direction: Direction, reading: &mut Reading<'_>) -> Vec<Ru
                 }
             }
             Peer::Pods(_) => selected.push(peer.clone()),
-            Peer::Addresses(_) if direction == Direction::Ingress => {
-                reading.departs(direction, &at, NO_BLOCKS, Touches::PodsByAddress);
+            Peer::Addresses(block) if direction == Direction::Ingress => {
+                reading.departs(direction, &at, NO_BLOCKS, Touches::PodsByAddress { from: block.scope, to: None });
             }
             Peer::Addresses(block) => {
                 if block.scope != AddressScope::PodsToo {
-                    reading.departs(direction, &at, BLOCKS, Touches::PodsByAddress);
+                    let touches = Touches::PodsByAddress { from: block.scope, to: Some(AddressScope::PodsToo) };
+                    reading.departs(direction, &at, BLOCKS, touches);
                 }
                 // There are no excepts: what they leave is written in blocks.
                 nets.extend(if block.blocks.iter().all(|(_, except)| except.is_empty()) {
@@ -165,7 +185,8 @@ fn rules(rule: &Rule, direction: Direction, reading: &mut Reading<'_>) -> Vec<Ru
     let names = names(&rule.ports, &rule.at, direction, reading);
     if !names.is_empty() && (rule.peers.contains(&Peer::Any) || !addressed.is_empty()) {
         for name in &names {
-            reading.departs(direction, &rule.at, NAMES_OF_PODS, Touches::PortsNamed(name.clone()));
+            let touches = Touches::PortsNamed { name: name.clone(), but: None };
+            reading.departs(direction, &rule.at, NAMES_OF_PODS, touches);
         }
     }
     let numbers = PortMatch::numbers(rule.ports.numbers.clone());
@@ -189,7 +210,7 @@ fn names(ports: &PortMatch, at: &FieldPath, direction: Direction, reading: &mut 
     let mut names: Vec<Str> = Vec::new();
     for (protocol, name) in &ports.names {
         if protocol.is_some() {
-            reading.departs(direction, at, NO_PROTOCOL, Touches::PortsNamed(name.clone()));
+            reading.departs(direction, at, NO_PROTOCOL, Touches::PortsNamed { name: name.clone(), but: *protocol });
         }
         if !names.contains(name) {
             names.push(name.clone());
