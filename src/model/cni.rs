@@ -268,6 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn who_enforces_the_administrators_kinds_is_as_their_projects_list_it() {
+        // semantics 2.2.15
+        let of = |cni: Cni| (cni.enforces(Family::ClusterNetworkPolicy), cni.enforces(Family::AdminNetworkPolicy));
+        assert_eq!(of(Cni::KubeNetworkPolicies), (Enforces::Yes, Enforces::No));
+        assert_eq!(of(Cni::KubeOvn), (Enforces::Yes, Enforces::Yes));
+        assert_eq!(of(Cni::OvnKubernetes), (Enforces::No, Enforces::Yes));
+        assert_eq!(of(Cni::Antrea), (Enforces::No, Enforces::Yes));
+        let calico = (Enforces::If("it is version 3.32 or later"), Enforces::If("it is older than version 3.32"));
+        assert_eq!(of(Cni::Calico), calico, "the new kind took the place of the old one");
+        assert_eq!(of(Cni::Cilium), (Enforces::If("k8sClusterNetworkPolicy.enabled is set"), Enforces::No));
+    }
+
+    #[test]
     fn every_part_is_carried_out_by_most_plugins_and_not_by_all() {
         for part in Part::ALL {
             let with = Cni::ALL.into_iter().filter(|cni| cni.carries_out(part) == Enforces::Yes).count();

@@ -82,6 +82,8 @@ rule_ids! {
     BrokenAssertion = "broken-assertion", Enforce;
     /// A peer selector that matches nothing.
     DanglingPeer = "dangling-peer", Warn;
+    /// A tier, a group of addresses or a Service that does not exist.
+    DanglingReference = "dangling-reference", Warn;
     /// A policy that selects nothing.
     DanglingSubject = "dangling-subject", Warn;
     /// A policy that network plugins read differently.

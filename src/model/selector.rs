@@ -3,6 +3,7 @@
 //! Besides matching, a selector can be *solved*: which labels would match, or escape, a set of selectors? That is how
 //! "every pod of the namespace, with whatever labels" is decided exactly and not by looking for `podSelector: {}`.
 
+mod fold;
 mod settle;
 mod texts;
 
@@ -12,8 +13,15 @@ use std::fmt;
 use super::Str;
 use super::labels::Labels;
 
+pub use fold::{and, not, or};
+
 /// Pseudo label: the pod's service account name.
 pub const SERVICE_ACCOUNT_KEY: &str = "@serviceaccount";
+/// Pseudo label: present where the labels of the pod's service account are known. Selectors in force do not have it: the
+/// snapshot settles it, and the next one, by the service accounts that it knows.
+pub const ACCOUNT_KNOWN_KEY: &str = "@serviceaccount-known";
+/// Pseudo label prefix: the labels of the pod's service account.
+pub const ACCOUNT_LABEL_PREFIX: &str = "@serviceaccount/";
 /// Pseudo label prefix: the labels of the pod's namespace.
 pub const NAMESPACE_LABEL_PREFIX: &str = "@namespace/";
 
@@ -54,7 +62,8 @@ pub enum Test {
 }
 
 impl Test {
-    fn holds(&self, value: Option<&str>) -> bool {
+    /// Whether the value, or its absence, passes.
+    pub fn holds(&self, value: Option<&str>) -> bool {
         let Some(value) = value else { return false };
         match self {
             Self::Exists => true,

@@ -8,6 +8,7 @@ mod blocked_dns;
 mod broken_assertion;
 mod covering;
 mod dangling_peer;
+mod dangling_reference;
 mod dangling_subject;
 mod dialect_dependent;
 mod fields;
@@ -46,6 +47,7 @@ pub static RULES: &[&dyn Rule] = &[
     &blocked_dns::BlockedDns,
     &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,
+    &dangling_reference::DanglingReference,
     &dangling_subject::DanglingSubject,
     &dialect_dependent::DialectDependent,
     &fqdn_without_dns::FqdnWithoutDns,

@@ -4,7 +4,7 @@ use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::{fields, wording};
 use crate::model::cni::{Cni, Enforces, Family, Part};
 use crate::model::house::RuleId;
-use crate::model::{Direction, FieldPath, Peer, PolicyObject, PortSet, Protocol, policy};
+use crate::model::{Direction, FieldPath, Peer, PolicyObject, PortSet, Protocol, Standing, policy};
 
 declare_rule! {
     /// A policy needs a network plugin that enforces its kind; without one it is accepted, stored, and has no effect.
@@ -27,6 +27,9 @@ declare_rule! {
     /// | Kube-OVN | yes | AdminNetworkPolicy, ClusterNetworkPolicy |
     /// | kube-router, Weave Net | yes | |
     /// | OVN-Kubernetes | yes | AdminNetworkPolicy |
+    ///
+    /// Cilium enforces nothing where its configuration says `enable-policy: never`; that is known of files and of the command
+    /// line, not of the webhook.
     ///
     /// And of a policy whose kind is enforced: are all its parts? Plugins that carry out everything else leave out
     ///
@@ -73,6 +76,11 @@ impl Rule for Unenforced {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        if let Some(object) = cx.policy().filter(|o| o.policies.iter().any(|p| p.tier.standing == Standing::Off)) {
+            let message = format!("nothing enforces {}: Cilium's enable-policy is never; set it to default", object.id);
+            out.push(Finding::new(RuleId::Unenforced, (*object.id).clone(), message).keyed("unenforced"));
+            return;
+        }
         let plugins = cx.world.plugins();
         let Some(object) = cx.policy().filter(|_| cx.settings.detect_dialect && !plugins.is_empty()) else { return };
         let Some(family) = Family::of(object.id.group(), &object.id.kind) else { return };

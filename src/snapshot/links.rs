@@ -1,13 +1,14 @@
 //! What policies refer to: tiers and groups of addresses, which are objects of their own and may come, change and go at
-//! any time. The snapshot holds each policy as it is written and as it counts at the moment.
+//! any time, and Services and service accounts, as far as they are known. The snapshot holds each policy as it is written and as it counts at the moment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::referrers::{Reference, Referrers, references};
+use crate::model::reference::is_of_account;
 use crate::model::{
-    AddressGroup, GroupChoice, GroupKind, GroupPeer, Labels, NamespaceScope, ObjectRef, Peer, Policy, PolicyObject,
-    Str, TierObject,
+    AddressGroup, Endpoints, Enforcer, GroupChoice, GroupKind, GroupPeer, Labels, NamespaceScope, ObjectRef, Peer,
+    PodPeer, Policy, PolicyObject, References, Rule, Selector, ServicePeer, Str, TierObject,
 };
 
 /// Tiers and groups that exist, and where the policies are that refer to them.
@@ -15,6 +16,7 @@ use crate::model::{
 pub(super) struct Links {
     tiers: BTreeMap<Str, TierObject>,
     groups: BTreeMap<Place, Group>,
+    known: References,
     pub(super) referrers: Referrers,
 }
 
@@ -133,9 +135,17 @@ fn is_in(kind: GroupKind, there: &str, namespace: &str) -> bool {
 }
 
 impl Links {
+    pub(super) fn knowing(known: References) -> Self {
+        Self { known, ..Self::default() }
+    }
+
+    pub(super) const fn known(&self) -> &References {
+        &self.known
+    }
+
     pub(super) fn hold(&self, policy: &PolicyObject) -> Held {
         let written = Arc::new(policy.clone());
-        let refers = policy.policies.iter().any(|policy| !references(policy).is_empty());
+        let refers = policy.policies.iter().any(|policy| refers(policy));
         let linked = if refers { Arc::new(self.link(policy)) } else { Arc::clone(&written) };
         Held { written, linked }
     }
@@ -218,20 +228,61 @@ impl Links {
     }
 
     fn link(&self, object: &PolicyObject) -> PolicyObject {
-        let link = |policy: &Arc<Policy>| {
-            if references(policy).is_empty() {
-                return Arc::clone(policy);
+        let policies = object.policies.iter().filter_map(|policy| self.policy(policy));
+        PolicyObject { policies: policies.collect(), ..object.clone() }
+    }
+
+    /// `None` where it is for pods by what is not known of them, and none of them is left.
+    fn policy(&self, policy: &Arc<Policy>) -> Option<Arc<Policy>> {
+        if !refers(policy) {
+            return Some(Arc::clone(policy));
+        }
+        let mut linked = (**policy).clone();
+        if linked.tier.by_name {
+            linked.tier = Arc::new(linked.tier.defined_by(self.tiers.get(&linked.tier.name)));
+        }
+        if of_accounts(&linked.subject.pods) {
+            linked.subject.pods = self.known.settled(&linked.subject.pods);
+            if linked.subject.pods == Selector::nothing() {
+                return None;
             }
-            let mut linked = (**policy).clone();
-            if linked.tier.by_name {
-                linked.tier = Arc::new(linked.tier.defined_by(self.tiers.get(&linked.tier.name)));
+        }
+        for rules in [&mut linked.ingress, &mut linked.egress] {
+            *rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
+        }
+        Some(Arc::new(linked))
+    }
+
+    /// `None` where what is certain of it is nobody; what is possible stands beside it.
+    fn rule(&self, rule: &Rule) -> Option<Rule> {
+        let mut linked = rule.clone();
+        // What one peer comes to beyond the first goes to the end, so that the others keep their places.
+        let (mut more, mut settled) = (Vec::new(), false);
+        for peer in &mut linked.peers {
+            let service = service(peer).cloned();
+            if let Some(service) = service {
+                match service.endpoints(&self.known) {
+                    Endpoints::Pods(pods, ports) => {
+                        *peer = exchanged(peer, &Peer::Pods(pods));
+                        if service.their_ports {
+                            linked.ports = ports.within(&linked.ports);
+                        }
+                    }
+                    Endpoints::Unknown(what) => {
+                        let doubt = |who| Peer::AllOf(vec![who, Peer::Unsettled(Arc::clone(&what))]);
+                        let [pods, entities @ ..] = service.at_most();
+                        more.extend(entities.map(|who| exchanged(peer, &doubt(who))));
+                        *peer = exchanged(peer, &doubt(pods));
+                        linked.filtered_by.get_or_insert(what);
+                    }
+                }
             }
-            for rule in linked.ingress.iter_mut().chain(&mut linked.egress) {
-                rule.peers = rule.peers.iter().map(|peer| self.peer(peer)).collect();
-            }
-            Arc::new(linked)
-        };
-        PolicyObject { policies: object.policies.iter().map(link).collect(), ..object.clone() }
+            settled |= by_accounts(peer);
+            *peer = self.peer(peer);
+        }
+        linked.peers.extend(more);
+        let nobody = settled && linked.peers.iter().all(|peer| *peer == Peer::Nobody);
+        (!nobody).then_some(linked)
     }
 
     fn peer(&self, peer: &Peer) -> Peer {
@@ -241,9 +292,64 @@ impl Links {
                 let addresses = groups.addresses(named.map(|g| &*g.group));
                 if addresses.set.is_empty() { Peer::Nobody } else { Peer::Addresses(addresses) }
             }
-            Peer::AllOf(parts) => Peer::AllOf(parts.iter().map(|part| self.peer(part)).collect()),
+            Peer::Pods(pods) if of_accounts(&pods.pods) => {
+                let settled = self.known.settled(&pods.pods);
+                if settled == Selector::nothing() {
+                    return Peer::Nobody;
+                }
+                Peer::Pods(PodPeer { namespaces: pods.namespaces.clone(), pods: settled })
+            }
+            Peer::AllOf(parts) => {
+                let parts: Vec<Peer> = parts.iter().map(|part| self.peer(part)).collect();
+                if parts.contains(&Peer::Nobody) { Peer::Nobody } else { Peer::AllOf(parts) }
+            }
             Peer::Not(inner) => Peer::Not(Box::new(self.peer(inner))),
             simple => simple.clone(),
         }
     }
+}
+
+/// Whether a selector asks for labels of service accounts.
+fn of_accounts(selector: &Selector) -> bool {
+    selector.mentions(&is_of_account)
+}
+
+/// Whether a peer does.
+fn by_accounts(peer: &Peer) -> bool {
+    let mut found = false;
+    peer.visit(&mut |part| found |= matches!(part, Peer::Pods(pods) if of_accounts(&pods.pods)));
+    found
+}
+
+/// The Services that a peer names: itself, or as one of several conditions.
+fn service(peer: &Peer) -> Option<&ServicePeer> {
+    match peer {
+        Peer::Services(service) => Some(service),
+        Peer::AllOf(parts) => parts.iter().find_map(service),
+        _ => None,
+    }
+}
+
+/// The peer with its Services exchanged for this.
+fn exchanged(peer: &Peer, by: &Peer) -> Peer {
+    match peer {
+        Peer::Services(_) => by.clone(),
+        Peer::AllOf(parts) => Peer::AllOf(parts.iter().map(|part| exchanged(part, by)).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Whether a policy refers to anything that is an object of its own.
+fn refers(policy: &Policy) -> bool {
+    let refers = |rule: &Rule| {
+        let mut found = false;
+        for peer in &rule.peers {
+            peer.visit(&mut |part| found |= matches!(part, Peer::Services(_)));
+            found |= by_accounts(peer);
+        }
+        found
+    };
+    let to_known = || of_accounts(&policy.subject.pods) || policy.ingress.iter().chain(&policy.egress).any(refers);
+    // Only Cilium's and Calico's kinds speak of Services and of service accounts.
+    !references(policy).is_empty() || (policy.tier.enforcer != Enforcer::Any && to_known())
 }

@@ -18,8 +18,8 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing,
-    TierObject, Workload,
+    AddressGroup, Assertion, Change, Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, References,
+    Standing, TierObject, Workload,
 };
 use links::{Held, Links, Touched};
 use referrers::references;
@@ -56,7 +56,12 @@ impl Default for Snapshot {
 impl Snapshot {
     /// The state made of these objects, in any order.
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
-        let mut snapshot = Self::default();
+        Self::knowing(References::default(), objects)
+    }
+
+    /// The same where Services and service accounts are known that policies may refer to.
+    pub fn knowing<'a>(known: References, objects: impl IntoIterator<Item = &'a Object>) -> Self {
+        let mut snapshot = Self { links: Arc::new(Links::knowing(known)), ..Self::default() };
         // What policies refer to comes first, so that each policy is linked once.
         let (first, then): (Vec<&Object>, Vec<&Object>) =
             objects.into_iter().partition(|o| matches!(o, Object::AddressGroup(_) | Object::Tier(_)));
@@ -185,6 +190,11 @@ impl Snapshot {
     /// A group of addresses.
     pub fn address_group(&self, id: &ObjectRef) -> Option<&AddressGroup> {
         self.links.group(id)
+    }
+
+    /// The Services and service accounts that are known.
+    pub fn references(&self) -> &References {
+        self.links.known()
     }
 
     /// All groups of addresses.
