@@ -5,8 +5,8 @@ use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::RuleId;
 use crate::model::{
-    Action, AddressGroup, Direction, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Object, Peer, Policy,
-    PolicyObject, ServiceChoice, ServicePeer, Standing, policy,
+    Action, AddressGroup, Direction, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Object, Peer, PolicyObject,
+    ServiceChoice, ServicePeer, Standing, policy,
 };
 use crate::snapshot::Snapshot;
 
@@ -63,12 +63,10 @@ impl Rule for DanglingReference {
         if cx.standing || !cx.changes_policy() {
             return;
         }
-        let own = cx.world.namespaces().flat_map(|namespace| namespace.policies());
-        for object in own.chain(cx.world.cluster_policies()) {
+        let states: Vec<&Object> = changed.into_iter().flatten().collect();
+        for object in cx.world.referring(&states) {
             let written = cx.world.written_policy(&object.id).unwrap_or(object);
-            if changed.into_iter().flatten().any(|thing| refers(cx.world, written, thing)) {
-                judge(cx.world, object, written, out);
-            }
+            judge(cx.world, object, written, out);
         }
     }
 }
@@ -215,17 +213,4 @@ fn of_services(world: &Snapshot, rule: &policy::Rule, i: usize, service: &Servic
         ServiceChoice::Matching(_) => None,
     };
     Dangling { at: field, what: format!("names {}, which is not among those that were read", service.words()), near }
-}
-
-/// Whether a policy names this tier or this group.
-fn refers(world: &Snapshot, object: &PolicyObject, thing: &Object) -> bool {
-    let names_group = |policy: &Policy, group: &AddressGroup| {
-        let mut peers = Direction::BOTH.into_iter().flat_map(|d| policy.rules(d)).flat_map(|rule| &rule.peers);
-        peers.any(|peer| part(peer, &groups).is_some_and(|groups| names(world, groups, group)))
-    };
-    object.policies.iter().any(|policy| match thing {
-        Object::Tier(tier) => policy.tier.by_name && policy.tier.name == tier.id.name,
-        Object::AddressGroup(group) => names_group(policy, group),
-        _ => false,
-    })
 }
