@@ -3,7 +3,7 @@
 
 use portcullis::model::entrance::Entrances;
 use portcullis::model::{Object, References};
-use portcullis::reach::Verdict;
+use portcullis::reach::{Point, Verdict};
 use portcullis::snapshot::Snapshot;
 use portcullis::translate::{Defaults, Enforcement, Kind, entrance, from_value};
 use serde_json::{Value, json};
@@ -91,6 +91,7 @@ fn a_service_that_is_not_known_or_has_no_selector_leaves_the_answer_open() {
     let answer = answer(&egress("egress", &rule), "batch", "backend", &tcp(80));
     let text = format!("{answer:?}");
     assert!(text.contains("Service default/gone, not known here"), "the answer names the Service: {text}");
+    assert_eq!(answer.points, [Point::NotKnown], "and blames nothing else");
 }
 
 #[test]
