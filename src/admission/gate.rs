@@ -167,7 +167,7 @@ impl<C: Cluster> Gate<C> {
         let home: &str =
             if matches!(change.object(), Some(Object::Namespace(_))) { &request.name } else { &request.namespace };
         let stale = if verdict.is_allowed() { self.cluster.may_be_behind(home) } else { verdict.rests_on_absence() };
-        if !stale || home.is_empty() {
+        if !stale {
             return Ok((verdict, false));
         }
         let world: Arc<World> = self.cluster.confirm(home, deadline).await?;

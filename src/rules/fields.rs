@@ -34,6 +34,17 @@ pub(super) fn subject_at(policy: &Policy) -> FieldPath {
     FieldPath::new(spec).field(subject(&policy.id))
 }
 
+/// Where a rule says which ports it is about.
+pub(super) fn ports(id: &ObjectRef, rule: &policy::Rule) -> FieldPath {
+    match (id.group(), &*id.kind) {
+        ("cilium.io", _) => rule.at.field("toPorts"),
+        ("projectcalico.org", "StagedKubernetesNetworkPolicy") => rule.at.field("ports"),
+        ("projectcalico.org", _) => rule.at.field("destination").field("ports"),
+        ("policy.networking.k8s.io", "ClusterNetworkPolicy") => rule.at.field("protocols"),
+        _ => rule.at.field("ports"),
+    }
+}
+
 /// A field inside a peer. Cilium's lists of peers hold selectors and blocks themselves, so that there is none.
 pub(super) fn inside_peer(rule: &policy::Rule, i: usize, field: &str) -> FieldPath {
     let peer = rule.peer_path(i);

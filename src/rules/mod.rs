@@ -13,7 +13,7 @@ mod dangling_subject;
 mod dialect_dependent;
 mod fields;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod fqdn_without_dns;
 mod host_network;
 mod implicit_policy_types;

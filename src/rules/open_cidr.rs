@@ -231,7 +231,7 @@ fn violation(
 fn written(opening: &Opening<'_>) -> String {
     let peer = match opening.rule.peers.get(opening.peer) {
         Some(Peer::Addresses(peer)) => peer,
-        Some(Peer::AllOf(_) | Peer::Not(_)) => return opening.addresses.summary(4),
+        Some(Peer::AllOf(_) | Peer::Not(_)) => return wording::addresses(&opening.addresses),
         _ => return "everyone".to_owned(),
     };
     let blocks = peer.blocks.iter().map(|(cidr, except)| {

@@ -56,12 +56,14 @@ pub(super) fn check(cx: &Context<'_>, out: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{egress, only, to};
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::house::{Exception, Level};
     use crate::model::ipset::parse_cidr;
     use crate::model::{
         AddressGroup, AddressScope, Change, GroupChoice, GroupKind, GroupPeer, Labels, NamespaceScope, ObjectRef, Peer,
-        Selector,
+        Selector, Tier,
     };
     use crate::review::{User, review};
     use crate::snapshot::Snapshot;
@@ -85,7 +87,9 @@ mod tests {
             except: Vec::new(),
             scope: AddressScope::ExternalOnly,
         });
-        let world = Snapshot::of([&egress("out", vec![to(0, vec![peer], PortSet::full())]), &group("198.51.100.0/24")]);
+        let Object::Policy(mut out) = egress("out", vec![to(0, vec![peer], PortSet::full())]) else { unreachable!() };
+        out.policies.iter_mut().for_each(|policy| Arc::make_mut(policy).tier = Tier::cilium());
+        let world = Snapshot::of([&Object::Policy(out), &group("198.51.100.0/24")]);
         let change = Change::update(group("198.51.100.0/24"), group("0.0.0.0/0"));
         let mut house = only(RuleId::OpenCidr);
         let levels = |house: &_| -> Vec<Level> {

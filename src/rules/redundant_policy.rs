@@ -7,8 +7,8 @@ use super::{covering, wording};
 use crate::model::house::RuleId;
 use crate::model::pod::PodLookup;
 use crate::model::{
-    Action, Direction, Enforcer, IpSet, ObjectRef, Peer, Policy, PolicyObject, PortMatch, PortSet, Tier, TierEnd,
-    TierSemantics, Ties, policy,
+    Action, Direction, Enforcer, IpSet, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortMatch, PortSet, Tier,
+    TierEnd, TierSemantics, Ties, policy,
 };
 
 declare_rule! {
@@ -50,6 +50,9 @@ declare_rule! {
 
 /// Other policies whose subjects are compared. Most are sorted out by one look at a pod that they would have to select.
 const MOST_OTHERS: usize = 200;
+
+/// Policy objects that are looked at so far.
+const MOST_LOOKED_AT: usize = 5_000;
 
 /// Pairs of peers that are compared.
 const MOST_PAIRS: usize = 200_000;
@@ -117,16 +120,18 @@ fn written<'a>(cx: &Context<'a>, object: &'a PolicyObject) -> Vec<Written<'a>> {
 fn others<'a>(cx: &Context<'a>, object: &PolicyObject) -> Vec<Written<'a>> {
     let namespace = cx.namespace.policies().filter(|_| object.id.namespace.is_some());
     let all = namespace.chain(cx.world.cluster_policies()).filter(|other| other.id != object.id);
-    let probes: Vec<_> = object.policies.iter().filter_map(|p| p.subject.pods.representative()).collect();
-    let may_apply = |other: &Written<'_>| {
-        let pods = &other.policy.subject.pods;
-        pods.is_everything()
-            || probes.iter().any(|labels| {
-                let pod = crate::model::PodSpec::with_labels(labels.clone());
-                pods.matches(&PodLookup { pod: &pod, namespace: cx.namespace.labels() }) || pods.matches(labels)
-            })
+    // A pod of each: whoever applies to all of them applies to this one, and most do not.
+    let probes = object.policies.iter().filter_map(|p| p.subject.pods.representative()).map(PodSpec::with_labels);
+    let probes: Vec<PodSpec> = probes.collect();
+    let may_apply = |other: &Policy| {
+        let pods = &other.subject.pods;
+        let matches = |pod: &PodSpec| {
+            pods.matches(&PodLookup { pod, namespace: cx.namespace.labels() }) || pods.matches(&pod.labels)
+        };
+        pods.is_everything() || probes.iter().any(matches)
     };
-    all.flat_map(|other| written(cx, other)).filter(may_apply).take(MOST_OTHERS).collect()
+    let all = all.take(MOST_LOOKED_AT).filter(|other| other.policies.iter().any(|policy| may_apply(policy)));
+    all.flat_map(|other| written(cx, other)).filter(|other| may_apply(other.policy)).take(MOST_OTHERS).collect()
 }
 
 /// Whether the other one is needless beside this, and the one that goes by its name.

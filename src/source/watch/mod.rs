@@ -160,14 +160,19 @@ impl Watched {
     }
 
     /// The latest state, with the policies and labels of this namespace, and the policies of the whole cluster, as the API
-    /// server has them now: of every kind that there is, with their tiers and groups.
+    /// server has them now: of every kind that there is, with their tiers and groups. For a change of the whole cluster the
+    /// namespace is empty, and only those are read.
     pub async fn confirm(&self, namespace: &str, deadline: Instant) -> Result<Arc<World>, ConfirmError> {
-        let read = |what| self.reader.read(what, deadline);
-        let (everywhere, here) = futures::future::try_join(read(CLUSTER), read(namespace)).await?;
+        let here = async {
+            if namespace == CLUSTER { Ok(None) } else { self.reader.read(namespace, deadline).await.map(Some) }
+        };
+        let (everywhere, here) = futures::future::try_join(self.reader.read(CLUSTER, deadline), here).await?;
         let current = self.current();
         let mut snapshot = current.snapshot.clone();
         everywhere.overlay(CLUSTER, &mut snapshot);
-        here.overlay(namespace, &mut snapshot);
+        if let Some(here) = here {
+            here.overlay(namespace, &mut snapshot);
+        }
         Ok(Arc::new(World { snapshot, house: current.house.clone() }))
     }
 
@@ -179,7 +184,8 @@ impl Watched {
         self.shared.dirty.is_marked(namespace)
             || self.shared.dirty.is_marked(CLUSTER)
             || !self.shared.progress.is_fresh(needed, self.settings.fresh_for)
-            || !self.shared.world.load().snapshot.namespace(namespace).is_some_and(|state| state.is_known())
+            || (namespace != CLUSTER
+                && !self.shared.world.load().snapshot.namespace(namespace).is_some_and(|state| state.is_known()))
     }
 
     /// Notes that a policy change in this namespace, or in none, has been admitted.

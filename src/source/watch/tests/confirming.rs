@@ -160,9 +160,16 @@ async fn a_policy_of_the_whole_cluster_makes_every_approval_unsafe_until_it_is_s
     let feed = script.watch("ciliumclusterwidenetworkpolicies");
     let watched = start(&script);
     until_ready(&watched).await;
-    assert!(!watched.may_be_behind("a"));
+    assert!(!watched.may_be_behind("a") && !watched.may_be_behind(""));
     watched.admitted_policy_change("");
-    assert!(watched.may_be_behind("a") && watched.may_be_behind("b"));
+    assert!(watched.may_be_behind("a") && watched.may_be_behind("b") && watched.may_be_behind(""));
+    let reads = watched.numbers().confirm.reads;
+    watched.confirm("", Instant::now() + Duration::from_secs(1)).await.unwrap();
+    assert_eq!(
+        watched.numbers().confirm.reads,
+        reads + 1,
+        "a change of the whole cluster reads what is of the cluster"
+    );
     feed.send(event("ADDED", &cilium(None, "everywhere"))).unwrap();
     until("passed", || !watched.may_be_behind("a")).await;
     assert_eq!(watched.current().snapshot.cluster_policies().count(), 1, "only when the state has it");
