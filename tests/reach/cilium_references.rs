@@ -102,7 +102,12 @@ fn services_together_with_ports_depend_on_the_release() {
         "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}],
     });
     let world = egress("egress", &rule);
-    assert_eq!(reaches(&world), [Deny, Depends, Deny, Deny]);
+    assert_eq!(reaches(&world), [Depends; 4], "a policy that is refused isolates nobody");
+    let shut = cnp(json!({"endpointSelector": {}, "egress": [{}]}));
+    let mut other = cnp(json!({"endpointSelector": {}, "egress": [rule]}));
+    other["metadata"]["name"] = "other".into();
+    let world = knowing(&[shut, other]);
+    assert_eq!(reaches(&world), [Deny, Depends, Deny, Deny], "and beside a default deny it may allow what it says");
     assert_eq!(answer(&world, "batch", "backend", &tcp(81)).verdict, Deny);
 }
 
