@@ -2,10 +2,12 @@
 
 mod check;
 mod cluster;
+mod convert;
 mod demo;
 mod endpoint;
 mod fixed;
 mod generate;
+mod kinds;
 mod live;
 mod matrix;
 mod matrix_html;
@@ -51,7 +53,8 @@ impl From<Exit> for ExitCode {
   portcullis matrix manifests/                     who may talk to whom
   portcullis matrix --cluster --context staging    the same for a cluster
   portcullis rules open-cidr                       read about a rule
-  portcullis generate baseline shop | kubectl apply -f -")]
+  portcullis generate baseline shop | kubectl apply -f -
+  portcullis convert policies/ --to cilium         the same policies in another kind")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -74,6 +77,8 @@ enum Command {
     /// Write policies
     #[command(subcommand)]
     Generate(generate::Command),
+    /// Translate policies between kinds, proved to mean the same or with every point at which they cannot
+    Convert(convert::Args),
     /// Print the CustomResourceDefinitions
     Crds,
     /// Show what Portcullis does, without a cluster
@@ -122,6 +127,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Review(args) => review::run(&args, &mut out),
         Command::Rules(args) => rules::run(&args, &mut out),
         Command::Generate(command) => generate::run(&command, &mut out),
+        Command::Convert(args) => convert::run(&args, &mut out),
         Command::Crds => {
             out.write_all(crate::api::crds_yaml()?.as_bytes())?;
             Ok(Exit::Clean)

@@ -3,6 +3,7 @@
 
 pub mod assertion;
 pub mod cni;
+pub mod departure;
 pub mod dns_names;
 pub mod entrance;
 pub mod group;
@@ -20,6 +21,7 @@ pub mod reference;
 pub mod selector;
 
 pub use assertion::Assertion;
+pub use departure::{Departure, Touches};
 pub use group::{AddressGroup, GroupChoice, GroupKind, GroupPeer, TierObject};
 pub use interval::IntervalSet;
 pub use ipset::IpSet;

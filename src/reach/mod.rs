@@ -29,7 +29,7 @@ pub use entrance::{Doorkeeper, Entry, EntryEnd, KNOWN_CONTROLLERS, entries};
 pub use explain::explain;
 pub use exposure::{Exposure, exposure};
 pub use flow::{Flow, PodAt, flow_between};
-pub use matrix::{Edge, End, Matrix, Node, Opened, Options, Reasons};
+pub use matrix::{Comparison, Differing, Edge, End, Matrix, Node, Opened, Options, Reasons, compare};
 pub use opening::{Opening, beyond, openings, private_beside_public};
 pub use remedy::{OpenEnd, Remedy, lacking, remedy};
 pub use tailor::{CannotTailor, WantedEdge, WantedEnd, among_themselves, blocks, tailor, wanted_by};

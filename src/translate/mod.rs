@@ -7,6 +7,7 @@ mod at;
 pub mod calico;
 mod cilium;
 mod clusternetworkpolicy;
+pub mod convert;
 pub mod entrance;
 pub mod houserules;
 mod kind;
@@ -15,7 +16,7 @@ mod namespace;
 mod networkpolicy;
 mod policy_wire;
 pub mod render;
-pub mod render_cilium;
+mod render_cilium;
 pub mod selector;
 #[cfg(test)]
 mod tests;

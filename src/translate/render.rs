@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::Kind;
 use super::calico::render as calico;
-pub use super::calico::render::converted as to_calico;
+use super::clusternetworkpolicy::render::cluster_network_policy;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::peer::AddressPeer;
 use crate::model::selector::Test;
 use crate::model::{
-    Action, AddressScope, Direction, FieldPath, NamespaceScope, Peer, Policy, PortMatch, Protocol, Rule, Selector,
-    TierSemantics,
+    Action, AddressScope, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, Policy, PortMatch, Protocol, Rule,
+    Selector, TierSemantics,
 };
 
 /// Why a policy cannot be written as an object of some kind.
@@ -30,13 +30,20 @@ fn place(at: &FieldPath) -> String {
     if at.is_empty() { String::new() } else { format!(" (at {at})") }
 }
 
+impl CannotRender {
+    /// The field that is in the way; empty where it is the whole object.
+    pub const fn at(&self) -> &FieldPath {
+        &self.at
+    }
+}
+
 /// What is in the way, before it is known of which policy.
 pub(super) struct Obstacle(FieldPath, String);
 
 impl Obstacle {
     /// Once it is known.
-    pub(super) fn of(self, policy: &Policy, kind: &'static str) -> CannotRender {
-        CannotRender { policy: policy.id.to_string(), kind, at: self.0, what: self.1 }
+    pub(super) fn of(self, policy: &ObjectRef, kind: &'static str) -> CannotRender {
+        CannotRender { policy: policy.to_string(), kind, at: self.0, what: self.1 }
     }
 }
 
@@ -44,18 +51,34 @@ pub(super) fn obstacle<T>(at: &FieldPath, what: impl Into<String>) -> Result<T, 
     Err(Obstacle(at.clone(), what.into()))
 }
 
+/// What a rule looks at beyond addresses and ports is in the way of every kind but its own.
+pub(super) fn unfiltered(rule: &Rule) -> Result<(), Obstacle> {
+    match &rule.filtered_by {
+        None => Ok(()),
+        Some(filter) => obstacle(&rule.at, format!("it depends on more than addresses and ports: {filter}")),
+    }
+}
+
 /// The policy as a NetworkPolicy object, of Kubernetes or of Calico as its name says. Reading it again gives the same policy.
 pub fn network_policy(policy: &Policy) -> Result<Value, CannotRender> {
     let object = if policy.id.group() == Kind::CalicoNetworkPolicy.group() { calico::network_policy } else { object };
-    object(policy).map_err(|why| why.of(policy, "NetworkPolicy"))
+    object(policy).map_err(|why| why.of(&policy.id, "NetworkPolicy"))
 }
 
 /// The policy as an object of the kind that its id names: a cure is written in the kind that its namespace uses.
 pub fn policy(policy: &Policy) -> Result<Value, CannotRender> {
-    if policy.id.kind == Kind::CiliumNetworkPolicy.kind() {
-        return super::render_cilium::cilium_network_policy(policy).map(|(value, _)| value);
+    let kind = Kind::of(policy.id.group(), &policy.id.kind).unwrap_or(Kind::NetworkPolicy);
+    object_of(policy).map_err(|why| why.of(&policy.id, kind.kind()))
+}
+
+/// The same, before it is known of which object what is in the way is said.
+pub(super) fn object_of(policy: &Policy) -> Result<Value, Obstacle> {
+    match Kind::of(policy.id.group(), &policy.id.kind) {
+        Some(Kind::CiliumNetworkPolicy) => super::render_cilium::cilium_network_policy(policy),
+        Some(Kind::ClusterNetworkPolicy) => cluster_network_policy(policy),
+        Some(Kind::CalicoNetworkPolicy) => calico::network_policy(policy),
+        _ => object(policy),
     }
-    network_policy(policy)
 }
 
 fn object(policy: &Policy) -> Result<Value, Obstacle> {
@@ -99,9 +122,7 @@ fn rule(policy: &Policy, direction: Direction, rule: &Rule) -> Result<Value, Obs
     if rule.action != Action::Allow {
         return obstacle(&rule.at, "it does something other than allow");
     }
-    if rule.filtered_by.is_some() {
-        return obstacle(&rule.at, "it depends on more than addresses and ports");
-    }
+    unfiltered(rule)?;
     let mut fields = Map::new();
     if !rule.peers.contains(&Peer::Any) {
         let mut list = Vec::new();
@@ -212,7 +233,9 @@ pub(super) fn selector(selector: &Selector, at: &FieldPath) -> Result<Value, Obs
     let mut last = "";
     for part in parts {
         match part {
-            Selector::Key(key, Test::In(values)) if expressions.is_empty() && values.len() == 1 && &**key > last => {
+            Selector::Key(key, Test::In(values))
+                if expressions.is_empty() && values.len() == 1 && &**key > last && !key.starts_with('@') =>
+            {
                 labels.extend(values.iter().map(|value| (key.to_string(), Value::from(&**value))));
                 last = key;
             }
@@ -239,6 +262,9 @@ fn expression(part: &Selector, at: &FieldPath) -> Result<Value, Obstacle> {
         Selector::And(_) => return obstacle(at, "its selector is nested"),
         Selector::Or(_) => return obstacle(at, "its selector has alternatives"),
     };
+    if key.starts_with('@') {
+        return obstacle(at, "its selector of pods looks at their namespace or service account");
+    }
     match test {
         Test::Exists => Ok(json!({"key": &**key, "operator": if negated { "DoesNotExist" } else { "Exists" }})),
         Test::In(values) if !values.is_empty() => {
@@ -256,7 +282,7 @@ pub fn to_yaml(value: &Value) -> String {
 }
 
 /// The order in which people write fields; what is not here follows, sorted.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 31] = [
     "apiVersion",
     "kind",
     "metadata",
@@ -265,6 +291,8 @@ const ORDER: [&str; 26] = [
     "spec",
     "tier",
     "order",
+    "priority",
+    "subject",
     "namespaceSelector",
     "podSelector",
     "endpointSelector",
@@ -273,9 +301,12 @@ const ORDER: [&str; 26] = [
     "types",
     "ingress",
     "egress",
+    "action",
     "from",
     "to",
-    "action",
+    "namespaces",
+    "pods",
+    "networks",
     "protocol",
     "source",
     "destination",

@@ -1,10 +1,10 @@
 //! Model → CiliumNetworkPolicy: for cures in namespaces that use Cilium's policies, and for translating between kinds.
-//! What it cannot say is refused; what it says with another meaning for some endpoints is listed.
+//! What it cannot say is refused.
 
 use serde_json::{Map, Value, json};
 
 use super::Kind;
-use super::render::{CannotRender, Obstacle, obstacle, selector};
+use super::render::{Obstacle, obstacle, selector, unfiltered};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::peer::{AddressPeer, Entity};
 use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY};
@@ -16,31 +16,17 @@ use crate::model::{
 /// More ports in one item are refused.
 const MOST_PORTS: usize = 40;
 
-/// A point at which the written policy cannot mean the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Where in the policy that was translated.
-    pub at: FieldPath,
-    /// What is different.
-    pub what: &'static str,
-}
-
-const BLOCKS: &str = "a block matches addresses outside the cluster only, never pods or nodes";
-
-/// The policy as a CiliumNetworkPolicy object, and where it differs. Reading it again gives the same verdicts elsewhere.
-pub fn cilium_network_policy(policy: &Policy) -> Result<(Value, Vec<Difference>), CannotRender> {
-    let mut writing = Writing { policy, differences: Vec::new() };
-    let value = writing.object().map_err(|why| why.of(policy, "CiliumNetworkPolicy"))?;
-    Ok((value, writing.differences))
+/// The policy as a CiliumNetworkPolicy object. Reading it again gives the same verdicts on a network of Cilium's.
+pub(super) fn cilium_network_policy(policy: &Policy) -> Result<Value, Obstacle> {
+    Writing { policy }.object()
 }
 
 struct Writing<'a> {
     policy: &'a Policy,
-    differences: Vec<Difference>,
 }
 
 impl Writing<'_> {
-    fn object(&mut self) -> Result<Value, Obstacle> {
+    fn object(&self) -> Result<Value, Obstacle> {
         let (policy, at) = (self.policy, FieldPath::new("spec"));
         if policy.tier.semantics != TierSemantics::Union {
             return obstacle(&FieldPath::default(), "its tier is decided by the first match");
@@ -93,10 +79,8 @@ impl Writing<'_> {
     }
 
     /// One rule for each kind of peer, because a rule takes one kind only (semantics 2.3.10).
-    fn rule(&mut self, direction: Direction, rule: &Rule, into: &mut Vec<Value>) -> Result<(), Obstacle> {
-        if rule.filtered_by.is_some() {
-            return obstacle(&rule.at, "it depends on more than addresses and ports");
-        }
+    fn rule(&self, direction: Direction, rule: &Rule, into: &mut Vec<Value>) -> Result<(), Obstacle> {
+        unfiltered(rule)?;
         let ports = if rule.ports.is_any() { None } else { Some(ports(&rule.ports, &rule.at)?) };
         let to = direction == Direction::Egress;
         let mut lists: Vec<(&'static str, Vec<Value>)> = Vec::new();
@@ -131,7 +115,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn peer(&mut self, to: bool, peer: &Peer, at: &FieldPath) -> Result<(&'static str, Vec<Value>), Obstacle> {
+    fn peer(&self, to: bool, peer: &Peer, at: &FieldPath) -> Result<(&'static str, Vec<Value>), Obstacle> {
         let field = |egress, ingress| if to { egress } else { ingress };
         match peer {
             Peer::Pods(pods) => {
@@ -139,8 +123,8 @@ impl Writing<'_> {
                 Ok((field("toEndpoints", "fromEndpoints"), vec![labels]))
             }
             Peer::Addresses(AddressPeer { blocks, scope, .. }) => {
-                if *scope != AddressScope::ExternalOnly {
-                    self.differences.push(Difference { at: at.clone(), what: BLOCKS });
+                if *scope == AddressScope::PodsToo {
+                    return obstacle(at, "its blocks mean pods as well, and those of Cilium never do");
                 }
                 let block = |(cidr, except): &(ipnet::IpNet, Vec<ipnet::IpNet>)| {
                     let mut fields = json!({"cidr": cidr.to_string()});

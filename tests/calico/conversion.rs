@@ -1,8 +1,10 @@
 //! NetworkPolicy and its conversion to Calico's kind: the same verdicts on random clusters, whatever the policies.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use portcullis::model::{Object, References};
+use portcullis::translate::convert::convert;
 use portcullis::translate::{Defaults, Kind, from_value, render};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,15 +15,20 @@ use crate::world::table;
 
 /// The same cluster with every NetworkPolicy written in Calico's kind.
 fn converted(objects: &[Value]) -> Vec<Value> {
-    let convert = |value: &Value| {
+    let (mut all, mut policies) = (Vec::new(), Vec::new());
+    for value in objects {
         if value["kind"] != "NetworkPolicy" {
-            return value.clone();
+            all.push(value.clone());
+            continue;
         }
         let read = from_value(Kind::NetworkPolicy, value, &Defaults { namespace: "n0", name: "" });
         let Object::Policy(policy) = read else { panic!("{value}") };
-        render::network_policy(&render::to_calico(&policy.policies[0])).unwrap_or_else(|e| panic!("{e}\n{value}"))
-    };
-    objects.iter().map(convert).collect()
+        policies.push(Arc::new(policy));
+    }
+    let conversion = convert(&policies, Kind::CalicoNetworkPolicy);
+    assert!(conversion.refused.is_empty(), "{:?}", conversion.refused);
+    all.extend(conversion.converted.into_iter().flat_map(|one| one.objects));
+    all
 }
 
 proptest! {

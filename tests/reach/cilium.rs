@@ -1,12 +1,9 @@
-//! Cilium's policies on random clusters: the engine and the naive evaluator agree, deny beats allow in every order, and a
-//! NetworkPolicy written as a CiliumNetworkPolicy changes no verdict but those that are listed.
+//! Cilium's policies on random clusters: the engine and the naive evaluator agree, and deny beats allow in
+//! every order.
 
 use std::net::IpAddr;
 
 use portcullis::model::house::Dialect;
-use portcullis::model::{Object, PortSet};
-use portcullis::translate::render_cilium::cilium_network_policy;
-use portcullis::translate::{Defaults, Kind, from_value};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -266,36 +263,4 @@ proptest! {
         }
         prop_assert_eq!(settled(&other), before);
     }
-
-    /// Written as Cilium's, NetworkPolicies mean what they meant; where blocks meet pods, and only there, they may not.
-    #[test]
-    fn a_network_policy_and_its_translation_agree(objects in cluster(true)) {
-        let mut translated = Vec::new();
-        let mut differs = false;
-        for object in &objects {
-            if object["kind"] != "NetworkPolicy" {
-                translated.push(object.clone());
-                continue;
-            }
-            let read = from_value(Kind::NetworkPolicy, object, &Defaults::default());
-            let Object::Policy(policy) = read else { panic!("a policy") };
-            let (written, differences) = cilium_network_policy(&policy.policies[0]).expect("Cilium can say it");
-            differs |= !differences.is_empty();
-            translated.push(written);
-        }
-        let settled = |objects: &[Value], dialect| table(&evaluate(&snapshot(objects), Some(dialect)), &outside());
-        let ports = |table: &std::collections::BTreeMap<_, portcullis::reach::Bounds>| {
-            // What policies do to traffic without ports is not defined for NetworkPolicy (semantics 2.1.21).
-            table.iter().map(|(ends, b): (&(String, String), _)| (ends.clone(), with_ports(&b.certain), with_ports(&b.possible))).collect::<Vec<_>>()
-        };
-        prop_assert_eq!(ports(&settled(&translated, Dialect::Cilium)), ports(&settled(&objects, Dialect::Cilium)));
-        if !differs {
-            prop_assert_eq!(ports(&settled(&translated, Dialect::Cilium)), ports(&settled(&objects, Dialect::Upstream)));
-        }
-    }
-}
-
-fn with_ports(set: &PortSet) -> PortSet {
-    use portcullis::model::Protocol;
-    Protocol::ALL.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::of(*p, set.ports(*p).clone())))
 }

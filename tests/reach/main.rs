@@ -8,8 +8,10 @@ mod cilium;
 mod cilium_docs;
 mod cilium_naive;
 mod cilium_references;
+mod cluster_naive;
 mod clusternetworkpolicy;
 mod clusters;
+mod conversion;
 mod guides;
 mod laws;
 #[path = "../matrix_support/mod.rs"]

@@ -136,7 +136,7 @@ fn governs(policy: &Value, direction: &str) -> bool {
     types.iter().any(|t| t.as_str().is_some_and(|t| t.eq_ignore_ascii_case(direction)))
 }
 
-fn selects(selector: &Value, labels: &Value) -> bool {
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
     let equal = selector["matchLabels"].as_object().is_none_or(|all| all.iter().all(|(k, v)| labels.get(k) == Some(v)));
     let holds = |e: &Value| {
         let value = labels.get(e["key"].as_str().unwrap_or_default());

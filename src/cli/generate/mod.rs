@@ -6,10 +6,9 @@ mod policies;
 use std::io::Write;
 
 use super::Exit;
+use super::kinds::{Written, WrittenAs};
 use crate::model::house::Settings;
-use crate::report;
 use crate::rules;
-use crate::translate::render;
 
 /// What to write.
 #[derive(Debug, clap::Subcommand)]
@@ -39,29 +38,21 @@ pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exi
     }
 }
 
-/// Kinds in which a baseline can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum WrittenAs {
-    /// NetworkPolicy of Kubernetes
-    Networkpolicy,
-    /// NetworkPolicy of Calico
-    Calico,
-    /// CiliumNetworkPolicy
-    Cilium,
-}
-
 fn baseline(namespaces: &[String], kind: WrittenAs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let settings = Settings::default();
     let mut policies = Vec::new();
     for namespace in namespaces {
         check_name(namespace)?;
         policies.extend(match kind {
-            WrittenAs::Networkpolicy => rules::baseline(namespace, &settings),
-            WrittenAs::Calico => rules::baseline(namespace, &settings).iter().map(render::to_calico).collect(),
             WrittenAs::Cilium => rules::cilium_baseline(namespace, &settings),
+            _ => rules::baseline(namespace, &settings),
         });
     }
-    out.write_all(report::yaml(&policies).as_bytes())?;
+    let written = Written::policies(&policies, kind)?;
+    out.write_all(written.yaml.as_bytes())?;
+    for departure in &written.departures {
+        let _ = writeln!(std::io::stderr(), "note: {}: {}", departure.policy, departure.what);
+    }
     Ok(Exit::Clean)
 }
 

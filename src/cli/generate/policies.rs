@@ -1,5 +1,5 @@
-//! `portcullis generate policies`: the least NetworkPolicies for a matrix, written only when the engine has proved that
-//! they yield exactly it.
+//! `portcullis generate policies`: the least policies for a matrix, in the kind that is wanted, written only when the engine
+//! has proved that they yield exactly it.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -10,8 +10,9 @@ use anyhow::{Context, bail};
 use super::super::Exit;
 use super::super::cluster::{Input, omitted};
 use super::super::endpoint;
-use crate::model::house::Settings;
-use crate::model::{Object, Policy, PortSet, Protocol, Str};
+use super::super::kinds::{Written, WrittenAs};
+use crate::model::house::{Dialect, Settings};
+use crate::model::{Object, ObjectRef, Policy, PortSet, Protocol, Str};
 use crate::reach::{
     Focus, Matrix, Options, Readings, State, WantedEdge, WantedEnd, among_themselves, evaluate, tailor, wanted_by,
 };
@@ -20,7 +21,6 @@ use crate::report::{Difference, Filter, Row, read_connections, read_end, read_ro
 use crate::rules;
 use crate::snapshot::Snapshot;
 use crate::source::files::Files;
-use crate::translate::{Defaults, Kind, from_value, render};
 
 /// The least policies that yield a matrix, proved to.
 #[derive(Debug, clap::Args)]
@@ -30,11 +30,13 @@ use crate::translate::{Defaults, Kind, from_value, render};
   portcullis generate policies manifests/ --matrix wanted.json
   portcullis generate policies manifests/ --assertions wanted/    whatever keeps these assertions, and nothing else
   portcullis generate policies --cluster --namespace shop
+  portcullis generate policies manifests/ --kind cilium           the same in another kind, proved likewise
 
 For every namespace a default deny in both directions, a way to cluster DNS, and for every workload one policy with one
-rule for each connection and side. They take the place of all NetworkPolicies that these namespaces have. Nothing is
-written unless the engine proves that they yield exactly the matrix, connections to cluster DNS aside. A matrix says
-nothing about pods of one workload among themselves: add a row from a workload to itself where they must talk.
+rule for each connection and side. They take the place of all NetworkPolicies that these namespaces have, and of those
+of the kind that is written. Nothing is written unless the engine proves that they yield exactly the matrix, connections
+to cluster DNS aside. A matrix says nothing about pods of one workload among themselves: add a row from a workload to
+itself where they must talk. A ClusterNetworkPolicy cannot deny what comes from outside of the cluster.
 Exit code: 0 written and proved, 2 refused, with the reason.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
@@ -48,6 +50,9 @@ pub(in crate::cli) struct Args {
     /// Write policies for these namespaces only; the default is all that have workloads, but those of the system
     #[arg(short, long, value_name = "NAMESPACE", value_delimiter = ',')]
     namespace: Vec<String>,
+    /// The kind of policy to write
+    #[arg(long, value_enum, default_value_t = WrittenAs::Networkpolicy)]
+    kind: WrittenAs,
     /// Leave out the way to cluster DNS, and prove the matrix without exception
     #[arg(long)]
     no_dns: bool,
@@ -65,10 +70,20 @@ pub(in crate::cli) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<E
         return Ok(Exit::Unusable);
     }
     let world = files.world().snapshot;
-    let readings = endpoint::readings(args.dialect.as_deref(), &files.house.rules, &world)?;
+    // Only one network enforces these kinds, and so its reading counts.
+    let enforcer = match args.kind {
+        WrittenAs::Cilium => Some(Dialect::Cilium.as_str()),
+        WrittenAs::Calico => Some(Dialect::Calico.as_str()),
+        WrittenAs::Networkpolicy | WrittenAs::Clusternetworkpolicy => None,
+    };
+    let dialect = args.dialect.as_deref().or(enforcer);
+    if enforcer.is_some() && dialect != enforcer {
+        bail!("{} are not enforced by the CNI that --dialect names", args.kind.plural());
+    }
+    let readings = endpoint::readings(dialect, &files.house.rules, &world)?;
     let covered = covered(&world, &args.namespace)?;
     let dns = (!args.no_dns).then(Settings::default);
-    let task = Task { world: &world, covered: &covered, dns: dns.as_ref(), readings: &readings };
+    let task = Task { world: &world, covered: &covered, dns: dns.as_ref(), readings: &readings, kind: args.kind };
     let (yaml, proved) = if args.assertions.is_empty() {
         let wanted = match &args.matrix {
             Some(path) => {
@@ -87,8 +102,10 @@ pub(in crate::cli) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<E
     };
     out.write_all(yaml.as_bytes())?;
     let mut notes = vec![proved];
+    // ClusterNetworkPolicies that are there are for the whole cluster, and stay.
+    let of_kind = if args.kind == WrittenAs::Cilium { " and CiliumNetworkPolicies" } else { "" };
     notes.push(format!(
-        "they take the place of all NetworkPolicies in {}; pods of one workload reach each other only where a row says so",
+        "they take the place of all NetworkPolicies{of_kind} in {}; pods of one workload reach each other only where a row says so",
         covered.iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
     ));
     notes.extend(omitted(&files));
@@ -121,6 +138,7 @@ struct Task<'a> {
     covered: &'a BTreeSet<Str>,
     dns: Option<&'a Settings>,
     readings: &'a Readings,
+    kind: WrittenAs,
 }
 
 impl Task<'_> {
@@ -128,7 +146,7 @@ impl Task<'_> {
     fn for_matrix(&self, wanted: Vec<Row>) -> anyhow::Result<(String, String)> {
         let wanted = self.aside(wanted);
         let edges: Vec<WantedEdge> = wanted.iter().filter_map(edge).collect();
-        let (documents, next) = self.make(&edges)?;
+        let (yaml, count, next) = self.make(&edges)?;
         let yielded = self.aside(rows_of(&next, self.readings));
         let (own, among_others): (Vec<Row>, Vec<Row>) = wanted.into_iter().partition(|row| row.src == row.dst);
         for row in &own {
@@ -141,17 +159,26 @@ impl Task<'_> {
         let difference = Difference::between(&among_others, &yielded);
         if !difference.is_empty() {
             bail!(
-                "no NetworkPolicies of this form yield the matrix. With those that come nearest, this is there (+) or lacking (-):\n{}",
+                "no {} of this form yield the matrix. With those that come nearest, this is there (+) or lacking (-):\n{}",
+                self.kind.plural(),
                 to_table(&difference.signed())
             );
         }
         let proved = format!(
-            "proved: with these {} policies the matrix has exactly the {} rows that are wanted{}",
-            documents.len(),
+            "proved: with these {count} policies the matrix has exactly the {} rows that are wanted{}",
             yielded.len() + own.len(),
-            if self.dns.is_some() { ", connections to cluster DNS aside" } else { "" }
+            match (self.dns.is_some(), self.kind) {
+                (true, WrittenAs::Clusternetworkpolicy) => {
+                    ", connections to cluster DNS aside and those from outside of the cluster, which this kind cannot deny"
+                }
+                (false, WrittenAs::Clusternetworkpolicy) => {
+                    ", connections from outside of the cluster aside, which this kind cannot deny"
+                }
+                (true, _) => ", connections to cluster DNS aside",
+                (false, _) => "",
+            }
         );
-        Ok((documents.join("---\n"), proved))
+        Ok((yaml, proved))
     }
 
     /// Policies that allow what the assertions want and nothing else, under which all of them hold.
@@ -169,7 +196,7 @@ impl Task<'_> {
             bail!("there are no assertions in these files");
         }
         let edges = wanted_by(self.world, claims.iter().map(|(_, claim)| *claim));
-        let (documents, next) = self.make(&edges)?;
+        let (yaml, count, next) = self.make(&edges)?;
         let fails = |claim| match evaluate(&next, claim, self.readings, &Focus::Everything).map(|o| o.state) {
             Some(State::Broken(_)) => Some("would be broken"),
             Some(State::Depends(_)) => Some("would hang on what the policies leave open"),
@@ -178,15 +205,15 @@ impl Task<'_> {
         let failing: Vec<String> =
             claims.iter().filter_map(|(id, claim)| fails(claim).map(|why| format!("{id} {why} ({claim})"))).collect();
         if !failing.is_empty() {
-            bail!("no NetworkPolicies of this form keep all of the assertions:\n  {}", failing.join("\n  "));
+            bail!("no {} of this form keep all of the assertions:\n  {}", self.kind.plural(), failing.join("\n  "));
         }
-        let proved = format!("proved: with these {} policies all {} assertions hold", documents.len(), claims.len());
-        Ok((documents.join("---\n"), proved))
+        let proved = format!("proved: with these {count} policies all {} assertions hold", claims.len());
+        Ok((yaml, proved))
     }
 
     /// The policies as they are written, and the state with them in the place of others: what is proved is what will be
     /// read, not what was meant.
-    fn make(&self, edges: &[WantedEdge]) -> anyhow::Result<(Vec<String>, Snapshot)> {
+    fn make(&self, edges: &[WantedEdge]) -> anyhow::Result<(String, usize, Snapshot)> {
         let mut policies: Vec<Policy> = Vec::new();
         for namespace in self.covered {
             let baseline = rules::baseline(namespace, &self.dns.cloned().unwrap_or_default());
@@ -194,20 +221,23 @@ impl Task<'_> {
         }
         policies.extend(tailor(self.world, edges, |namespace| self.covered.contains(namespace))?);
         policies.sort_by(|a, b| (a.id.namespace(), &a.id.name).cmp(&(b.id.namespace(), &b.id.name)));
-        let mut next = without_policies(self.world, self.covered);
-        let mut documents = Vec::new();
-        for policy in &policies {
-            let value = render::network_policy(policy)?;
-            next.insert(&from_value(Kind::NetworkPolicy, &value, &Defaults::default()));
-            documents.push(render::to_yaml(&value));
+        let written = Written::policies(&policies, self.kind)?;
+        let mut next = without_policies(self.world, self.covered, self.kind);
+        for object in &written.objects {
+            if next.policy(&object.id()).is_some() {
+                bail!("{} is there already, and would be overwritten: give it another name first", object.id());
+            }
+            next.insert(object);
         }
-        Ok((documents, next))
+        Ok((written.yaml, written.objects.len(), next))
     }
 
     /// The rows that policies of these namespaces decide, without connections to cluster DNS where those are set aside.
     fn aside(&self, mut all: Vec<Row>) -> Vec<Row> {
         let inside = |text: &str| matches!(read_end(text), Some(WantedEnd::Pods { namespace, .. }) if self.covered.contains(&namespace));
-        all.retain(|row| inside(&row.src) || inside(&row.dst));
+        let from_outside = |text: &str| matches!(read_end(text), Some(WantedEnd::Addresses(_)));
+        let unsayable = |row: &Row| self.kind == WrittenAs::Clusternetworkpolicy && from_outside(&row.src);
+        all.retain(|row| (inside(&row.src) || inside(&row.dst)) && !unsayable(row));
         for row in &mut all {
             row.entry = None;
             if let Some(settings) = self.dns
@@ -246,12 +276,13 @@ fn edge(row: &Row) -> Option<WantedEdge> {
     Some(WantedEdge { from: read_end(&row.src)?, to: read_end(&row.dst)?, ports })
 }
 
-/// The state without the NetworkPolicies of these namespaces.
-fn without_policies(world: &Snapshot, covered: &BTreeSet<Str>) -> Snapshot {
+/// The state without the policies of these namespaces that the written ones take the place of.
+fn without_policies(world: &Snapshot, covered: &BTreeSet<Str>, kind: WrittenAs) -> Snapshot {
     let mut next = world.clone();
     for namespace in covered {
         let state = world.namespace_or_empty(namespace);
-        for policy in state.policies().filter(|policy| policy.id.kind == "NetworkPolicy") {
+        let replaced = |id: &ObjectRef| id.kind == "NetworkPolicy" || id.kind == kind.kind().kind();
+        for policy in state.policies().filter(|policy| replaced(&policy.id)) {
             next.remove(&Object::Policy((**policy).clone()));
         }
     }

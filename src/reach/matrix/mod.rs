@@ -8,6 +8,8 @@ mod kinds;
 mod nodes;
 mod partition;
 mod reasons;
+mod same;
+mod witnesses;
 
 use std::collections::HashMap;
 
@@ -18,6 +20,7 @@ use kinds::Kinds;
 pub use nodes::Node;
 use partition::{Outcomes, Partition, Partitions};
 pub use reasons::{Opened, Reasons};
+pub use same::{Comparison, Differing, compare};
 
 /// One end of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,12 @@ impl Matrix {
         let invented = if options.representatives { nodes::representatives(world) } else { Vec::new() };
         let kinds = Kinds::of(world, &invented);
         let (nodes, notes) = nodes::name(&kinds);
-        let mut partitions = Partitions::new(&kinds, &options.readings);
+        Self { nodes, notes, ..Self::over(&kinds, &options.readings) }
+    }
+
+    /// Evaluates kinds, without names for them.
+    fn over(kinds: &Kinds<'_>, readings: &Readings) -> Self {
+        let mut partitions = Partitions::new(kinds, readings);
         let (mut egress, mut ingress) = (Vec::new(), Vec::new());
         for kind in 0..kinds.len() {
             egress.push(partitions.egress(kind));
@@ -85,7 +93,26 @@ impl Matrix {
             }
         }
         let host = (0..kinds.len()).map(|kind| kinds.pod(kind).pod.host_network).collect();
-        Self { nodes, notes, partitions, egress, ingress, exceptions, host, outcomes }
+        Self { nodes: Vec::new(), notes: Vec::new(), partitions, egress, ingress, exceptions, host, outcomes }
+    }
+
+    /// What a kind may send and where it may get in.
+    fn row(&self, kind: usize, defaults: &[u32]) -> Row {
+        let sends = &self.partitions[self.egress[kind]];
+        let mut egress = vec![sends.default; self.host.len()];
+        for &(other, outcome) in &sends.exceptions {
+            egress[other as usize] = outcome;
+        }
+        let mut ingress = defaults.to_vec();
+        for &(partition, outcome) in &self.exceptions[kind] {
+            ingress[partition] = outcome;
+        }
+        Row { egress, ingress }
+    }
+
+    /// The outcome of every partition for kinds that are in its default cell.
+    fn defaults(&self) -> Vec<u32> {
+        self.partitions.iter().map(|p| p.default).collect()
     }
 
     /// Workloads, sorted by name.
@@ -102,19 +129,12 @@ impl Matrix {
     /// Nodes come in their order; a node and itself are left out.
     pub fn edges(&self, empty: bool, keep: impl Fn(usize) -> bool, mut each: impl FnMut(Edge<'_>)) {
         let mut pairs = Pairs { matrix: self, known: HashMap::new(), bounds: Vec::new() };
-        let defaults: Vec<u32> = self.partitions.iter().map(|p| p.default).collect();
-        let everything = self.outcomes.full();
+        let defaults = self.defaults();
+        let everything = Outcomes::FULL;
         let shut = self.outcomes.shut();
         let is_shut = |outcome: u32| shut.get(outcome as usize).copied().unwrap_or_default();
         for (i, src) in self.nodes.iter().enumerate() {
-            let mut egress = vec![self.partitions[self.egress[src.kind]].default; self.host.len()];
-            for &(kind, outcome) in &self.partitions[self.egress[src.kind]].exceptions {
-                egress[kind as usize] = outcome;
-            }
-            let mut ingress = defaults.clone();
-            for &(partition, outcome) in &self.exceptions[src.kind] {
-                ingress[partition] = outcome;
-            }
+            let Row { egress, ingress } = self.row(src.kind, &defaults);
             for (j, dst) in self.nodes.iter().enumerate() {
                 if i == j || !(keep(i) || keep(j)) {
                     continue;
@@ -149,6 +169,12 @@ impl Matrix {
             }
         }
     }
+}
+
+/// Outcomes for one kind as a source: of its own side by kind, and of the other side by partition.
+struct Row {
+    egress: Vec<u32>,
+    ingress: Vec<u32>,
 }
 
 /// Bounds of pairs of outcomes, each computed once.

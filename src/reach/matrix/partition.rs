@@ -43,11 +43,8 @@ impl Outcomes {
         id
     }
 
-    /// The outcome "everything passes".
-    #[allow(clippy::unused_self, reason = "the number is this type's own affair")]
-    pub(super) const fn full(&self) -> u32 {
-        0
-    }
+    /// The outcome "everything passes", which is the first to be known.
+    pub(super) const FULL: u32 = 0;
 
     /// For each outcome whether nothing passes under any reading.
     pub(super) fn shut(&self) -> Vec<bool> {
@@ -106,7 +103,7 @@ impl<'k, 'a> Partitions<'k, 'a> {
 
     fn make(&mut self, direction: Direction, policies: &[&'a Arc<Policy>], subject: &PodSpec) -> Partition {
         if policies.is_empty() {
-            let full = self.outcomes.full();
+            let full = Outcomes::FULL;
             return Partition { default: full, exceptions: Vec::new(), addresses: vec![(IpSet::full(), full)] };
         }
         let (cell, firsts) = self.cells(direction, policies);

@@ -1,27 +1,15 @@
 //! Model → Calico's NetworkPolicy, for cures in namespaces that use it and for conversion. What it cannot say is refused.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::super::Kind;
-use super::super::render::{Obstacle, obstacle};
+use super::super::render::{Obstacle, obstacle, unfiltered};
 use super::selector::{Expr, Op};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY, Test};
 use crate::model::{
-    Action, AddressScope, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, Policy, PortMatch, Protocol, Rule,
-    Selector, Tier,
+    Action, AddressScope, Direction, FieldPath, NamespaceScope, Peer, Policy, PortMatch, Protocol, Rule, Selector, Tier,
 };
-
-/// A NetworkPolicy of Kubernetes as one of Calico: in the same place, with the same verdicts (semantics 2.4.3). Only a
-/// selector says more there than here: it also names network sets with such labels.
-pub fn converted(policy: &Policy) -> Policy {
-    let kind = Kind::CalicoNetworkPolicy;
-    let (tier, priority) = Tier::network_policy_in_calico();
-    let id = ObjectRef::namespaced(kind.api_version(), kind.kind(), policy.id.namespace(), policy.id.name.clone());
-    Policy { id: Arc::new(id), tier: Arc::clone(tier), priority, ..policy.clone() }
-}
 
 /// The policy as an object of Calico.
 pub(in super::super) fn network_policy(policy: &Policy) -> Result<Value, Obstacle> {
@@ -76,9 +64,7 @@ fn number(value: f64) -> Value {
 
 /// A rule of the model has lists of peers and of protocols; one of Calico has one of each, so that it becomes several.
 fn rule(policy: &Policy, direction: Direction, rule: &Rule, into: &mut Vec<Value>) -> Result<(), Obstacle> {
-    if rule.filtered_by.is_some() {
-        return obstacle(&rule.at, "it depends on more than addresses and ports");
-    }
+    unfiltered(rule)?;
     let action = match rule.action {
         Action::Allow => "Allow",
         Action::Deny => "Deny",

@@ -5,6 +5,7 @@
 
 mod peers;
 mod ports;
+pub(super) mod render;
 
 use std::sync::Arc;
 
