@@ -120,3 +120,38 @@ fn github_commands_are_one_line_each() {
     assert!(open.starts_with("::error file=open.yaml,line=9,col="), "{open}");
     assert!(lines.last().unwrap().starts_with("3 objects checked: "), "{text}");
 }
+
+/// What `check` says about a CiliumNetworkPolicy and the pods of its namespace under these arguments.
+fn rules_found(folder: &Path, args: &[&str]) -> Vec<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let out = command.current_dir(folder).args(["check", "-o", "json", "."]).args(args).output().unwrap();
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let mut rules: Vec<String> =
+        json["findings"].as_array().unwrap().iter().map(|f| f["rule"].as_str().unwrap().to_owned()).collect();
+    rules.sort();
+    rules.dedup();
+    rules
+}
+
+#[test]
+fn cilium_may_enforce_always_or_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("web.yaml", WEB);
+    let missing = "missing-default-deny".to_owned();
+    assert!(rules_found(folder.path(), &[]).contains(&missing));
+    assert!(!rules_found(folder.path(), &["--cilium-enforcement", "always"]).contains(&missing));
+    write(
+        "policy.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\nspec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n",
+    );
+    assert!(!rules_found(folder.path(), &[]).contains(&missing));
+    write(
+        "config.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {enable-policy: never}\n",
+    );
+    let found = rules_found(folder.path(), &[]);
+    assert!(found.contains(&missing) && found.contains(&"unenforced".to_owned()), "{found:?}");
+    let found = rules_found(folder.path(), &["--cilium-enforcement", "default"]);
+    assert!(!found.contains(&missing) && !found.contains(&"unenforced".to_owned()), "{found:?}");
+}

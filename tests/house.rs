@@ -7,6 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "house/citations.rs"]
+mod citations;
 #[path = "house/licences.rs"]
 mod licences;
 #[path = "house/rings.rs"]

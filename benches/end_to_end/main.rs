@@ -45,6 +45,8 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Some("growth") => grow(),
+        // By itself, for whoever works on what a review costs.
+        Some("ratio") => ratio(),
         _ => measure_all(),
     }
 }
@@ -59,15 +61,24 @@ fn grow() -> anyhow::Result<()> {
 }
 
 fn measure_all() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    starts(dir.path(), &client_runtime()?)?;
+    grow()?;
+    ratio()
+}
+
+fn client_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     rustls::crypto::ring::default_provider().install_default().ok();
     if !pin(std::process::id(), CLIENT_CORE) {
         eprintln!("cannot pin processes to cores (taskset): server and client will disturb each other");
     }
-    let dir = tempfile::tempdir()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    starts(dir.path(), &runtime)?;
-    grow()?;
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
 
+/// What a review costs on a large cluster, as a multiple of what a webhook costs that does nothing.
+fn ratio() -> anyhow::Result<()> {
+    let runtime = client_runtime()?;
+    let dir = tempfile::tempdir()?;
     let manifests = dir.path().join("cluster");
     write_cluster(&manifests)?;
     let null = Process::null(dir.path(), SERVER_CORE)?;

@@ -167,7 +167,7 @@ impl<C: Cluster> Gate<C> {
         let home: &str =
             if matches!(change.object(), Some(Object::Namespace(_))) { &request.name } else { &request.namespace };
         let stale = if verdict.is_allowed() { self.cluster.may_be_behind(home) } else { verdict.rests_on_absence() };
-        if !stale || home.is_empty() {
+        if !stale {
             return Ok((verdict, false));
         }
         let world: Arc<World> = self.cluster.confirm(home, deadline).await?;
@@ -198,5 +198,5 @@ fn bad_request(uid: &str, message: String) -> Reply {
 }
 
 fn changes_policies(change: &Change) -> bool {
-    matches!(change.object(), Some(Object::Policy(_)))
+    matches!(change.object(), Some(Object::Policy(_) | Object::Tier(_) | Object::AddressGroup(_)))
 }

@@ -67,13 +67,13 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     }
     let mut notes = omitted(&files);
     let report = if args.against_cluster {
-        let before = args.input.which().read()?;
+        let before = args.input.settled(args.input.which().read()?);
         notes = omitted(&before);
         compare(&before, &before.overlaid_with(&files))
     } else if args.against.is_empty() {
         judge(&files)
     } else {
-        let before = Files::read(&args.against, &args.namespace);
+        let before = args.input.settled(Files::read(&args.against, &args.namespace));
         unreadable |= super::report_errors(&before.errors);
         compare(&before, &files)
     };

@@ -7,6 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::source::files::Files;
 use crate::source::watch::client_config;
+use crate::translate::Enforcement;
 
 /// Which cluster to ask.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -46,14 +47,44 @@ pub(super) struct Input {
     /// Ask a cluster instead of reading files
     #[arg(long)]
     cluster: bool,
+    /// When Cilium lets policies decide, as enable-policy in its configuration; read from a ConfigMap cilium-config in files
+    #[arg(long, value_enum, value_name = "MODE")]
+    cilium_enforcement: Option<Mode>,
     #[command(flatten)]
     which: Which,
+}
+
+/// When Cilium lets policies decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// For pods that a policy selects
+    Default,
+    /// For every pod: what no policy allows is denied
+    Always,
+    /// Never: nothing is denied
+    Never,
+}
+
+impl From<Mode> for Enforcement {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Default => Self::Default,
+            Mode::Always => Self::Always,
+            Mode::Never => Self::Never,
+        }
+    }
 }
 
 impl Input {
     /// Reads it. Objects without a namespace belong to `namespace`.
     pub(super) fn read(&self, namespace: &str) -> anyhow::Result<Files> {
-        if self.cluster { self.which.read() } else { Ok(Files::read(&self.paths, namespace)) }
+        let files = if self.cluster { self.which.read()? } else { Files::read(&self.paths, namespace) };
+        Ok(self.settled(files))
+    }
+
+    /// These, where what is said on the command line holds.
+    pub(super) fn settled(&self, files: Files) -> Files {
+        files.enforced(self.cilium_enforcement.map(Enforcement::from))
     }
 
     /// How it was named, as words of a command.

@@ -121,7 +121,9 @@ fn not_understood(files: &Files) -> bool {
 
 /// The policies, with the groups and tiers that they refer to.
 fn sources(files: &Files, world: &Snapshot) -> Vec<Arc<PolicyObject>> {
-    let policies = files.objects.iter().filter(|located| matches!(located.object, Object::Policy(_)));
+    // Cilium's configuration can stand for a policy, and is none that could be written.
+    let written = |id: &ObjectRef| Kind::of(id.group(), &id.kind).is_some();
+    let policies = files.objects.iter().filter(|l| matches!(&l.object, Object::Policy(policy) if written(&policy.id)));
     policies.filter_map(|located| world.policy(&located.object.id()).cloned()).collect()
 }
 

@@ -93,12 +93,12 @@ impl Args {
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let namespace = args.namespace.as_deref().unwrap_or("default");
     let mut after = args.input.read(namespace)?;
-    let mut before = Files::read(&args.against, namespace);
+    let mut before = args.input.settled(Files::read(&args.against, namespace));
     if super::report_errors(&after.errors) | super::report_errors(&before.errors) {
         return Ok(Exit::Unusable);
     }
     if args.against_cluster {
-        before = args.input.which().read()?;
+        before = args.input.settled(args.input.which().read()?);
         after = before.overlaid_with(&after);
     }
     let compared = args.is_compared();

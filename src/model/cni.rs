@@ -79,6 +79,34 @@ pub enum Enforces {
     If(&'static str),
 }
 
+/// Parts of policies that not every plugin carries out although it enforces the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// Ports by the names that pods give them.
+    NamedPorts,
+    /// Ranges of ports.
+    PortRanges,
+    /// The protocol SCTP.
+    Sctp,
+    /// Blocks of IPv6 addresses.
+    Ipv6,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NamedPorts, Self::PortRanges, Self::Sctp, Self::Ipv6];
+
+    /// What it is called in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NamedPorts => "ports by name",
+            Self::PortRanges => "ranges of ports (endPort)",
+            Self::Sctp => "SCTP",
+            Self::Ipv6 => "IPv6 blocks",
+        }
+    }
+}
+
 impl Cni {
     /// All of them.
     pub const ALL: [Self; 13] = [
@@ -189,6 +217,22 @@ impl Cni {
             _ => No,
         }
     }
+
+    /// Whether it carries out a part of the policies that it enforces, in versions that are still in use: what its project
+    /// documents as missing (Weave Net issue 3785 and its last release, older than `endPort`; kube-router issue 1019;
+    /// OVN-Kubernetes pull request 1225; the limitations of Azure NPM on Linux; Cilium's "SCTP support").
+    pub const fn carries_out(self, part: Part) -> Enforces {
+        use Enforces::{If, No, Yes};
+        match (self, part) {
+            (Self::Flannel, _)
+            | (Self::Weave, Part::NamedPorts | Part::PortRanges | Part::Ipv6)
+            | (Self::OvnKubernetes, Part::NamedPorts)
+            | (Self::KubeRouter, Part::Sctp)
+            | (Self::AzureNpm, Part::Ipv6) => No,
+            (Self::Cilium, Part::Sctp) => If("sctp.enabled is set"),
+            _ => Yes,
+        }
+    }
 }
 
 impl fmt::Display for Cni {
@@ -221,6 +265,27 @@ mod tests {
         }
         assert_eq!(Cni::Cilium.enforces(Family::Calico), Enforces::No);
         assert_eq!(Cni::Calico.enforces(Family::Cilium), Enforces::No);
+    }
+
+    #[test]
+    fn who_enforces_the_administrators_kinds_is_as_their_projects_list_it() {
+        // semantics 2.2.15
+        let of = |cni: Cni| (cni.enforces(Family::ClusterNetworkPolicy), cni.enforces(Family::AdminNetworkPolicy));
+        assert_eq!(of(Cni::KubeNetworkPolicies), (Enforces::Yes, Enforces::No));
+        assert_eq!(of(Cni::KubeOvn), (Enforces::Yes, Enforces::Yes));
+        assert_eq!(of(Cni::OvnKubernetes), (Enforces::No, Enforces::Yes));
+        assert_eq!(of(Cni::Antrea), (Enforces::No, Enforces::Yes));
+        let calico = (Enforces::If("it is version 3.32 or later"), Enforces::If("it is older than version 3.32"));
+        assert_eq!(of(Cni::Calico), calico, "the new kind took the place of the old one");
+        assert_eq!(of(Cni::Cilium), (Enforces::If("k8sClusterNetworkPolicy.enabled is set"), Enforces::No));
+    }
+
+    #[test]
+    fn every_part_is_carried_out_by_most_plugins_and_not_by_all() {
+        for part in Part::ALL {
+            let with = Cni::ALL.into_iter().filter(|cni| cni.carries_out(part) == Enforces::Yes).count();
+            assert!((8..Cni::ALL.len() - 1).contains(&with), "{}: {with}", part.as_str());
+        }
     }
 
     #[test]

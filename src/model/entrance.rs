@@ -34,6 +34,8 @@ pub struct ServicePort {
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
+    /// Its own labels.
+    pub labels: Labels,
     /// Labels of its pods; `None` where its endpoints are set by hand or by a name.
     pub selector: Option<Labels>,
     /// Its ports.

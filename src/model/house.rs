@@ -82,8 +82,12 @@ rule_ids! {
     BrokenAssertion = "broken-assertion", Enforce;
     /// A peer selector that matches nothing.
     DanglingPeer = "dangling-peer", Warn;
+    /// A tier, a group of addresses or a Service that does not exist.
+    DanglingReference = "dangling-reference", Warn;
     /// A policy that selects nothing.
     DanglingSubject = "dangling-subject", Warn;
+    /// A policy that network plugins read differently.
+    DialectDependent = "dialect-dependent", Warn;
     /// Names in a policy that no DNS rule lets be asked for.
     FqdnWithoutDns = "fqdn-without-dns", Warn;
     /// A pod on the node's network.
@@ -96,6 +100,8 @@ rule_ids! {
     NotUnderstood = "not-understood", Warn;
     /// A policy that opens the world without excepting private ranges.
     OpenCidr = "open-cidr", Enforce;
+    /// A policy that others make needless.
+    RedundantPolicy = "redundant-policy", Audit;
     /// Running pods that are cut off.
     SeveredPods = "severed-pods", Warn;
     /// A rule that can never decide.

@@ -17,6 +17,7 @@ pub mod peer;
 pub mod pod;
 pub mod policy;
 pub mod ports;
+pub mod reference;
 pub mod selector;
 
 pub use assertion::Assertion;
@@ -33,6 +34,7 @@ pub use policy::{
     Action, Direction, Enforcer, Policy, Priority, Rule, Standing, Subject, Tier, TierEnd, TierSemantics, Ties,
 };
 pub use ports::{PortMatch, PortSet, Protocol};
+pub use reference::{Endpoints, References, ServiceChoice, ServicePeer};
 pub use selector::Selector;
 
 /// Shared immutable text: names and label values repeat across thousands of objects.

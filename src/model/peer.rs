@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use super::Str;
 use super::group::GroupPeer;
 use super::ipset::IpSet;
+use super::reference::ServicePeer;
 use super::selector::Selector;
 
 /// Which namespaces a selector of pods reaches into.
@@ -105,6 +106,8 @@ pub enum Peer {
     Domains(Vec<Str>),
     /// Address groups that are objects of their own. The snapshot puts their addresses in its place.
     Groups(GroupPeer),
+    /// Endpoints of Services. The snapshot puts pods in its place.
+    Services(ServicePeer),
     /// Whoever all of these name; an empty list names everyone.
     AllOf(Vec<Peer>),
     /// Whoever the inner one does not name: of pods, nodes and addresses alike.

@@ -123,6 +123,8 @@ pub enum Standing {
     Missing,
     /// They are staged: shown, and never enforced (semantics 2.4.14).
     Staged,
+    /// The network is told to enforce none (semantics 2.3.16).
+    Off,
 }
 
 /// A tier.
@@ -333,7 +335,7 @@ impl Policy {
         }
     }
 
-    /// Whether it counts: its tier exists, and it is not only staged.
+    /// Whether it counts: its tier exists, it is not only staged, and policies are enforced at all.
     pub fn is_in_force(&self) -> bool {
         self.tier.standing == Standing::InForce
     }

@@ -3,6 +3,7 @@
 //! Besides matching, a selector can be *solved*: which labels would match, or escape, a set of selectors? That is how
 //! "every pod of the namespace, with whatever labels" is decided exactly and not by looking for `podSelector: {}`.
 
+mod fold;
 mod settle;
 mod texts;
 
@@ -12,8 +13,15 @@ use std::fmt;
 use super::Str;
 use super::labels::Labels;
 
+pub use fold::{and, not, or};
+
 /// Pseudo label: the pod's service account name.
 pub const SERVICE_ACCOUNT_KEY: &str = "@serviceaccount";
+/// Pseudo label: present where the labels of the pod's service account are known. Selectors in force do not have it: the
+/// snapshot settles it, and the next one, by the service accounts that it knows.
+pub const ACCOUNT_KNOWN_KEY: &str = "@serviceaccount-known";
+/// Pseudo label prefix: the labels of the pod's service account.
+pub const ACCOUNT_LABEL_PREFIX: &str = "@serviceaccount/";
 /// Pseudo label prefix: the labels of the pod's namespace.
 pub const NAMESPACE_LABEL_PREFIX: &str = "@namespace/";
 
@@ -54,7 +62,8 @@ pub enum Test {
 }
 
 impl Test {
-    fn holds(&self, value: Option<&str>) -> bool {
+    /// Whether the value, or its absence, passes.
+    pub fn holds(&self, value: Option<&str>) -> bool {
         let Some(value) = value else { return false };
         match self {
             Self::Exists => true,
@@ -148,6 +157,14 @@ impl Selector {
     pub fn matches_everything(&self) -> bool {
         // A pod without any label is what nearly every selector leaves out.
         self.is_everything() || (self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible)
+    }
+
+    /// Whether it matches whatever the other one matches. "No" where the search for a counterexample gave up.
+    pub fn includes(&self, other: &Self) -> bool {
+        self == other || self.is_everything() || {
+            let outside = Self::Not(Box::new(other.clone()));
+            escaping(&[self, &outside]) == Escape::Impossible
+        }
     }
 
     /// The smallest labels found that match, or `None` if nothing can match (or the search gave up).

@@ -37,6 +37,8 @@ pub enum Point {
     HostNetwork,
     /// A peer that only the running cluster can settle: nodes, DNS names, entities.
     RuntimePeer,
+    /// A condition of a rule that nothing in the input settles: it is named at the rule.
+    NotKnown,
     /// The pods or addresses asked about get different answers.
     Part,
     /// The ports asked about get different answers.
@@ -51,6 +53,7 @@ impl Point {
             Self::PodAddress => "pod-address",
             Self::HostNetwork => "host-network",
             Self::RuntimePeer => "runtime-peer",
+            Self::NotKnown => "not-known",
             Self::Part => "part",
             Self::Ports => "ports",
         }
@@ -69,6 +72,7 @@ impl Point {
                 "one end is on its node's network: traffic between a pod and its own node always passes, from other nodes the rules decide"
             }
             Self::RuntimePeer => "a rule names nodes, DNS names or entities, which only the running cluster can settle",
+            Self::NotKnown => "a rule hangs on something that is not known here; what it is stands below the rule",
             Self::Part => "the pods or addresses asked about get different answers: see each part",
             Self::Ports => "some of the ports asked about pass and others do not",
         }

@@ -9,7 +9,7 @@ use super::decide::{Decision, Endpoint, Used, selecting};
 use super::flow::PodAt;
 use super::matrix::combine;
 use crate::model::house::Dialect;
-use crate::model::{Direction, IpSet, PodSpec, Policy, PortSet};
+use crate::model::{Direction, IpSet, Peer, PodSpec, Policy, PortSet};
 use crate::snapshot::{NamespaceState, Snapshot};
 
 /// Answers what may flow between two ends, on the ports asked for or on any.
@@ -192,6 +192,11 @@ impl Question<'_> {
         [egress, ingress]: [SideAnswer; 2],
     ) -> Part {
         let verdict = bounds.verdict(self.asked);
+        let doubts = Doubts::of(&[(Direction::Egress, &egress), (Direction::Ingress, &ingress)]);
+        if doubts.not_known {
+            points.retain(|point| doubts.by_place || !matches!(point, Point::PodAddress | Point::RuntimePeer));
+            points.push(Point::NotKnown);
+        }
         if verdict == Verdict::Depends && points.is_empty() {
             points.push(Point::Ports);
         } else if verdict != Verdict::Depends && self.asked.is_some() {
@@ -262,6 +267,37 @@ impl Question<'_> {
             });
         }
         steps
+    }
+}
+
+/// What kinds of doubt the rules behind an answer have.
+#[derive(Default)]
+struct Doubts {
+    /// Something that nothing in the input settles.
+    not_known: bool,
+    /// Addresses, or what only the running cluster can settle.
+    by_place: bool,
+}
+
+impl Doubts {
+    fn of(sides: &[(Direction, &SideAnswer)]) -> Self {
+        let mut doubts = Self::default();
+        for (direction, side) in sides {
+            let steps = side.decided_by.iter().filter(|step| !step.certain);
+            for rule in steps.filter_map(|step| step.policy.rules(*direction).get(step.rule?)) {
+                let (mut not_known, mut by_place) = (false, false);
+                for peer in &rule.peers {
+                    peer.visit(&mut |part| match part {
+                        Peer::Unsettled(_) | Peer::Unreadable => not_known = true,
+                        Peer::Addresses(_) | Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_) => by_place = true,
+                        _ => {}
+                    });
+                }
+                doubts.not_known |= not_known;
+                doubts.by_place |= by_place && !not_known;
+            }
+        }
+        doubts
     }
 }
 

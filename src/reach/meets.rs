@@ -58,7 +58,7 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
             AddressScope::ByDialect | AddressScope::PodsToo => covers_pod(&peer.set, addresses),
         },
         // Groups that nobody has resolved, what could not be read, and what is outside the terms of policies.
-        (Peer::Groups(_) | Peer::Unreadable | Peer::Unsettled(_), _)
+        (Peer::Groups(_) | Peer::Services(_) | Peer::Unreadable | Peer::Unsettled(_), _)
         | (Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_), Endpoint::Addresses(_)) => Match::Maybe,
         // A pod on the host's network is its node, to whoever looks at addresses.
         (

@@ -81,10 +81,11 @@ pub(super) fn affected(list: &[Affected]) -> String {
     }
 }
 
-/// Short warnings for the findings that are shown and do not deny: what is wrong, and for a selector that misses its
-/// target a second one with what would hit it, because both rarely fit into one.
+/// Short warnings for the findings that are shown and do not deny: what is wrong, and where that alone helps nobody a
+/// second one, because both rarely fit into one: what a selector would hit that misses its target, and what cannot be read
+/// in a field.
 pub fn warnings(verdict: &Verdict) -> Vec<String> {
-    verdict.at(Level::Warn).flat_map(|judged| std::iter::once(warning(judged)).chain(nearest(judged))).collect()
+    verdict.at(Level::Warn).flat_map(|judged| std::iter::once(warning(judged)).chain(hint(judged))).collect()
 }
 
 fn warning(judged: &Judged) -> String {
@@ -99,10 +100,13 @@ fn warning(judged: &Judged) -> String {
     short(finding.rule, &finding.message, note)
 }
 
-fn nearest(judged: &Judged) -> Option<String> {
+fn hint(judged: &Judged) -> Option<String> {
     let finding = &judged.finding;
-    let misses = matches!(finding.rule, RuleId::DanglingPeer | RuleId::DanglingSubject | RuleId::UnresolvedNamedPort);
-    let fact = finding.because.first().filter(|_| misses && !judged.pre_existing)?;
+    let helps = matches!(
+        finding.rule,
+        RuleId::DanglingPeer | RuleId::DanglingSubject | RuleId::NotUnderstood | RuleId::UnresolvedNamedPort
+    );
+    let fact = finding.because.first().filter(|_| helps && !judged.pre_existing)?;
     Some(short(finding.rule, fact, ""))
 }
 

@@ -55,6 +55,20 @@ impl Effective {
             Some(format!("{source}: exempt {why}"))
         })
     }
+
+    /// The exception that lifts a rule in this namespace, as `RuleException ns/name (reason)`. Of a change that reaches
+    /// several namespaces it lifts what is found in this one.
+    pub(super) fn exception(&self, house: &House, rule: RuleId, change: &Change) -> Option<String> {
+        let found = house.exceptions.iter().find(|exception| {
+            exception.rules.contains(&rule)
+                && exception.namespaces.contains(&self.namespace)
+                && match change.object() {
+                    Some(Object::Workload(workload)) => exception.selector.matches(&workload.pod.labels),
+                    _ => exception.selector.is_everything(),
+                }
+        })?;
+        Some(format!("RuleException/{}: {}", found.name, found.reason))
+    }
 }
 
 fn why_exempt(exempt: &Exempt, namespace: &str, change: &Change, user: &User) -> Option<String> {
@@ -160,17 +174,4 @@ pub fn without_own_labels(namespace: &Namespace) -> Namespace {
     let own = |key: &str| LABELS.iter().any(|(label, ..)| *label == key);
     let kept = namespace.labels.iter().filter(|(key, _)| !own(key)).map(|(k, v)| (k.clone(), v.clone()));
     Namespace { labels: Labels::new(kept), ..namespace.clone() }
-}
-
-/// The exception that lifts a rule for this object, as `RuleException ns/name (reason)`.
-pub(super) fn exception(house: &House, rule: RuleId, namespace: &str, change: &Change) -> Option<String> {
-    let found = house.exceptions.iter().find(|exception| {
-        exception.rules.contains(&rule)
-            && exception.namespaces.iter().any(|n| **n == *namespace)
-            && match change.object() {
-                Some(Object::Workload(workload)) => exception.selector.matches(&workload.pod.labels),
-                _ => exception.selector.is_everything(),
-            }
-    })?;
-    Some(format!("RuleException/{}: {}", found.name, found.reason))
 }

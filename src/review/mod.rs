@@ -19,7 +19,7 @@ use crate::model::house::{House, Level};
 use crate::model::{Change, Object, ObjectRef, Operation, Str};
 use crate::rules::{Context, Finding, RULES, Rule};
 use crate::snapshot::{NamespaceState, Snapshot};
-use cluster::reached;
+use cluster::Reached;
 
 /// The state of a cluster and the rules that hold in it, published together so that a review sees both of one moment.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +101,7 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     }
     let cx_before = Context {
         world: &before,
+        then: &before,
         change,
         object: change.before.as_ref(),
         settings: &effective.settings,
@@ -109,19 +110,27 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
     let scene = Scene { house, change, user };
-    let everything = |_: &dyn Rule| true;
-    scene.look(&cx_before, &cx_after, &effective, everything, &mut verdict.findings);
-    // A policy of the whole cluster: the pods of every namespace that it reaches, by the rules that hold there.
-    // One that stands already is not asked about again: whoever looks at what stands looks at those pods themselves.
-    let reached = if standing { Vec::new() } else { reached(change, &before, &after) };
+    let reached = Reached::by(change, house, &before, &after);
+    // What is wrong with a policy of the whole cluster is judged once, where the house rules are strictest about it.
+    let strictest = reached.strictest(change, &effective);
+    let at_home = |rule: &dyn Rule| rule.judges_pods() || !strictest.contains_key(&rule.meta().id);
+    scene.look(&cx_before, &cx_after, &effective, at_home, &mut verdict.findings);
+    // Its pods are judged in every namespace that it reaches, by the rules that hold there. One that stands already is not
+    // asked about again: whoever looks at what stands looks at those pods themselves.
+    let refers = matches!(change.object(), Some(Object::Tier(_) | Object::AddressGroup(_)));
     let mut elsewhere = Vec::new();
-    for name in &reached {
+    for (name, there) in &reached.0 {
+        let asked = |rule: &dyn Rule| {
+            strictest.get(&rule.meta().id) == Some(&name)
+                || (!standing && (rule.judges_pods() || (refers && rule.judges_referring())))
+        };
+        if standing && !RULES.iter().any(|rule| asked(*rule)) {
+            continue;
+        }
         let (there_before, there_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
-        let mut there = levels::effective(house, &there_after);
-        there.see(before.plugins());
         let cx_before = Context { settings: &there.settings, namespace: &there_before, ..cx_before };
         let cx_after = Context { settings: &there.settings, namespace: &there_after, ..cx_after };
-        scene.look(&cx_before, &cx_after, &there, |rule| rule.judges_pods(), &mut elsewhere);
+        scene.look(&cx_before, &cx_after, there, asked, &mut elsewhere);
     }
     verdict.findings.extend(cluster::few_of_each(elsewhere));
     verdict.findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
@@ -185,8 +194,7 @@ fn settle(
     if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
         level = level.min(house.from_controllers);
     }
-    let lifted =
-        effective.exemption(change, user).or_else(|| levels::exception(house, finding.rule, home(change), change));
+    let lifted = effective.exemption(change, user).or_else(|| effective.exception(house, finding.rule, change));
     if lifted.is_some() {
         level = Level::Off;
     }

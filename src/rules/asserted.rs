@@ -219,6 +219,7 @@ fn points(answer: &Answer) -> Vec<String> {
         Point::RuntimePeer => {
             Some("a rule names nodes, DNS names or entities, which only the running cluster can settle")
         }
+        Point::NotKnown => Some("a rule hangs on something that is not known here"),
         Point::Part | Point::Ports => None,
     };
     answer.points.iter().filter_map(text).map(str::to_owned).collect()

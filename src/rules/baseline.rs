@@ -11,7 +11,8 @@ pub fn baseline(namespace: &str, settings: &Settings) -> Vec<Policy> {
     let world = Snapshot::default();
     let change = Change::create(Object::Namespace(Namespace::named(namespace)));
     let namespace = world.namespace_or_empty(namespace);
-    let cx = Context { world: &world, change: &change, object: None, settings, namespace: &namespace, standing: false };
+    let (world, namespace) = (&world, &namespace);
+    let cx = Context { world, then: world, change: &change, object: None, settings, namespace, standing: false };
     suggest::default_deny(&cx, &Direction::BOTH)
 }
 

@@ -6,7 +6,7 @@ use super::{fields, nearest};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::selector::{Escape, escaping};
-use crate::model::{NamespaceScope, Policy, PolicyObject, Selector};
+use crate::model::{FieldPath, NamespaceScope, Policy, PolicyObject, Selector};
 
 declare_rule! {
     /// A policy should select pods that are there.
@@ -14,7 +14,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// When a policy is created or changed: does its `podSelector` match a pod of its namespace now? If not, the label
-    /// that comes nearest is named: the same key with nearly the same value, or the same value under another key.
+    /// that comes nearest is named: the same key with nearly the same value, or the same value under another key. A
+    /// policy of the whole cluster is asked about in all namespaces that it names, and whether there is one.
     ///
     /// ## Why
     ///
@@ -30,7 +31,8 @@ declare_rule! {
     ///
     /// ## Exceptions
     ///
-    /// Where the namespace has no pods at all it is only recorded: charts create policies before workloads.
+    /// Where the namespace has no pods at all it is only recorded: charts create policies before workloads. So is a
+    /// GlobalNetworkPolicy without a `namespaceSelector`, which may be for host endpoints.
     ///
     /// ## References
     ///
@@ -55,8 +57,10 @@ impl Rule for DanglingSubject {
 
 fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Finding> {
     let selector = &policy.subject.pods;
-    // A subject that reaches several namespaces is judged as a peer would be, not by the pods of one of them.
-    if selector.is_everything() || !matches!(policy.subject.namespaces, NamespaceScope::Named(_)) {
+    if let NamespaceScope::Matching(scope) = &policy.subject.namespaces {
+        return across(cx, object, policy, scope);
+    }
+    if selector.is_everything() {
         return None;
     }
     let namespace = cx.namespace;
@@ -69,25 +73,11 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
     if selected.any(|class| !class.pod().host_network) {
         return None;
     }
-    let (who, field) = (wording::policy(&object.id), fields::subject(&object.id));
-    let found = |message: String| {
-        Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message).at(fields::subject_at(policy))
-    };
-    if on_host {
-        return Some(found(format!(
-            "{field} {selector} of {who} matches only pods on the host's network, and policies have no effect there"
-        )));
+    let place = format!("namespace {}", namespace.name());
+    let (finding, by_itself) = nobody(object, policy, on_host, &place);
+    if by_itself {
+        return Some(finding);
     }
-    let contradicts = escaping(&[&Selector::Not(Box::new(selector.clone()))]) == Escape::Impossible;
-    if contradicts {
-        return Some(found(format!(
-            "{field} {selector} of {who} can never match a pod; its conditions exclude each other"
-        )));
-    }
-    let finding = found(format!(
-        "{field} {selector} of {who} matches no pod of namespace {}; correct it or create the workload",
-        namespace.name()
-    ));
     if namespace.classes().is_empty() {
         return Some(finding.because("the namespace has no pods yet").capped(Level::Audit));
     }
@@ -96,6 +86,87 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
         Some(instead) => finding.because(instead.sentence("pods there")),
         None => finding.because(labels_there(cx)),
     })
+}
+
+/// That a selector matches no pod of this place, and whether the selector is enough to see why.
+fn nobody(object: &PolicyObject, policy: &Policy, on_host: bool, place: &str) -> (Finding, bool) {
+    let selector = &policy.subject.pods;
+    let what = format!("{} {selector} of {}", fields::subject(&object.id), wording::policy(&object.id));
+    let contradicts = || escaping(&[&Selector::Not(Box::new(selector.clone()))]) == Escape::Impossible;
+    let (message, by_itself) = if on_host {
+        (format!("{what} matches only pods on the host's network, and policies have no effect there"), true)
+    } else if contradicts() {
+        (format!("{what} can never match a pod; its conditions exclude each other"), true)
+    } else {
+        (format!("{what} matches no pod of {place}; correct it or create the workload"), false)
+    };
+    let finding = Finding::new(RuleId::DanglingSubject, (*object.id).clone(), message);
+    (finding.at(fields::subject_at(policy)), by_itself)
+}
+
+/// A policy of the whole cluster. The search ends with the first pod that it selects.
+fn across(cx: &Context<'_>, object: &PolicyObject, policy: &Policy, scope: &Selector) -> Option<Finding> {
+    let selector = &policy.subject.pods;
+    if selector.is_everything() && scope.is_everything() {
+        return None;
+    }
+    let (mut namespaces, mut first, mut pods, mut on_host) = (0_usize, None, false, false);
+    for namespace in cx.world.in_scope(&policy.subject.namespaces) {
+        if selector.is_everything() {
+            return None;
+        }
+        namespaces += 1;
+        first.get_or_insert(namespace.name());
+        pods |= !namespace.classes().is_empty();
+        for class in namespace.classes() {
+            if selector.matches(&PodLookup { pod: class.pod(), namespace: namespace.labels() }) {
+                if !class.pod().host_network {
+                    return None;
+                }
+                on_host = true;
+            }
+        }
+    }
+    let place = match (namespaces, first) {
+        (0, _) | (_, None) => return Some(no_namespace(cx, object, policy, scope)),
+        _ if scope.is_everything() => "the cluster".to_owned(),
+        (1, Some(name)) => format!("namespace {name}"),
+        (several, _) => format!("the {several} namespaces it names"),
+    };
+    let (finding, by_itself) = nobody(object, policy, on_host, &place);
+    if by_itself {
+        return Some(finding);
+    }
+    if !pods {
+        return Some(finding.because("there are no pods yet").capped(Level::Audit));
+    }
+    if fields::is_calico(&object.id) && scope.is_everything() {
+        return Some(finding.because("it may be for host endpoints, which are not seen here").capped(Level::Audit));
+    }
+    let there = || cx.world.in_scope(&policy.subject.namespaces).flat_map(|n| n.classes()).map(|c| &c.pod().labels);
+    Some(match nearest::label(selector, there()) {
+        Some(instead) => finding.because(instead.sentence("pods there")),
+        None => finding,
+    })
+}
+
+fn no_namespace(cx: &Context<'_>, object: &PolicyObject, policy: &Policy, scope: &Selector) -> Finding {
+    let id = &object.id;
+    let field = if fields::is_calico(id) { "namespaceSelector" } else { fields::subject(id) };
+    let known = || cx.world.namespaces().filter(|n| n.is_known());
+    let message = format!(
+        "{field} of {} matches no namespace ({scope}); correct it or create the namespace",
+        wording::policy(id)
+    );
+    let at = if fields::is_calico(id) { FieldPath::new("spec").field(field) } else { fields::subject_at(policy) };
+    let finding = Finding::new(RuleId::DanglingSubject, (**id).clone(), message).at(at);
+    if known().next().is_none() {
+        return finding.because("no Namespace object has been seen").capped(Level::Audit);
+    }
+    match nearest::label(scope, known().map(|n| n.labels())) {
+        Some(instead) => finding.because(instead.sentence("namespaces")),
+        None => finding,
+    }
 }
 
 fn labels_there(cx: &Context<'_>) -> String {

@@ -19,7 +19,11 @@ pub(super) fn pods(id: &ObjectRef) -> &'static str {
 
 /// The field that says which pods a policy is for.
 pub(super) fn subject(id: &ObjectRef) -> &'static str {
-    if is_cilium(id) { "endpointSelector" } else { pods(id) }
+    match id.group() {
+        "cilium.io" => "endpointSelector",
+        "policy.networking.k8s.io" => "subject",
+        _ => pods(id),
+    }
 }
 
 /// Where it stands.
@@ -28,6 +32,17 @@ pub(super) fn subject_at(policy: &Policy) -> FieldPath {
     let rule = policy.ingress.first().or_else(|| policy.egress.first()).filter(|_| is_cilium(&policy.id));
     let spec = rule.and_then(|rule| rule.at.as_str().split_once('.')).map_or("spec", |(spec, _)| spec);
     FieldPath::new(spec).field(subject(&policy.id))
+}
+
+/// Where a rule says which ports it is about.
+pub(super) fn ports(id: &ObjectRef, rule: &policy::Rule) -> FieldPath {
+    match (id.group(), &*id.kind) {
+        ("cilium.io", _) => rule.at.field("toPorts"),
+        ("projectcalico.org", "StagedKubernetesNetworkPolicy") => rule.at.field("ports"),
+        ("projectcalico.org", _) => rule.at.field("destination").field("ports"),
+        ("policy.networking.k8s.io", "ClusterNetworkPolicy") => rule.at.field("protocols"),
+        _ => rule.at.field("ports"),
+    }
 }
 
 /// A field inside a peer. Cilium's lists of peers hold selectors and blocks themselves, so that there is none.

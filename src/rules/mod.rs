@@ -6,11 +6,14 @@ mod asserted;
 mod baseline;
 mod blocked_dns;
 mod broken_assertion;
+mod covering;
 mod dangling_peer;
+mod dangling_reference;
 mod dangling_subject;
+mod dialect_dependent;
 mod fields;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod fqdn_without_dns;
 mod host_network;
 mod implicit_policy_types;
@@ -19,6 +22,8 @@ mod narrow;
 mod nearest;
 mod not_understood;
 mod open_cidr;
+mod open_group;
+mod redundant_policy;
 mod rule;
 mod severed_pods;
 mod shadowed_rule;
@@ -42,13 +47,16 @@ pub static RULES: &[&dyn Rule] = &[
     &blocked_dns::BlockedDns,
     &broken_assertion::BrokenAssertion,
     &dangling_peer::DanglingPeer,
+    &dangling_reference::DanglingReference,
     &dangling_subject::DanglingSubject,
+    &dialect_dependent::DialectDependent,
     &fqdn_without_dns::FqdnWithoutDns,
     &host_network::HostNetwork,
     &implicit_policy_types::ImplicitPolicyTypes,
     &missing_default_deny::MissingDefaultDeny,
     &not_understood::NotUnderstood,
     &open_cidr::OpenCidrRule,
+    &redundant_policy::RedundantPolicy,
     &severed_pods::SeveredPods,
     &shadowed_rule::ShadowedRule,
     &staged_only::StagedOnly,

@@ -1,8 +1,8 @@
 //! `not-understood`: what the engine cannot read is said, never passed in silence.
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
+use crate::model::Object;
 use crate::model::house::RuleId;
-use crate::model::{FieldPath, Object, Standing};
 
 declare_rule! {
     /// Every part of an object that could not be read is reported.
@@ -54,7 +54,6 @@ impl Rule for NotUnderstood {
             out.push(finding);
             return;
         }
-        missing_tier(cx, out);
         for part in object.unread() {
             let message = format!("{} of {id} could not be read; correct it", or_whole(part.at.as_str()));
             out.push(
@@ -67,20 +66,6 @@ impl Rule for NotUnderstood {
     }
 }
 
-/// A policy in a tier that does not exist is passed over by the data plane.
-fn missing_tier(cx: &Context<'_>, out: &mut Vec<Finding>) {
-    let Some(object) = cx.policy() else { return };
-    let Some(policy) = object.policies.iter().find(|policy| policy.tier.standing == Standing::Missing) else { return };
-    let path = FieldPath::new("spec.tier");
-    let message = format!(
-        "spec.tier of {} names tier {}, which does not exist, so it is not enforced; create the tier",
-        object.id, policy.tier.name
-    );
-    let mut finding = Finding::new(RuleId::NotUnderstood, (*object.id).clone(), message).at(path);
-    finding.rests_on_absence = true;
-    out.push(finding);
-}
-
 fn or_whole(path: &str) -> &str {
     if path.is_empty() { "a part" } else { path }
 }
@@ -88,7 +73,7 @@ fn or_whole(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Change, ObjectRef, Unread};
+    use crate::model::{Change, FieldPath, ObjectRef, Unread};
     use crate::rules::fixtures::{judge, said};
 
     #[test]

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::fields;
 use super::narrow::{Blamed, narrowed};
 use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
-use super::wording;
+use super::{fields, open_group, wording};
 use crate::model::house::{OpenCidr, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::{
-    Action, Direction, FieldPath, IpSet, Labels, Object, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet,
-    policy,
+    Action, Direction, FieldPath, IpSet, Labels, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet, policy,
 };
 use crate::reach::{Exposure, Opening, beyond, openings, private_beside_public, selecting};
 
@@ -25,6 +23,9 @@ declare_rule! {
     /// `widestV4` (default /8) or `widestV6` (/16) has, no private address (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
     /// fc00::/7) may be among them. It is the set that counts and not the text: `0.0.0.0/1` and `128.0.0.0/1` are the whole
     /// of IPv4, an `except` that another item opens again excepts nothing, and a rule without peers is every address.
+    ///
+    /// When a group of addresses changes (NetworkSet, GlobalNetworkSet, CiliumCIDRGroup), or a tier does: the same of the
+    /// policies that refer to it. The group is blamed for what it opens through them.
     ///
     /// ## Why
     ///
@@ -62,7 +63,12 @@ impl Rule for OpenCidrRule {
         &Self::META
     }
 
+    fn judges_referring(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        open_group::check(cx, out);
         let Some(object) = cx.policy_in_force() else { return };
         let own: Vec<&Policy> = object.policies.iter().map(|p| &**p).collect();
         let mut blamed = Blamed::new();
@@ -84,11 +90,11 @@ impl Rule for OpenCidrRule {
 const MOST_ITEMS: usize = 6;
 
 /// What is open that should not be.
-struct Violation {
-    open: Vec<Exposure>,
+pub(super) struct Violation {
+    pub(super) open: Vec<Exposure>,
     path: FieldPath,
     blamed: BTreeSet<usize>,
-    because: Vec<String>,
+    pub(super) because: Vec<String>,
     /// Whether a block of the policy reaches into private ranges from outside, so that an except mends it.
     by_accident: bool,
 }
@@ -106,7 +112,7 @@ fn subjects(cx: &Context<'_>, own: &[&Policy]) -> Vec<Arc<PodSpec>> {
 
 /// Judges one direction. A policy is to blame if it is wrong even where the others open public addresses only, or if without
 /// it less would be open.
-fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction) -> Option<Violation> {
+pub(super) fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction: Direction) -> Option<Violation> {
     let settings = &cx.settings.open_cidr;
     // A policy that opens no address is not to blame, whatever the others do.
     if !own.iter().any(|policy| policy.rules(direction).iter().any(opens_addresses)) {
@@ -225,7 +231,7 @@ fn violation(
 fn written(opening: &Opening<'_>) -> String {
     let peer = match opening.rule.peers.get(opening.peer) {
         Some(Peer::Addresses(peer)) => peer,
-        Some(Peer::AllOf(_) | Peer::Not(_)) => return opening.addresses.summary(4),
+        Some(Peer::AllOf(_) | Peer::Not(_)) => return wording::addresses(&opening.addresses),
         _ => return "everyone".to_owned(),
     };
     let blocks = peer.blocks.iter().map(|(cidr, except)| {
@@ -259,7 +265,7 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
         if violation.by_accident { "except them" } else { "narrow the private blocks" },
     );
     let mut finding = Finding::new(RuleId::OpenCidr, (*object.id).clone(), message)
-        .keyed(key(cx, object, direction, &violation.open))
+        .keyed(key(cx, &object.id, direction, &violation.open))
         .at(violation.path);
     finding.because = violation.because;
     if !violation.by_accident {
@@ -289,13 +295,13 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
 }
 
 /// The same before and after, unless the change opens more: then what it opens is part of the key.
-fn key(cx: &Context<'_>, object: &PolicyObject, direction: Direction, open: &[Exposure]) -> String {
-    let after = cx.change.after.as_ref().is_some_and(|after| cx.object.is_some_and(|here| std::ptr::eq(after, here)));
-    let Some(Object::Policy(before)) = cx.change.before.as_ref().filter(|_| after) else {
-        return direction.as_str().to_owned();
-    };
+pub(super) fn key(cx: &Context<'_>, id: &ObjectRef, direction: Direction, open: &[Exposure]) -> String {
+    let before = cx.then.policy(id).filter(|object| !cx.is_before() && object.policies.iter().all(|p| p.is_in_force()));
+    let Some(before) = before else { return direction.as_str().to_owned() };
     let old: Vec<&Policy> = before.policies.iter().map(|p| &**p).collect();
-    let then = judge(cx, &object.id, &old, direction).map(|v| v.open).unwrap_or_default();
+    let there = cx.then.namespace_or_empty(cx.namespace.name());
+    let cx = Context { world: cx.then, namespace: &there, ..*cx };
+    let then = judge(&cx, id, &old, direction).map(|v| v.open).unwrap_or_default();
     let more = beyond(open, &then);
     if more.is_empty() {
         return direction.as_str().to_owned();
@@ -327,6 +333,7 @@ fn fix(cx: &Context<'_>, object: &PolicyObject, own: &[&Policy], blamed: &Blamed
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Object;
     use crate::model::house::{House, PartialSettings};
     use crate::model::{Change, PortSet};
     use crate::review::{User, review};

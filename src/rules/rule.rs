@@ -64,6 +64,12 @@ pub trait Rule: Sync {
         false
     }
 
+    /// Whether a change of a tier or a group of addresses is judged by the policies that refer to it. The rule is then
+    /// asked once for each namespace that has such policies.
+    fn judges_referring(&self) -> bool {
+        false
+    }
+
     /// Looks at one side of a change.
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>);
 }
@@ -75,6 +81,8 @@ pub trait Rule: Sync {
 pub struct Context<'a> {
     /// The world that is judged.
     pub world: &'a Snapshot,
+    /// The world before the change; the same one where that is judged.
+    pub then: &'a Snapshot,
     /// The change.
     pub change: &'a Change,
     /// The changing object as it is in this world, if it is there.
@@ -88,6 +96,11 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Whether it is the world before the change that is judged.
+    pub fn is_before(&self) -> bool {
+        std::ptr::eq(self.world, self.then)
+    }
+
     /// The workload, if that is what changes and it is in this world.
     pub const fn workload(&self) -> Option<&'a Workload> {
         match self.object {

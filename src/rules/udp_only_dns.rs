@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
-use super::{fields, wording};
+use super::{covering, fields, wording};
 use crate::model::dns_names::{covers, dns_names};
 use crate::model::house::RuleId;
-use crate::model::{Action, Direction, IpSet, NamespaceScope, Peer, PodSpec, Policy, Protocol, policy};
+use crate::model::{Action, Direction, IpSet, Peer, PodSpec, Policy, Protocol, policy};
 use crate::reach::selecting;
 
 declare_rule! {
@@ -61,7 +61,7 @@ impl Rule for UdpOnlyDns {
             let over_tcp = peers_over_tcp(cx, policy);
             for rule in over_udp {
                 let Some(alone) = rule.peers.iter().position(|peer| !is_covered(peer, &over_tcp)) else { continue };
-                let path = rule.at.field(if fields::is_cilium(&object.id) { "toPorts" } else { "ports" });
+                let path = fields::ports(&object.id, rule);
                 let message = format!("{} allows DNS on UDP 53 only; add TCP 53", wording::place(&object.id, &rule.at));
                 let finding =
                     Finding::new(RuleId::UdpOnlyDns, (*object.id).clone(), message).at(path).because(format!(
@@ -120,15 +120,7 @@ fn is_covered(peer: &Peer, by: &[&Peer]) -> bool {
     match peer {
         Peer::Nobody => true,
         Peer::Addresses(asked) => asked.set.is_subset(&IpSet::union_all(&addresses())),
-        Peer::Pods(asked) => by.iter().any(|other| match other {
-            Peer::Any => true,
-            Peer::Pods(other) => {
-                let everywhere = matches!(&other.namespaces, NamespaceScope::Matching(s) if s.matches_everything());
-                (everywhere || other.namespaces == asked.namespaces)
-                    && (other.pods == asked.pods || other.pods.matches_everything())
-            }
-            _ => false,
-        }),
+        Peer::Pods(_) => by.iter().any(|other| covering::peer(other, peer)),
         other => by.iter().any(|p| **p == Peer::Any || *p == other),
     }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::nearest;
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
-use super::wording;
+use super::{fields, nearest, wording};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
 use crate::model::{Direction, NamespaceScope, Peer, PodSpec, Policy, Protocol, Selector, Str, policy};
@@ -54,7 +53,7 @@ impl Rule for UnresolvedNamedPort {
                         let Some((message, because, cap)) = judge(cx, policy, direction, rule, wanted) else {
                             continue;
                         };
-                        let path = rule.at.field("ports");
+                        let path = fields::ports(&object.id, rule);
                         let message = format!("{} {message}", wording::place(&object.id, &path));
                         let mut finding = Finding::new(RuleId::UnresolvedNamedPort, (*object.id).clone(), message)
                             .keyed(format!("{path} {:?} {}", wanted.0, wanted.1))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{FieldPath, ObjectRef, PodSpec, Policy};
+use crate::model::{FieldPath, IpSet, ObjectRef, PodSpec, Policy};
 
 /// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them.
 pub(super) fn policy(id: &ObjectRef) -> String {
@@ -19,6 +19,13 @@ pub(super) fn policies<'a>(list: impl IntoIterator<Item = &'a Arc<Policy>>) -> S
     names.sort();
     names.dedup();
     few(&names, 3, "policies")
+}
+
+/// Addresses as people would write them: of many ranges what they leave out, where that is less.
+pub(super) fn addresses(set: &IpSet) -> String {
+    let left_out = set.complement();
+    let less = left_out.to_cidrs().len() < set.to_cidrs().len();
+    if less && !left_out.is_empty() { format!("all addresses but {}", left_out.summary(4)) } else { set.summary(4) }
 }
 
 /// At most `most` of them, then how many more there are.

@@ -1,23 +1,83 @@
 //! What policies refer to: tiers and groups of addresses, which are objects of their own and may come, change and go at
-//! any time. The snapshot holds each policy as it is written and as it counts at the moment.
+//! any time, and Services and service accounts, as far as they are known. The snapshot holds each policy as it is written and as it counts at the moment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{AddressGroup, Labels, ObjectRef, Peer, Policy, PolicyObject, Rule, Str, TierObject};
+use super::referrers::{Reference, Referrers, references};
+use crate::model::reference::is_of_account;
+use crate::model::{
+    AddressGroup, Endpoints, Enforcer, Labels, ObjectRef, Peer, PodPeer, Policy, PolicyObject, References, Rule,
+    Selector, ServicePeer, Str, TierObject,
+};
 
-/// Tiers and groups that exist.
+/// Tiers and groups that exist, and where the policies are that refer to them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links {
     tiers: BTreeMap<Str, TierObject>,
     groups: BTreeMap<ObjectRef, Group>,
+    known: References,
+    pub(super) referrers: Referrers,
 }
 
 /// A group, and the labels of its namespace.
-#[derive(Clone, Debug)]
-struct Group {
-    group: AddressGroup,
-    namespace: Labels,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) group: AddressGroup,
+    pub(super) namespace: Labels,
+}
+
+/// Tiers and groups that have come, changed or gone.
+#[derive(Debug)]
+pub(super) struct Touched {
+    /// How policies may refer to them.
+    pub(super) references: Vec<Reference>,
+    /// The groups as they were and as they are.
+    groups: Vec<Group>,
+}
+
+impl Touched {
+    /// What a change of these groups and tiers touches. The labels of a group's namespace are those of now.
+    pub(super) fn by<'a>(
+        groups: &[&AddressGroup],
+        tiers: impl IntoIterator<Item = &'a Str>,
+        labels: impl Fn(&str) -> Labels,
+    ) -> Self {
+        let groups = groups.iter().map(|g| Group { group: (*g).clone(), namespace: labels(g.id.namespace()) });
+        let mut touched = Self::of_groups(groups);
+        touched.references.extend(tiers.into_iter().map(|name| Reference::Tier(name.clone())));
+        touched
+    }
+
+    fn of_tier(name: &Str) -> Self {
+        Self { references: vec![Reference::Tier(name.clone())], groups: Vec::new() }
+    }
+
+    fn of_groups(groups: impl IntoIterator<Item = Group>) -> Self {
+        let groups: Vec<Group> = groups.into_iter().collect();
+        let references = groups.iter().flat_map(|g| Reference::to_group(&g.group)).collect();
+        Self { references, groups }
+    }
+
+    /// Whether the policy refers to any of them.
+    fn concerns(&self, object: &PolicyObject) -> bool {
+        let named = |policy: &Policy| {
+            let tier = || Reference::Tier(policy.tier.name.clone());
+            policy.tier.by_name && self.references.contains(&tier())
+        };
+        object.policies.iter().any(|policy| {
+            let mut found = named(policy);
+            let rules = policy.ingress.iter().chain(&policy.egress);
+            rules.flat_map(|rule| &rule.peers).for_each(|peer| {
+                peer.visit(&mut |part| {
+                    if let Peer::Groups(peer) = part {
+                        found |= self.groups.iter().any(|g| peer.names(&g.group, &g.namespace));
+                    }
+                });
+            });
+            found
+        })
+    }
 }
 
 /// A policy object as it is written and as it counts: the same where it refers to nothing.
@@ -36,9 +96,14 @@ impl Held {
         &self.linked
     }
 
+    /// Whether it refers to any of these.
+    pub(super) fn refers_to(&self, touched: &Touched) -> bool {
+        !Arc::ptr_eq(&self.written, &self.linked) && touched.concerns(&self.written)
+    }
+
     /// The same with other tiers and groups, if that makes a difference.
-    pub(super) fn again(&self, links: &Links) -> Option<Self> {
-        if Arc::ptr_eq(&self.written, &self.linked) {
+    pub(super) fn again(&self, links: &Links, touched: &Touched) -> Option<Self> {
+        if !self.refers_to(touched) {
             return None;
         }
         let linked = links.link(&self.written);
@@ -47,38 +112,52 @@ impl Held {
 }
 
 impl Links {
+    pub(super) fn knowing(known: References) -> Self {
+        Self { known, ..Self::default() }
+    }
+
+    pub(super) const fn known(&self) -> &References {
+        &self.known
+    }
+
     pub(super) fn hold(&self, policy: &PolicyObject) -> Held {
         let written = Arc::new(policy.clone());
-        let linked =
-            if policy.policies.iter().any(|p| refers(p)) { Arc::new(self.link(policy)) } else { Arc::clone(&written) };
+        let refers = policy.policies.iter().any(|policy| refers(policy));
+        let linked = if refers { Arc::new(self.link(policy)) } else { Arc::clone(&written) };
         Held { written, linked }
     }
 
-    /// Whether anything changed.
-    pub(super) fn put_tier(&mut self, tier: &TierObject) -> bool {
-        self.tiers.insert(tier.id.name.clone(), tier.clone()).as_ref() != Some(tier)
+    /// What is touched by it, if anything changed.
+    pub(super) fn put_tier(&mut self, tier: &TierObject) -> Option<Touched> {
+        let name = tier.id.name.clone();
+        (self.tiers.insert(name.clone(), tier.clone()).as_ref() != Some(tier)).then(|| Touched::of_tier(&name))
     }
 
-    pub(super) fn remove_tier(&mut self, name: &str) -> bool {
-        self.tiers.remove(name).is_some()
+    pub(super) fn remove_tier(&mut self, name: &Str) -> Option<Touched> {
+        self.tiers.remove(name).map(|_| Touched::of_tier(name))
     }
 
-    pub(super) fn put_group(&mut self, group: &AddressGroup, namespace: Labels) {
-        self.groups.insert(group.id.clone(), Group { group: group.clone(), namespace });
+    pub(super) fn put_group(&mut self, group: &AddressGroup, namespace: Labels) -> Option<Touched> {
+        let group = Group { group: group.clone(), namespace };
+        let old = self.groups.insert(group.group.id.clone(), group.clone());
+        (old.as_ref() != Some(&group)).then(|| Touched::of_groups(old.into_iter().chain([group])))
     }
 
-    pub(super) fn remove_group(&mut self, id: &ObjectRef) -> bool {
-        self.groups.remove(id).is_some()
+    pub(super) fn remove_group(&mut self, id: &ObjectRef) -> Option<Touched> {
+        self.groups.remove(id).map(|group| Touched::of_groups([group]))
     }
 
-    /// Takes over new labels of a namespace. Whether a group is in it, so that policies may have to be linked again.
-    pub(super) fn relabel(&mut self, namespace: &str, labels: &Labels) -> bool {
-        let mut changed = false;
+    /// Takes over new labels of a namespace, by which its groups may be chosen.
+    pub(super) fn relabel(&mut self, namespace: &str, labels: &Labels) -> Option<Touched> {
+        let mut touched = Vec::new();
         for group in self.groups.values_mut().filter(|g| g.group.id.namespace() == namespace) {
-            changed |= group.namespace != *labels;
-            group.namespace = labels.clone();
+            if group.namespace != *labels {
+                touched.push(group.clone());
+                group.namespace = labels.clone();
+                touched.push(group.clone());
+            }
         }
-        changed
+        (!touched.is_empty()).then(|| Touched::of_groups(touched))
     }
 
     pub(super) fn has_groups_in(&self, namespace: &str) -> bool {
@@ -87,6 +166,10 @@ impl Links {
 
     pub(super) fn tier(&self, name: &str) -> Option<&TierObject> {
         self.tiers.get(name)
+    }
+
+    pub(super) fn tiers(&self) -> impl Iterator<Item = &TierObject> {
+        self.tiers.values()
     }
 
     pub(super) fn group(&self, id: &ObjectRef) -> Option<&AddressGroup> {
@@ -98,20 +181,61 @@ impl Links {
     }
 
     fn link(&self, object: &PolicyObject) -> PolicyObject {
-        let link = |policy: &Arc<Policy>| {
-            if !refers(policy) {
-                return Arc::clone(policy);
+        let policies = object.policies.iter().filter_map(|policy| self.policy(policy));
+        PolicyObject { policies: policies.collect(), ..object.clone() }
+    }
+
+    /// `None` where it is for pods by what is not known of them, and none of them is left.
+    fn policy(&self, policy: &Arc<Policy>) -> Option<Arc<Policy>> {
+        if !refers(policy) {
+            return Some(Arc::clone(policy));
+        }
+        let mut linked = (**policy).clone();
+        if linked.tier.by_name {
+            linked.tier = Arc::new(linked.tier.defined_by(self.tiers.get(&linked.tier.name)));
+        }
+        if of_accounts(&linked.subject.pods) {
+            linked.subject.pods = self.known.settled(&linked.subject.pods);
+            if linked.subject.pods == Selector::nothing() {
+                return None;
             }
-            let mut linked = (**policy).clone();
-            if linked.tier.by_name {
-                linked.tier = Arc::new(linked.tier.defined_by(self.tiers.get(&linked.tier.name)));
+        }
+        for rules in [&mut linked.ingress, &mut linked.egress] {
+            *rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
+        }
+        Some(Arc::new(linked))
+    }
+
+    /// `None` where what is certain of it is nobody; what is possible stands beside it.
+    fn rule(&self, rule: &Rule) -> Option<Rule> {
+        let mut linked = rule.clone();
+        // What one peer comes to beyond the first goes to the end, so that the others keep their places.
+        let (mut more, mut settled) = (Vec::new(), false);
+        for peer in &mut linked.peers {
+            let service = service(peer).cloned();
+            if let Some(service) = service {
+                match service.endpoints(&self.known) {
+                    Endpoints::Pods(pods, ports) => {
+                        *peer = exchanged(peer, &Peer::Pods(pods));
+                        if service.their_ports {
+                            linked.ports = ports.within(&linked.ports);
+                        }
+                    }
+                    Endpoints::Unknown(what) => {
+                        let doubt = |who| Peer::AllOf(vec![who, Peer::Unsettled(Arc::clone(&what))]);
+                        let [pods, entities @ ..] = service.at_most();
+                        more.extend(entities.map(|who| exchanged(peer, &doubt(who))));
+                        *peer = exchanged(peer, &doubt(pods));
+                        linked.filtered_by.get_or_insert(what);
+                    }
+                }
             }
-            for rule in linked.ingress.iter_mut().chain(&mut linked.egress) {
-                rule.peers = rule.peers.iter().map(|peer| self.peer(peer)).collect();
-            }
-            Arc::new(linked)
-        };
-        PolicyObject { policies: object.policies.iter().map(link).collect(), ..object.clone() }
+            settled |= by_accounts(peer);
+            *peer = self.peer(peer);
+        }
+        linked.peers.extend(more);
+        let nobody = settled && linked.peers.iter().all(|peer| *peer == Peer::Nobody);
+        (!nobody).then_some(linked)
     }
 
     fn peer(&self, peer: &Peer) -> Peer {
@@ -121,21 +245,64 @@ impl Links {
                 let addresses = groups.addresses(named.map(|g| &g.group));
                 if addresses.set.is_empty() { Peer::Nobody } else { Peer::Addresses(addresses) }
             }
-            Peer::AllOf(parts) => Peer::AllOf(parts.iter().map(|part| self.peer(part)).collect()),
+            Peer::Pods(pods) if of_accounts(&pods.pods) => {
+                let settled = self.known.settled(&pods.pods);
+                if settled == Selector::nothing() {
+                    return Peer::Nobody;
+                }
+                Peer::Pods(PodPeer { namespaces: pods.namespaces.clone(), pods: settled })
+            }
+            Peer::AllOf(parts) => {
+                let parts: Vec<Peer> = parts.iter().map(|part| self.peer(part)).collect();
+                if parts.contains(&Peer::Nobody) { Peer::Nobody } else { Peer::AllOf(parts) }
+            }
             Peer::Not(inner) => Peer::Not(Box::new(self.peer(inner))),
             simple => simple.clone(),
         }
     }
 }
 
-/// Whether a policy refers to a tier or a group that is an object of its own.
+/// Whether a selector asks for labels of service accounts.
+fn of_accounts(selector: &Selector) -> bool {
+    selector.mentions(&is_of_account)
+}
+
+/// Whether a peer does.
+fn by_accounts(peer: &Peer) -> bool {
+    let mut found = false;
+    peer.visit(&mut |part| found |= matches!(part, Peer::Pods(pods) if of_accounts(&pods.pods)));
+    found
+}
+
+/// The Services that a peer names: itself, or as one of several conditions.
+fn service(peer: &Peer) -> Option<&ServicePeer> {
+    match peer {
+        Peer::Services(service) => Some(service),
+        Peer::AllOf(parts) => parts.iter().find_map(service),
+        _ => None,
+    }
+}
+
+/// The peer with its Services exchanged for this.
+fn exchanged(peer: &Peer, by: &Peer) -> Peer {
+    match peer {
+        Peer::Services(_) => by.clone(),
+        Peer::AllOf(parts) => Peer::AllOf(parts.iter().map(|part| exchanged(part, by)).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Whether a policy refers to anything that is an object of its own.
 fn refers(policy: &Policy) -> bool {
-    let to_groups = |rule: &Rule| {
+    let refers = |rule: &Rule| {
         let mut found = false;
         for peer in &rule.peers {
-            peer.visit(&mut |part| found |= matches!(part, Peer::Groups(_)));
+            peer.visit(&mut |part| found |= matches!(part, Peer::Services(_)));
+            found |= by_accounts(peer);
         }
         found
     };
-    policy.tier.by_name || policy.ingress.iter().chain(&policy.egress).any(to_groups)
+    let to_known = || of_accounts(&policy.subject.pods) || policy.ingress.iter().chain(&policy.egress).any(refers);
+    // Only Cilium's and Calico's kinds speak of Services and of service accounts.
+    !references(policy).is_empty() || (policy.tier.enforcer != Enforcer::Any && to_known())
 }

@@ -5,6 +5,7 @@
 
 mod links;
 mod namespace;
+mod referrers;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -17,10 +18,11 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Standing, Str,
-    TierObject, Workload,
+    AddressGroup, Assertion, Change, Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, References,
+    Standing, TierObject, Workload,
 };
-use links::{Held, Links};
+use links::{Held, Links, Touched};
+use referrers::references;
 use tree::{Namespaces, Where};
 
 /// One version of the cluster's state.
@@ -54,7 +56,12 @@ impl Default for Snapshot {
 impl Snapshot {
     /// The state made of these objects, in any order.
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
-        let mut snapshot = Self::default();
+        Self::knowing(References::default(), objects)
+    }
+
+    /// The same where Services and service accounts are known that policies may refer to.
+    pub fn knowing<'a>(known: References, objects: impl IntoIterator<Item = &'a Object>) -> Self {
+        let mut snapshot = Self { links: Arc::new(Links::knowing(known)), ..Self::default() };
         // What policies refer to comes first, so that each policy is linked once.
         let (first, then): (Vec<&Object>, Vec<&Object>) =
             objects.into_iter().partition(|o| matches!(o, Object::AddressGroup(_) | Object::Tier(_)));
@@ -175,9 +182,19 @@ impl Snapshot {
         self.links.tier(name)
     }
 
+    /// All tiers that are objects.
+    pub fn tiers(&self) -> impl Iterator<Item = &TierObject> {
+        self.links.tiers()
+    }
+
     /// A group of addresses.
     pub fn address_group(&self, id: &ObjectRef) -> Option<&AddressGroup> {
         self.links.group(id)
+    }
+
+    /// The Services and service accounts that are known.
+    pub fn references(&self) -> &References {
+        self.links.known()
     }
 
     /// All groups of addresses.
@@ -253,21 +270,16 @@ impl Snapshot {
                     self.note_agent(namespace, workload);
                 }
             }
-            Object::AddressGroup(group) if put => {
-                let labels = self.namespace(group.id.namespace()).map(|n| n.labels().clone()).unwrap_or_default();
-                Arc::make_mut(&mut self.links).put_group(group, labels);
-                self.relink();
-            }
             Object::AddressGroup(group) => {
-                if Arc::make_mut(&mut self.links).remove_group(&group.id) {
-                    self.relink();
-                }
+                let labels = self.namespace(group.id.namespace()).map(|n| n.labels().clone()).unwrap_or_default();
+                let links = Arc::make_mut(&mut self.links);
+                let touched = if put { links.put_group(group, labels) } else { links.remove_group(&group.id) };
+                self.relink(touched);
             }
             Object::Tier(tier) => {
                 let links = Arc::make_mut(&mut self.links);
-                if if put { links.put_tier(tier) } else { links.remove_tier(&tier.id.name) } {
-                    self.relink();
-                }
+                let touched = if put { links.put_tier(tier) } else { links.remove_tier(&tier.id.name) };
+                self.relink(touched);
             }
             Object::Assertion(assertion) if put => {
                 let id = Arc::clone(&assertion.id);
@@ -290,7 +302,7 @@ impl Snapshot {
         for ((count, more), less) in self.exclusive.iter_mut().zip(will_be).zip(was.unwrap_or_default()) {
             *count = (*count + more).saturating_sub(less);
         }
-        let held = put.then(|| self.links.hold(policy));
+        let held = put.then(|| self.hold(policy));
         match (&policy.id.namespace, held) {
             (Some(namespace), Some(held)) => self.namespaces.edit(namespace, place, |state| state.insert_policy(held)),
             (Some(namespace), None) => self.namespaces.edit(namespace, place, |state| state.remove_policy(&policy.id)),
@@ -310,39 +322,66 @@ impl Snapshot {
         }
     }
 
-    /// Replaces the NetworkPolicies of one namespace: the answer of a consistent read.
-    pub fn replace_policies(&mut self, namespace: &str, policies: &[PolicyObject]) {
-        let held: Vec<Held> = policies.iter().map(|policy| self.links.hold(policy)).collect();
-        self.namespaces.edit(namespace, Where::Tree, |state| state.replace_policies(held));
-    }
-
     /// Groups can be chosen by the labels of their namespace.
     fn relabelled(&mut self, namespace: &str) {
         if !self.links.has_groups_in(namespace) {
             return;
         }
         let labels = self.namespace_or_empty(namespace).labels().clone();
-        if Arc::make_mut(&mut self.links).relabel(namespace, &labels) {
-            self.relink();
-        }
+        let touched = Arc::make_mut(&mut self.links).relabel(namespace, &labels);
+        self.relink(touched);
     }
 
-    /// Links every policy again that refers to tiers or groups. Namespaces in which nothing changes stay shared.
-    fn relink(&mut self) {
-        let links = Arc::clone(&self.links);
-        let changed: Vec<(Str, Vec<Held>)> = self
-            .namespaces()
-            .map(|state| (state.name().clone(), state.relinked(&links)))
-            .filter(|(_, list)| !list.is_empty())
-            .collect();
-        for (namespace, list) in changed {
-            self.namespaces
-                .edit(&namespace, Where::Tree, |state| list.into_iter().for_each(|held| state.insert_policy(held)));
+    /// The policy as it counts, with a note of where it is, for when what it refers to changes.
+    fn hold(&mut self, policy: &PolicyObject) -> Held {
+        if let Some(namespace) = &policy.id.namespace {
+            let references: Vec<_> = policy.policies.iter().flat_map(|policy| references(policy)).collect();
+            if !self.links.referrers.has(namespace, &references) {
+                Arc::make_mut(&mut self.links).referrers.note(namespace, &references);
+            }
         }
-        let changed: Vec<Held> = self.cluster_policies.values().filter_map(|held| held.again(&links)).collect();
+        self.links.hold(policy)
+    }
+
+    /// Links those policies again that refer to what is touched. All other namespaces stay shared.
+    fn relink(&mut self, touched: Option<Touched>) {
+        let Some(touched) = touched else { return };
+        let links = Arc::clone(&self.links);
+        let mut gone = Vec::new();
+        for name in links.referrers.of(&touched.references) {
+            let Some(state) = self.namespace(&name) else {
+                gone.push(name);
+                continue;
+            };
+            let list = state.relinked(&links, &touched);
+            if !list.is_empty() {
+                self.namespaces
+                    .edit(&name, Where::Tree, |state| list.into_iter().for_each(|held| state.insert_policy(held)));
+            }
+        }
+        let changed: Vec<Held> =
+            self.cluster_policies.values().filter_map(|held| held.again(&links, &touched)).collect();
         for held in changed {
             Arc::make_mut(&mut self.cluster_policies).insert(Arc::clone(&held.written().id), held);
         }
+        drop(links);
+        if !gone.is_empty() {
+            Arc::make_mut(&mut self.links).referrers.forget(&touched.references, &gone);
+        }
+    }
+
+    /// Policies, in force or not, that refer to a group in either of these states, or to this tier: those of the cluster
+    /// first.
+    pub fn referring<'a>(&'a self, to: &[&Object]) -> Vec<&'a Arc<PolicyObject>> {
+        let groups: Vec<&AddressGroup> =
+            to.iter().filter_map(|o| if let Object::AddressGroup(group) = o { Some(group) } else { None }).collect();
+        let tiers = to.iter().filter_map(|o| if let Object::Tier(tier) = o { Some(&tier.id.name) } else { None });
+        let labels = |name: &str| self.namespace(name).map(|n| n.labels().clone()).unwrap_or_default();
+        let touched = Touched::by(&groups, tiers, labels);
+        let there = self.links.referrers.of(&touched.references);
+        let there = there.iter().filter_map(|name| self.namespace(name)).flat_map(|state| state.held_policies());
+        let all = self.cluster_policies.values().chain(there);
+        all.filter(|held| held.refers_to(&touched)).map(Held::linked).collect()
     }
 }
 

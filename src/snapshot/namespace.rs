@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::links::{Held, Links};
+use super::links::{Held, Links, Touched};
 use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, PodSpec, PolicyObject, Str, Workload};
 
 /// How many pod names a class remembers for messages.
@@ -135,9 +135,13 @@ impl NamespaceState {
         self.find_policy(id).ok().and_then(|i| self.policies.get(i))
     }
 
-    /// Policies that come out otherwise with these tiers and groups.
-    pub(super) fn relinked(&self, links: &Links) -> Vec<Held> {
-        self.policies.iter().filter_map(|held| held.again(links)).collect()
+    pub(super) fn held_policies(&self) -> impl Iterator<Item = &Held> {
+        self.policies.iter()
+    }
+
+    /// Policies that come out otherwise with what is touched.
+    pub(super) fn relinked(&self, links: &Links, touched: &Touched) -> Vec<Held> {
+        self.policies.iter().filter_map(|held| held.again(links, touched)).collect()
     }
 
     /// Pod classes in the order of their owners.
@@ -180,14 +184,6 @@ impl NamespaceState {
         if let Ok(i) = self.find_policy(id) {
             Arc::make_mut(&mut self.policies).remove(i);
         }
-    }
-
-    /// Policies of other kinds than NetworkPolicy stay.
-    pub(super) fn replace_policies(&mut self, policies: Vec<Held>) {
-        let all = Arc::make_mut(&mut self.policies);
-        all.retain(|held| held.written().id.group() != "networking.k8s.io");
-        all.extend(policies);
-        all.sort_by(|a, b| policy_key(&a.written().id).cmp(&policy_key(&b.written().id)));
     }
 
     fn find_policy(&self, id: &ObjectRef) -> Result<usize, usize> {

@@ -247,3 +247,79 @@ fn policies_of_one_network_alone_are_counted() {
     snapshot.insert(&policy(None, "c", Tier::network_policy(), Vec::new()));
     assert_eq!(snapshot.has_exclusive(), (false, false));
 }
+
+#[test]
+fn a_change_of_a_group_or_a_tier_touches_only_what_refers_to_it() {
+    let named = |i: usize| format!("n{i}");
+    let own = |i: usize| vec![groups(NamespaceScope::Named(named(i).as_str().into()))];
+    let mut objects: Vec<Object> = (0..50).map(|i| policy(Some(&named(i)), "own", Tier::calico(""), own(i))).collect();
+    objects.extend((0..50).map(|i| policy(Some(&named(i)), "plain", Tier::network_policy(), vec![Peer::Any])));
+    objects.push(policy(None, "tiered", Tier::calico("security"), vec![Peer::Any]));
+    let before = Snapshot::of(&objects);
+    let change = Change::create(set("n7", "10.0.0.0/8"));
+    let after = before.overlay(&change);
+    let touched = |before: &Snapshot, after: &Snapshot| -> Vec<String> {
+        let pairs = before.namespaces().zip(after.namespaces());
+        pairs.filter(|(a, b)| !Arc::ptr_eq(a, b)).map(|(a, _)| a.name().to_string()).collect()
+    };
+    assert_eq!(touched(&before, &after), ["n7"]);
+    let referring =
+        |to: &Object| -> Vec<String> { after.referring(&[to]).iter().map(|object| object.id.to_string()).collect() };
+    assert_eq!(referring(&set("n7", "10.0.0.0/8")), ["GlobalNetworkPolicy n7/own"]);
+    let tier = Object::Tier(TierObject {
+        id: ObjectRef::cluster("projectcalico.org/v3", "Tier", "security"),
+        order: Priority::new(1.0),
+        end: TierEnd::Continue,
+        unread: Vec::new(),
+    });
+    assert_eq!(referring(&tier), ["GlobalNetworkPolicy tiered"]);
+    assert!(touched(&after, &after.overlay(&Change::create(tier))).is_empty());
+}
+
+/// However objects come and go, what counts is what a state made of those that are left would have.
+#[test]
+fn links_are_the_same_whatever_came_before() {
+    use proptest::prelude::*;
+    let team = || vec![groups(NamespaceScope::Matching(Selector::equals("team", "a")))];
+    let tier = |name: &str, order| {
+        let id = ObjectRef::cluster("projectcalico.org/v3", "Tier", name);
+        Object::Tier(TierObject { id, order: Priority::new(order), end: TierEnd::Continue, unread: Vec::new() })
+    };
+    let labelled = |name: &str, team: &str| Object::Namespace(Namespace::new(name, &Labels::new([("team", team)])));
+    let pool = [
+        policy(Some("n"), "own", Tier::calico(""), vec![groups(NamespaceScope::Named("n".into()))]),
+        policy(Some("m"), "team", Tier::calico(""), team()),
+        policy(Some("n"), "tiered", Tier::calico("security"), team()),
+        policy(None, "all", Tier::calico("other"), team()),
+        set("n", "10.0.0.0/8"),
+        set("m", "10.1.0.0/16"),
+        tier("security", 1.0),
+        tier("other", 2.0),
+        labelled("n", "a"),
+        labelled("m", "b"),
+        labelled("m", "a"),
+    ];
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(300));
+    runner
+        .run(&prop::collection::vec(0..pool.len(), 1..24), |steps| {
+            let mut snapshot = Snapshot::default();
+            let mut there: Vec<usize> = Vec::new();
+            for i in steps {
+                let had = there.len();
+                there.retain(|other| pool[*other].id() != pool[i].id());
+                // What is there goes, unless it is another state of it that comes.
+                if there.len() < had && i % 2 == 0 {
+                    snapshot.remove(&pool[i]);
+                } else {
+                    snapshot.insert(&pool[i]);
+                    there.push(i);
+                }
+                let made = Snapshot::of(there.iter().map(|i| &pool[*i]));
+                for namespace in ["n", "m"] {
+                    prop_assert_eq!(opened(&snapshot, namespace), opened(&made, namespace));
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}

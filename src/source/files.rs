@@ -10,10 +10,10 @@ use super::manifests::{Document, ManifestError, Manifests, Position, Spans};
 use super::watch::{Omitted, OnceError, Wanted, read_once};
 use crate::model::entrance::Entrances;
 use crate::model::house::House;
-use crate::model::{FieldPath, Object, ObjectRef, Unread};
+use crate::model::{FieldPath, Labels, Object, ObjectRef, References, Str, Unread};
 use crate::review::World;
 use crate::snapshot::Snapshot;
-use crate::translate::{Defaults, Kind, entrance, from_value, houserules, unread_policy};
+use crate::translate::{Defaults, Enforcement, Kind, entrance, from_value, houserules, unread_policy};
 
 /// Our own kinds that a cluster is asked for: group, version, kind, resource.
 const OUR_KINDS: [(&str, &str, &str, &str); 1] = [("portcullis.dev", "v1alpha1", "HouseRules", "houserules")];
@@ -57,6 +57,10 @@ pub struct Files {
     pub house_unread: Vec<(ObjectRef, Unread)>,
     /// Ways into the cluster.
     pub entrances: Entrances,
+    /// The labels of service accounts, by namespace and name.
+    pub accounts: BTreeMap<(Str, Str), Labels>,
+    /// When Cilium lets policies decide, where its configuration says so.
+    pub enforcement: Option<Enforcement>,
     /// What could not be read at all.
     pub errors: Vec<ManifestError>,
     /// Kinds of a cluster that could not be read.
@@ -101,6 +105,18 @@ impl Files {
         Ok(files)
     }
 
+    /// These objects as they count where Cilium lets policies decide when `mode` says, or else its configuration in the files.
+    #[must_use]
+    pub fn enforced(mut self, mode: Option<Enforcement>) -> Self {
+        self.enforcement = mode.or(self.enforcement);
+        for located in &mut self.objects {
+            if let (Some(mode), Object::Policy(policy)) = (self.enforcement, &mut located.object) {
+                mode.apply(policy);
+            }
+        }
+        self
+    }
+
     /// This state with the objects of another put over it, as `kubectl apply` would.
     #[must_use]
     pub fn overlaid_with(&self, other: &Self) -> Self {
@@ -115,6 +131,8 @@ impl Files {
             house,
             house_unread: other.house_unread.clone(),
             entrances: self.entrances.overlaid_with(&other.entrances),
+            accounts: self.accounts.iter().chain(&other.accounts).map(|(k, v)| (k.clone(), v.clone())).collect(),
+            enforcement: other.enforcement.or(self.enforcement),
             errors: Vec::new(),
             omitted: self.omitted.clone(),
             skipped: other.skipped,
@@ -140,6 +158,14 @@ impl Files {
         if entrance::take(group, kind, &document.value, namespace, &mut self.entrances) {
             return;
         }
+        if let Some(enforcement) = Enforcement::of_config(group, kind, &document.value) {
+            self.enforcement = Some(enforcement);
+            return;
+        }
+        if let Some((name, labels)) = entrance::account(group, kind, &document.value, namespace) {
+            self.accounts.insert(name, labels);
+            return;
+        }
         if Kind::is_policy_group(group) {
             let id = ObjectRef {
                 api_version: api_version.to_owned().into(),
@@ -158,7 +184,10 @@ impl Files {
     pub fn world(&self) -> World {
         let mut house = self.house.clone();
         house.rules.sort_by(|a, b| a.name.cmp(&b.name));
-        World { snapshot: Snapshot::of(self.objects.iter().map(|located| &located.object)), house }
+        let known = References { services: self.entrances.services.clone(), accounts: self.accounts.clone() };
+        let everywhere = self.enforcement.and_then(Enforcement::policy);
+        let objects = self.objects.iter().map(|located| &located.object);
+        World { snapshot: Snapshot::knowing(known, objects.chain(&everywhere)), house }
     }
 }
 

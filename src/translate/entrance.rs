@@ -2,7 +2,7 @@
 //! and by the command line from a cluster; no review looks at them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::selector::label_selector;
 use crate::model::entrance::{
@@ -13,9 +13,10 @@ use crate::model::{FieldPath, Labels, ObjectRef, Protocol, Selector, Str};
 const NETWORKING: &str = "networking.k8s.io";
 const GATEWAY: &str = "gateway.networking.k8s.io";
 
-/// The kinds that are read here: group, version, kind, resource.
-pub const KINDS: [(&str, &str, &str, &str); 7] = [
+/// The kinds that are read here, and by [`account`]: group, version, kind, resource.
+pub const KINDS: [(&str, &str, &str, &str); 8] = [
     ("", "v1", "Service", "services"),
+    ("", "v1", "ServiceAccount", "serviceaccounts"),
     (NETWORKING, "v1", "Ingress", "ingresses"),
     (NETWORKING, "v1", "IngressClass", "ingressclasses"),
     (GATEWAY, "v1", "Gateway", "gateways"),
@@ -26,7 +27,7 @@ pub const KINDS: [(&str, &str, &str, &str); 7] = [
 
 /// Takes an object in if it is of one of these kinds, and says whether it was.
 pub fn take(group: &str, kind: &str, value: &Value, default_namespace: &str, into: &mut Entrances) -> bool {
-    if !KINDS.iter().any(|(g, _, k, _)| *g == group && *k == kind) {
+    if kind == "ServiceAccount" || !KINDS.iter().any(|(g, _, k, _)| *g == group && *k == kind) {
         return false;
     }
     let name: Str = text(value, "/metadata/name").into();
@@ -78,6 +79,23 @@ fn number(value: Option<&Value>) -> Option<u16> {
     value?.as_u64().and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0)
 }
 
+fn labels(pairs: &Map<String, Value>) -> Labels {
+    Labels::new(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default())))
+}
+
+/// The labels of a service account, by namespace and name; `None` for other kinds.
+pub fn account(group: &str, kind: &str, value: &Value, default_namespace: &str) -> Option<((Str, Str), Labels)> {
+    if (group, kind) != ("", "ServiceAccount") {
+        return None;
+    }
+    let namespace = match text(value, "/metadata/namespace") {
+        "" => default_namespace,
+        own => own,
+    };
+    let own = value.pointer("/metadata/labels").and_then(Value::as_object);
+    Some(((namespace.into(), text(value, "/metadata/name").into()), own.map(labels).unwrap_or_default()))
+}
+
 fn service(value: &Value) -> Service {
     let selector = value.pointer("/spec/selector").and_then(Value::as_object).filter(|labels| !labels.is_empty());
     // A name elsewhere has no pods, whatever its selector says.
@@ -96,11 +114,8 @@ fn service(value: &Value) -> Service {
         };
         Some(ServicePort { name: text(port, "/name").into(), protocol, port: own, target })
     });
-    Service {
-        selector: selector
-            .map(|labels| Labels::new(labels.iter().map(|(k, v)| (k.as_str(), v.as_str().unwrap_or_default())))),
-        ports: ports.collect(),
-    }
+    let own = value.pointer("/metadata/labels").and_then(Value::as_object);
+    Service { labels: own.map(labels).unwrap_or_default(), selector: selector.map(labels), ports: ports.collect() }
 }
 
 fn ingress(value: &Value, namespace: &Str, name: Str) -> Route {

@@ -20,6 +20,7 @@ mod render_cilium;
 pub mod selector;
 #[cfg(test)]
 mod tests;
+mod version;
 mod walk;
 mod wire;
 mod workload;
@@ -28,6 +29,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer};
 use serde_json::Value;
 
+pub use cilium::enforcement::Enforcement;
 pub use kind::{Family, Kind, unread_policy};
 
 use crate::model::{FieldPath, Labels, Object, ObjectRef, Str, Unread};
@@ -100,12 +102,13 @@ fn read<'de, D: Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, from: D)
 
 /// Reads an object of somebody else's policy kind. Those are read from a value in one reading that never fails.
 fn foreign(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
-    match kind.family() {
+    let object = match kind.family() {
         Family::ClusterNetworkPolicy => clusternetworkpolicy::read(kind, value, defaults),
         Family::Cilium => cilium::read(kind, value, defaults),
         Family::Calico => calico::read(kind, value, defaults),
         Family::Kubernetes | Family::Ours => not_read(kind, value, defaults),
-    }
+    };
+    version::settled(kind, value, object)
 }
 
 /// A policy kind that is known but not read yet: it is there, and what it says is not counted.

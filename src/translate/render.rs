@@ -175,9 +175,13 @@ fn peers(policy: &Policy, peer: &Peer, at: &FieldPath, into: &mut Vec<Value>) ->
         Peer::Addresses(_) => obstacle(at, "its addresses mean something else than those of an ipBlock"),
         Peer::Nobody | Peer::Unreadable => obstacle(at, "it holds a peer that is nobody"),
         Peer::AllOf(_) | Peer::Not(_) => obstacle(at, "it names peers by several conditions at once"),
-        Peer::Any | Peer::Entity(_) | Peer::Nodes(_) | Peer::Domains(_) | Peer::Groups(_) | Peer::Unsettled(_) => {
-            obstacle(at, "it names peers other than pods and addresses")
-        }
+        Peer::Any
+        | Peer::Entity(_)
+        | Peer::Nodes(_)
+        | Peer::Domains(_)
+        | Peer::Groups(_)
+        | Peer::Services(_)
+        | Peer::Unsettled(_) => obstacle(at, "it names peers other than pods and addresses"),
     }
 }
 

@@ -166,6 +166,7 @@ impl Writing<'_> {
             | Peer::Nodes(_)
             | Peer::Domains(_)
             | Peer::Groups(_)
+            | Peer::Services(_)
             | Peer::AllOf(_)
             | Peer::Not(_)
             | Peer::Unsettled(_)

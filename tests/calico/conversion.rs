@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portcullis::model::Object;
+use portcullis::model::{Object, References};
 use portcullis::translate::convert::convert;
 use portcullis::translate::{Defaults, Kind, from_value, render};
 use proptest::prelude::*;
@@ -38,7 +38,8 @@ proptest! {
     fn the_conversion_to_calico_changes_no_verdict(objects in cluster(true)) {
         let outside: Vec<IpAddr> = OUTSIDE.iter().map(|a| a.parse().unwrap()).collect();
         let calico = converted(&objects);
-        let (before, after) = (table(&snapshot(&objects)?, &outside), table(&snapshot(&calico)?, &outside));
+        let read = |objects| snapshot(objects, References::default());
+        let (before, after) = (table(&read(&objects)?, &outside), table(&read(&calico)?, &outside));
         for (pair, bounds) in &before {
             prop_assert_eq!(after.get(pair), Some(bounds), "{:?}\n{}", pair, serde_json::to_string_pretty(&calico).unwrap());
         }

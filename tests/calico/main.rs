@@ -13,6 +13,7 @@ mod matrix_support;
 mod naive;
 mod peers;
 mod random;
+mod references;
 mod semantics;
 mod tutorials;
 mod world;

@@ -33,6 +33,23 @@ pub(crate) struct NetworkSet {
     pub(crate) nets: Vec<(Ipv4Addr, u8)>,
 }
 
+/// A service account with one label.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account {
+    pub(crate) name: &'static str,
+    pub(crate) namespace: &'static str,
+    pub(crate) label: (&'static str, &'static str),
+}
+
+/// A Service that leads to the pods of its namespace with one label, on one TCP port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    pub(crate) namespace: &'static str,
+    pub(crate) label: (&'static str, &'static str),
+    pub(crate) target: Port,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Entity {
     pub(crate) selector: Option<Selector>,
@@ -41,6 +58,7 @@ pub(crate) struct Entity {
     pub(crate) accounts: Vec<&'static str>,
     pub(crate) nets: Vec<(Ipv4Addr, u8)>,
     pub(crate) not_nets: Vec<(Ipv4Addr, u8)>,
+    pub(crate) service: Option<Service>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +109,7 @@ pub(crate) struct Tier {
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) namespaces: Vec<(&'static str, Vec<(&'static str, &'static str)>)>,
+    pub(crate) accounts: Vec<Account>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) sets: Vec<NetworkSet>,
     pub(crate) tiers: Vec<Tier>,
@@ -129,6 +148,10 @@ impl World {
         let mut labels: Labels = pod.labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         self.of_namespace(pod.namespace, &mut labels);
         labels.insert("projectcalico.org/serviceaccount".into(), pod.account.into());
+        for own in self.accounts.iter().filter(|a| (a.namespace, a.name) == (pod.namespace, pod.account)) {
+            let (key, value) = own.label;
+            labels.insert(format!("pcsa.{key}"), value.into());
+        }
         labels
     }
 
@@ -180,6 +203,11 @@ impl World {
                 return false;
             }
         }
+        if let Some(service) = entity.service
+            && !matches!(end, End::Pod(pod) if pod.namespace == service.namespace && pod.labels.contains(&service.label))
+        {
+            return false;
+        }
         let address = Self::address(end);
         !entity.not_selector.is_some_and(|s| self.selected(end, remote, s.means))
             && (entity.nets.is_empty() || entity.nets.iter().any(|net| within(*net, address)))
@@ -198,6 +226,7 @@ impl World {
         rule.protocol.is_none_or(|p| p == packet.protocol)
             && rule.not_protocol.is_none_or(|p| p != packet.protocol)
             && (rule.ports.is_empty() || rule.ports.iter().any(port))
+            && rule.destination.service.is_none_or(|service| packet.protocol == "TCP" && port(&service.target))
             && !rule.not_ports.iter().any(|(lo, hi)| (*lo..=*hi).contains(&packet.port))
             && self.names(&rule.source, own, packet.from, ingress)
             && self.names(&rule.destination, own, packet.to, !ingress)

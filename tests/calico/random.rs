@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use portcullis::model::{Object, Protocol};
+use portcullis::model::entrance::{self, PortRef, ServicePort};
+use portcullis::model::{Labels, Object, Protocol, References};
 use portcullis::snapshot::Snapshot;
 use portcullis::translate::{Defaults, Kind, from_value};
 use proptest::collection::vec;
@@ -12,11 +13,13 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
 use crate::clusters::cases;
-use crate::naive::{Action, End, Entity, NetworkSet, Packet, Pod, Policy, Port, Rule, Selector, Tier, World};
+use crate::naive::{
+    Account, Action, End, Entity, NetworkSet, Packet, Pod, Policy, Port, Rule, Selector, Service, Tier, World,
+};
 use crate::world::table;
 
 /// Selectors over the labels of pods and sets.
-const SELECTORS: [Selector; 12] = [
+const SELECTORS: [Selector; 14] = [
     Selector { text: "all()", means: |_| true },
     Selector { text: "app == 'web'", means: |l| l.get("app").is_some_and(|v| v == "web") },
     Selector { text: "app != 'web'", means: |l| l.get("app").is_none_or(|v| v != "web") },
@@ -40,6 +43,11 @@ const SELECTORS: [Selector; 12] = [
     Selector {
         text: "projectcalico.org/serviceaccount == 'robot' || has(x)",
         means: |l| l.get("projectcalico.org/serviceaccount").is_some_and(|v| v == "robot") || l.contains_key("x"),
+    },
+    Selector { text: "pcsa.team == 'a'", means: |l| l.get("pcsa.team").is_some_and(|v| v == "a") },
+    Selector {
+        text: "pcsa.team != 'a' && app == 'web'",
+        means: |l| l.get("pcsa.team").is_none_or(|v| v != "a") && l.get("app").is_some_and(|v| v == "web"),
     },
 ];
 
@@ -73,6 +81,11 @@ const OUTSIDE: [Ipv4Addr; 3] =
 const PORTS: [u16; 6] = [22, 79, 80, 90, 443, 8080];
 const TIERS: [&str; 3] = ["default", "one", "two"];
 
+const SERVICES: [Service; 2] = [
+    Service { name: "web", namespace: "n0", label: ("app", "web"), target: Port::Named("http") },
+    Service { name: "db", namespace: "n1", label: ("app", "db"), target: Port::Range(443, 443) },
+];
+
 fn entity() -> impl Strategy<Value = Entity> {
     let nets = || prop_oneof![4 => Just(Vec::new()), 1 => vec(select(NETS.to_vec()), 1..3)];
     (
@@ -90,6 +103,7 @@ fn entity() -> impl Strategy<Value = Entity> {
             accounts,
             nets,
             not_nets,
+            service: None,
         })
 }
 
@@ -113,15 +127,13 @@ fn rule() -> impl Strategy<Value = Rule> {
         1 => select(SELECTORS.to_vec()).prop_map(|s| Entity { selector: Some(s), ..Entity::default() }),
         1 => select(SELECTORS.to_vec()).prop_map(|s| Entity { not_selector: Some(s), ..Entity::default() }),
     ];
-    (action, ports, entity(), own_side).prop_map(
-        |(action, (protocol, not_protocol, ports, not_ports), remote, local)| Rule {
-            action,
-            protocol,
-            not_protocol,
-            ports,
-            not_ports,
-            source: remote,
-            destination: local,
+    let service = option::weighted(0.15, select(SERVICES.to_vec()));
+    (action, ports, entity(), own_side, service).prop_map(
+        |(action, (protocol, not_protocol, ports, not_ports), remote, local, service)| {
+            // Ports beside a Service are not for destinations.
+            let service = service.filter(|_| ports.is_empty() && not_ports.is_empty());
+            let remote = if service.is_some() { Entity { service, ..Entity::default() } } else { remote };
+            Rule { action, protocol, not_protocol, ports, not_ports, source: remote, destination: local }
         },
     )
 }
@@ -190,6 +202,10 @@ fn world() -> impl Strategy<Value = World> {
     ((0..5).map(pod).collect::<Vec<_>>(), (0..2).map(set).collect::<Vec<_>>(), tiers, policies).prop_map(
         |(pods, sets, tiers, policies)| World {
             namespaces: vec![("n0", vec![("env", "prod")]), ("n1", vec![("env", "dev")]), ("n2", vec![])],
+            accounts: vec![
+                Account { name: "robot", namespace: "n0", label: ("team", "a") },
+                Account { name: "robot", namespace: "n1", label: ("team", "b") },
+            ],
             pods,
             sets,
             tiers,
@@ -218,6 +234,7 @@ fn entity_json(entity: &Entity, extra: Vec<(&str, Option<Value>)>) -> Value {
         ("selector", text(&entity.selector)),
         ("notSelector", text(&entity.not_selector)),
         ("namespaceSelector", text(&entity.namespaces)),
+        ("services", entity.service.map(|s| json!({"name": s.name, "namespace": s.namespace}))),
         ("serviceAccounts", (!entity.accounts.is_empty()).then(|| json!({"names": entity.accounts}))),
         ("nets", nets(&entity.nets)),
         ("notNets", nets(&entity.not_nets)),
@@ -295,8 +312,31 @@ fn json_of(world: &World) -> Vec<Value> {
     all
 }
 
+/// Every Service, and every account that a pod can have.
+fn references(world: &World) -> References {
+    let mut known = References::default();
+    for (namespace, _) in &world.namespaces {
+        for name in ["robot", "default"] {
+            let own = world.accounts.iter().filter(|a| (a.namespace, a.name) == (*namespace, name));
+            let labels = Labels::new(own.map(|account| account.label));
+            known.accounts.insert(((*namespace).into(), name.into()), labels);
+        }
+    }
+    for service in SERVICES {
+        let target = match service.target {
+            Port::Range(port, _) => PortRef::Number(port),
+            Port::Named(name) => PortRef::Name(name.into()),
+        };
+        let port = ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80, target };
+        let selector = Some(Labels::new([service.label]));
+        let found = entrance::Service { labels: Labels::default(), selector, ports: vec![port] };
+        known.services.insert((service.namespace.into(), service.name.into()), found);
+    }
+    known
+}
+
 /// Reads objects of which everything must be understood.
-pub(crate) fn snapshot(objects: &[Value]) -> Result<Snapshot, TestCaseError> {
+pub(crate) fn snapshot(objects: &[Value], known: References) -> Result<Snapshot, TestCaseError> {
     let mut read: Vec<Object> = Vec::new();
     for value in objects {
         let (group, _) = value["apiVersion"].as_str().unwrap().split_once('/').unwrap_or_default();
@@ -305,7 +345,7 @@ pub(crate) fn snapshot(objects: &[Value]) -> Result<Snapshot, TestCaseError> {
         prop_assert!(object.unread().is_empty(), "{value}: {:?}", object.unread());
         read.push(object);
     }
-    Ok(Snapshot::of(&read))
+    Ok(Snapshot::knowing(known, &read))
 }
 
 proptest! {
@@ -314,7 +354,7 @@ proptest! {
     #[test]
     fn the_engine_agrees_with_the_naive_evaluator(world in world()) {
         let objects = json_of(&world);
-        let state = snapshot(&objects)?;
+        let state = snapshot(&objects, references(&world))?;
         let outside = OUTSIDE.map(IpAddr::from);
         let table = table(&state, &outside);
         let mut ends: Vec<(String, End<'_>)> =

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use portcullis::model::entrance::Entrances;
 use portcullis::model::house::Dialect;
-use portcullis::model::{IpSet, Object, PortSet, Protocol};
+use portcullis::model::{IpSet, Object, PortSet, Protocol, References};
 use portcullis::reach::{Bounds, Ends, Matrix, Options, PodAt, Pods, Readings, Verdict, explain};
 use portcullis::snapshot::Snapshot;
 use portcullis::source::manifests;
-use portcullis::translate::{Defaults, Kind, from_value};
+use portcullis::translate::{Defaults, Kind, entrance, from_value};
 
 use crate::matrix_support;
 
@@ -24,6 +25,21 @@ pub(crate) fn objects(yaml: &str) -> Vec<Object> {
         from_value(kind, &document.value, &Defaults { namespace: "shop", name: "" })
     });
     read.collect()
+}
+
+/// Services and service accounts.
+pub(crate) fn known(yaml: &str) -> References {
+    let (documents, errors) = manifests::read_str("test", yaml);
+    assert!(errors.is_empty(), "{errors:?}\n{yaml}");
+    let (mut entrances, mut accounts) = (Entrances::default(), BTreeMap::new());
+    for document in documents {
+        let kind = document.kind().expect("a kind");
+        match entrance::account("", kind, &document.value, "shop") {
+            Some((name, labels)) => drop(accounts.insert(name, labels)),
+            None => assert!(entrance::take("", kind, &document.value, "shop", &mut entrances), "{kind}"),
+        }
+    }
+    References { services: entrances.services, accounts }
 }
 
 /// A cluster of which everything is understood.
@@ -81,6 +97,11 @@ impl Cluster {
             all.push(object);
         }
         Self(Snapshot::of(&all))
+    }
+
+    /// The same, where these Services and service accounts are known.
+    pub(crate) fn knowing(references: &str, policies: &str) -> Self {
+        Self(Snapshot::knowing(known(references), &[objects(PODS), objects(policies)].concat()))
     }
 
     /// The same, with policies of which something is not understood.

@@ -11,7 +11,7 @@ use crate::guides::{at, find};
 use crate::world::snapshot;
 
 #[allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
-fn pod(namespace: &str, name: &str, labels: Value) -> Value {
+pub(crate) fn pod(namespace: &str, name: &str, labels: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name, "labels": labels},
         "spec": {"containers": [{"ports": [{"name": "http", "containerPort": 80}]}]},
@@ -19,18 +19,22 @@ fn pod(namespace: &str, name: &str, labels: Value) -> Value {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
-fn cnp(spec: Value) -> Value {
+pub(crate) fn cnp(spec: Value) -> Value {
     json!({"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "rule", "namespace": "default"}, "spec": spec})
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
-fn ccnp(spec: Value) -> Value {
+pub(crate) fn ccnp(spec: Value) -> Value {
     let kind = "CiliumClusterwideNetworkPolicy";
     json!({"apiVersion": "cilium.io/v2", "kind": kind, "metadata": {"name": "everywhere"}, "spec": spec})
 }
 
 /// A small cluster with these policies.
 fn cluster(policies: &[Value]) -> Snapshot {
+    snapshot(&objects(policies))
+}
+
+pub(crate) fn objects(policies: &[Value]) -> Vec<Value> {
     let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "public", "labels": {"zone": "dmz"}}}),
         pod("default", "frontend", json!({"role": "frontend"})),
@@ -40,10 +44,10 @@ fn cluster(policies: &[Value]) -> Snapshot {
         pod("kube-system", "coredns", json!({"k8s-app": "kube-dns"})),
     ];
     objects.extend_from_slice(policies);
-    snapshot(&objects)
+    objects
 }
 
-fn answer(world: &Snapshot, from: &str, to: &str, ports: &PortSet) -> Answer {
+pub(crate) fn answer(world: &Snapshot, from: &str, to: &str, ports: &PortSet) -> Answer {
     let end = |name: &'_ str| match parse_cidr(name) {
         Ok((net, _)) => Ends::Addresses(IpSet::from(net)),
         Err(_) => Ends::Pods(vec![Pods { at: at(find(world, name)), name: "", count: 1 }]),
@@ -51,7 +55,7 @@ fn answer(world: &Snapshot, from: &str, to: &str, ports: &PortSet) -> Answer {
     explain(world, &end(from), &end(to), Some(ports), &Readings::of(Some(Dialect::Cilium))).expect("an answer")
 }
 
-fn tcp(port: u16) -> PortSet {
+pub(crate) fn tcp(port: u16) -> PortSet {
     PortSet::port(Protocol::Tcp, port)
 }
 

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod assertions;
+mod bad_kinds;
 mod cilium;
 mod cilium_docs;
 mod cilium_naive;
+mod cilium_references;
 mod cluster_naive;
 mod clusternetworkpolicy;
 mod clusters;

@@ -1,7 +1,7 @@
 //! From JSON objects to what the engine says about them.
 
 use portcullis::model::house::Dialect;
-use portcullis::model::{PortSet, Protocol};
+use portcullis::model::{Object, PortSet, Protocol};
 use portcullis::reach::{Matrix, Options, Readings};
 use portcullis::report::{Filter, Row, matrix};
 use portcullis::snapshot::Snapshot;
@@ -10,19 +10,21 @@ use serde_json::Value;
 
 /// The state that these objects make.
 pub(crate) fn snapshot(objects: &[Value]) -> Snapshot {
-    let read: Vec<_> = objects
-        .iter()
-        .map(|value| {
-            // Two kinds are spelled alike, and most tests leave out the group.
-            let of_group = |k: &&Kind| value["apiVersion"].as_str().is_some_and(|api| api == k.api_version());
-            let mut alike = Kind::ALL.iter().filter(|k| value["kind"] == k.kind());
-            let kind = alike.clone().find(of_group).or_else(|| alike.next()).expect("a kind that is read");
-            let object = from_value(*kind, value, &Defaults { namespace: "default", name: "" });
-            assert!(object.unread().is_empty(), "{value}: {:?}", object.unread());
-            object
-        })
-        .collect();
-    Snapshot::of(&read)
+    Snapshot::of(&read(objects))
+}
+
+/// What these objects are, all of which must be understood.
+pub(crate) fn read(objects: &[Value]) -> Vec<Object> {
+    let read = objects.iter().map(|value| {
+        // Two kinds are spelled alike, and most tests leave out the group.
+        let of_group = |k: &&Kind| value["apiVersion"].as_str().is_some_and(|api| api == k.api_version());
+        let mut alike = Kind::ALL.iter().filter(|k| value["kind"] == k.kind());
+        let kind = alike.clone().find(of_group).or_else(|| alike.next()).expect("a kind that is read");
+        let object = from_value(*kind, value, &Defaults { namespace: "default", name: "" });
+        assert!(object.unread().is_empty(), "{value}: {:?}", object.unread());
+        object
+    });
+    read.collect()
 }
 
 pub(crate) fn evaluate(world: &Snapshot, dialect: Option<Dialect>) -> Matrix {

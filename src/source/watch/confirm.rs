@@ -1,52 +1,60 @@
-//! Consistent reads of one namespace: the policies and labels that hold at the moment of the question, whatever the
-//! watches have seen. They are rare, bounded, and shared by those who ask at the same time.
+//! Consistent reads: the labels of one namespace and all policies that hold for it at the moment of the question, its own
+//! and those of the cluster, whatever the watches have seen. They are rare, bounded, and shared by those who ask at the same
+//! time.
 
-use std::collections::HashMap;
+mod api;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kube::Client;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{self, ListQuery, RequestError};
-use super::item::Item;
-use super::resource::Resource;
-use super::wire::Page;
-use crate::model::{Namespace, Object, PolicyObject, Str};
+pub(super) use api::FromApi;
+
+use super::client::RequestError;
+use crate::model::{Namespace, Object, ObjectRef, Str};
 use crate::snapshot::Snapshot;
+use crate::translate::Kind;
 
 /// Reads that run at once. More would only make each of them slower.
 const AT_ONCE: usize = 16;
 
-/// Why a namespace could not be read afresh.
+/// Why something could not be read afresh.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfirmError {
     /// The deadline came first.
-    #[error(
-        "namespace {namespace} could not be read afresh from the API server in time; the answer would rest on old data"
-    )]
+    #[error("{what} could not be read afresh from the API server in time; the answer would rest on old data")]
     Late {
-        /// The namespace.
-        namespace: Str,
+        /// The namespace, or what belongs to none.
+        what: String,
     },
     /// The API server did not answer, or not with what was asked for.
-    #[error("namespace {namespace} could not be read afresh: {why}")]
+    #[error("{what} could not be read afresh: {why}")]
     Failed {
-        /// The namespace.
-        namespace: Str,
+        /// The namespace, or what belongs to none.
+        what: String,
         /// What went wrong.
         why: String,
     },
 }
 
+/// What stands in the place of a namespace for what belongs to none.
+pub(super) const CLUSTER: &str = "";
+
+fn called(namespace: &str) -> String {
+    if namespace == CLUSTER { "policies of the whole cluster".to_owned() } else { format!("namespace {namespace}") }
+}
+
 /// What a consistent read has found.
 #[derive(Debug)]
 pub(super) struct Fresh {
-    /// `None` if it does not exist.
+    /// `None` if it does not exist, and for what belongs to none.
     namespace: Option<Namespace>,
-    policies: Vec<PolicyObject>,
+    /// All objects of some kinds.
+    kinds: Vec<(Kind, Vec<Object>)>,
 }
 
 impl Fresh {
@@ -54,9 +62,51 @@ impl Fresh {
     pub(super) fn overlay(&self, name: &str, snapshot: &mut Snapshot) {
         match &self.namespace {
             Some(namespace) => snapshot.insert(&Object::Namespace(namespace.clone())),
+            None if name == CLUSTER => {}
             None => snapshot.remove(&Object::Namespace(Namespace::named(name))),
         }
-        snapshot.replace_policies(name, &self.policies);
+        for (kind, objects) in &self.kinds {
+            let found: BTreeMap<ObjectRef, &Object> = objects.iter().map(|object| (object.id(), object)).collect();
+            for known in known(snapshot, *kind, name) {
+                if !found.contains_key(&known.id()) {
+                    snapshot.remove(&known);
+                }
+            }
+            for object in found.into_values() {
+                // What cannot be read is what it was before: the best that is known of it.
+                if !matches!(object, Object::Unreadable(..)) && !has(snapshot, object) {
+                    snapshot.insert(object);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the snapshot has the object just as it is.
+fn has(snapshot: &Snapshot, object: &Object) -> bool {
+    match object {
+        Object::Policy(policy) => snapshot.written_policy(&policy.id).is_some_and(|old| **old == *policy),
+        Object::AddressGroup(group) => snapshot.address_group(&group.id) == Some(group),
+        Object::Tier(tier) => snapshot.tier(&tier.id.name) == Some(tier),
+        _ => false,
+    }
+}
+
+/// Objects of the kind in this namespace that the snapshot has.
+fn known(snapshot: &Snapshot, kind: Kind, namespace: &str) -> Vec<Object> {
+    let is_one = |id: &ObjectRef| id.namespace() == namespace && Kind::of(id.group(), &id.kind) == Some(kind);
+    match kind {
+        Kind::CalicoTier => snapshot.tiers().cloned().map(Object::Tier).collect(),
+        Kind::NetworkSet | Kind::GlobalNetworkSet | Kind::CiliumCidrGroup => {
+            let groups = snapshot.address_groups().filter(|group| is_one(&group.id));
+            groups.cloned().map(Object::AddressGroup).collect()
+        }
+        _ => {
+            let own = snapshot.namespace(namespace).into_iter().flat_map(|state| state.policies());
+            let all = own.chain(snapshot.cluster_policies().filter(|_| namespace == CLUSTER));
+            let written = all.filter(|p| is_one(&p.id)).filter_map(|policy| snapshot.written_policy(&policy.id));
+            written.map(|policy| Object::Policy((**policy).clone())).collect()
+        }
     }
 }
 
@@ -83,7 +133,7 @@ pub struct ConfirmNumbers {
     pub took: Duration,
 }
 
-/// Reads namespaces.
+/// Reads namespaces, and what belongs to none.
 #[derive(Debug)]
 pub(super) struct Reader<C> {
     api: C,
@@ -119,8 +169,8 @@ impl<C: ReadNamespace> Reader<C> {
         let result = timeout_at(deadline, self.in_line(&place.slot, namespace)).await;
         drop(place);
         let result = match result {
-            Err(_) => Err(ConfirmError::Late { namespace: namespace.into() }),
-            Ok(Err(error)) => Err(ConfirmError::Failed { namespace: namespace.into(), why: error.to_string() }),
+            Err(_) => Err(ConfirmError::Late { what: called(namespace) }),
+            Ok(Err(error)) => Err(ConfirmError::Failed { what: called(namespace), why: error.to_string() }),
             Ok(Ok(fresh)) => Ok(fresh),
         };
         if result.is_err() {
@@ -191,55 +241,5 @@ impl Drop for Place<'_> {
         if Arc::strong_count(&self.slot) == 2 {
             slots.remove(self.namespace);
         }
-    }
-}
-
-/// Reads from the API server.
-#[derive(Clone)]
-pub(super) struct FromApi {
-    pub(super) client: Client,
-    /// How long a read may take, whatever its askers' deadlines.
-    pub(super) within: Duration,
-}
-
-impl ReadNamespace for FromApi {
-    async fn read(&self, namespace: &str) -> Result<Fresh, RequestError> {
-        let name = client::encode(namespace);
-        let (found, policies) = futures::join!(self.namespace(&name), self.policies(&name));
-        Ok(Fresh { namespace: found?, policies: policies? })
-    }
-}
-
-impl FromApi {
-    async fn namespace(&self, name: &str) -> Result<Option<Namespace>, RequestError> {
-        let path = format!("{}/{name}", Resource::Namespaces.path());
-        let bytes = match client::get(&self.client, &path, self.within).await {
-            Err(RequestError::NotFound(_)) => return Ok(None),
-            got => got?,
-        };
-        let raw = serde_json::from_slice(&bytes).map_err(|error| RequestError::Nonsense(error.to_string()))?;
-        match Item::read(Resource::Namespaces, raw) {
-            Ok(Item::Object(Object::Namespace(namespace))) => Ok(Some(namespace)),
-            Ok(_) => Err(RequestError::Nonsense(format!("namespace {name} cannot be read"))),
-            Err(why) => Err(RequestError::Nonsense(why)),
-        }
-    }
-
-    async fn policies(&self, namespace: &str) -> Result<Vec<PolicyObject>, RequestError> {
-        let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies");
-        // In one piece: a namespace's policies are few.
-        let path = client::list_path(&path, &ListQuery::default());
-        let bytes = client::get(&self.client, &path, self.within).await?;
-        let page: Page<'_> =
-            serde_json::from_slice(&bytes).map_err(|error| RequestError::Nonsense(error.to_string()))?;
-        page.items
-            .iter()
-            .flatten()
-            .map(|raw| match Item::read(Resource::NetworkPolicies, raw) {
-                Ok(Item::Object(Object::Policy(policy))) => Ok(policy),
-                Ok(_) => Err(RequestError::Nonsense("not a NetworkPolicy".to_owned())),
-                Err(why) => Err(RequestError::Nonsense(why)),
-            })
-            .collect()
     }
 }

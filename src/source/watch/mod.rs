@@ -40,7 +40,7 @@ pub use resource::Resource;
 use crate::model::Str;
 use crate::model::house::Level;
 use crate::review::{User, World};
-use confirm::{FromApi, Reader};
+use confirm::{CLUSTER, FromApi, Reader};
 use dirty::Dirty;
 use progress::Progress;
 
@@ -138,9 +138,11 @@ impl Watched {
         });
         let (updates, inbox) = mpsc::channel(QUEUE);
         let tasks = tasks::run(client.clone(), desk, Arc::clone(&shared), settings.clone(), (updates, inbox));
+        let from_api =
+            FromApi { client: client.clone(), progress: Arc::clone(&shared.progress), within: settings.timing.list };
         Self {
             shared,
-            reader: Reader::new(FromApi { client: client.clone(), within: settings.timing.list }),
+            reader: Reader::new(from_api),
             settings,
             client,
             _tasks: AbortOnDropHandle::new(tokio::spawn(tasks)),
@@ -157,25 +159,36 @@ impl Watched {
         self.shared.progress.not_ready(self.settings.give_up_after)
     }
 
-    /// The latest state, with the policies and labels of this namespace as the API server has them now.
+    /// The latest state, with the policies and labels of this namespace, and the policies of the whole cluster, as the API
+    /// server has them now: of every kind that there is, with their tiers and groups. For a change of the whole cluster the
+    /// namespace is empty, and only those are read.
     pub async fn confirm(&self, namespace: &str, deadline: Instant) -> Result<Arc<World>, ConfirmError> {
-        let fresh = self.reader.read(namespace, deadline).await?;
+        let here = async {
+            if namespace == CLUSTER { Ok(None) } else { self.reader.read(namespace, deadline).await.map(Some) }
+        };
+        let (everywhere, here) = futures::future::try_join(self.reader.read(CLUSTER, deadline), here).await?;
         let current = self.current();
         let mut snapshot = current.snapshot.clone();
-        fresh.overlay(namespace, &mut snapshot);
+        everywhere.overlay(CLUSTER, &mut snapshot);
+        if let Some(here) = here {
+            here.overlay(namespace, &mut snapshot);
+        }
         Ok(Arc::new(World { snapshot, house: current.house.clone() }))
     }
 
-    /// Whether an approval from the cache could be wrong for this namespace: a change there has been admitted and not
-    /// been seen yet, the namespace itself has not been seen, or the watches have been silent for too long.
+    /// Whether an approval from the cache could be wrong for this namespace: a change there or of the whole cluster has
+    /// been admitted and not been seen yet, the namespace itself has not been seen, or the watches have been silent for
+    /// too long.
     pub fn may_be_behind(&self, namespace: &str) -> bool {
-        const NEEDED: [Resource; 2] = [Resource::Namespaces, Resource::NetworkPolicies];
+        let needed = Resource::ALL.into_iter().filter(|resource| resource.decides());
         self.shared.dirty.is_marked(namespace)
-            || !self.shared.progress.is_fresh(&NEEDED, self.settings.fresh_for)
-            || !self.shared.world.load().snapshot.namespace(namespace).is_some_and(|state| state.is_known())
+            || self.shared.dirty.is_marked(CLUSTER)
+            || !self.shared.progress.is_fresh(needed, self.settings.fresh_for)
+            || (namespace != CLUSTER
+                && !self.shared.world.load().snapshot.namespace(namespace).is_some_and(|state| state.is_known()))
     }
 
-    /// Notes that a policy change in this namespace has been admitted.
+    /// Notes that a policy change in this namespace, or in none, has been admitted.
     pub fn admitted_policy_change(&self, namespace: &str) {
         self.shared.dirty.mark(namespace);
     }

@@ -131,9 +131,14 @@ impl Progress {
         self.is_synced(resource).then(|| self.start.elapsed().saturating_sub(complete_at))
     }
 
+    /// Whether it has been listed, and the cluster has the kind.
+    pub(super) fn is_present(&self, resource: Resource) -> bool {
+        self.is_synced(resource) && !self.kind(resource).absent.load(Ordering::Relaxed)
+    }
+
     /// Whether all these kinds are known to be complete up to at most this long ago.
-    pub(super) fn is_fresh(&self, resources: &[Resource], budget: Duration) -> bool {
-        resources.iter().all(|resource| self.age(*resource).is_some_and(|age| age <= budget))
+    pub(super) fn is_fresh(&self, resources: impl IntoIterator<Item = Resource>, budget: Duration) -> bool {
+        resources.into_iter().all(|resource| self.age(resource).is_some_and(|age| age <= budget))
     }
 
     /// Why nothing can be answered from this state; `None` if it can.
@@ -223,7 +228,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         progress.complete_at(Resource::Pods, Instant::now());
         progress.complete_at(Resource::Pods, before);
-        assert!(progress.is_fresh(&[Resource::Pods], Duration::ZERO));
-        assert!(!progress.is_fresh(&[Resource::Pods, Resource::Namespaces], BUDGET), "not listed is not fresh");
+        assert!(progress.is_fresh([Resource::Pods], Duration::ZERO));
+        assert!(!progress.is_fresh([Resource::Pods, Resource::Namespaces], BUDGET), "not listed is not fresh");
     }
 }

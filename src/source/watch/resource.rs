@@ -105,6 +105,27 @@ impl Resource {
         }
     }
 
+    /// Whether objects of this kind decide what passes: policies that count, what they refer to, and namespaces.
+    pub(super) const fn decides(self) -> bool {
+        match self {
+            Self::Namespaces | Self::NetworkPolicies => true,
+            Self::Foreign(kind) => !matches!(
+                kind,
+                Kind::StagedNetworkPolicy | Kind::StagedGlobalNetworkPolicy | Kind::StagedKubernetesNetworkPolicy
+            ),
+            _ => false,
+        }
+    }
+
+    /// The kind of policies, tiers or groups that it is.
+    pub(super) const fn policy_kind(self) -> Option<Kind> {
+        match self {
+            Self::NetworkPolicies => Some(Kind::NetworkPolicy),
+            Self::Foreign(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
     /// Whether a cluster may be without the kind: definitions can be installed later, and then count at once.
     pub const fn is_optional(self) -> bool {
         !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies)

@@ -12,9 +12,12 @@ use super::pair::Pair;
 use super::reader::{Fields, Reader};
 use super::selector::{Expr, Keys, Lowered, and, not, parse};
 use crate::model::ipset::parse_cidr;
-use crate::model::peer::{AddressPeer, Entity as Group};
+use crate::model::peer::AddressPeer;
 use crate::model::selector::SERVICE_ACCOUNT_KEY;
-use crate::model::{AddressScope, GroupChoice, GroupKind, GroupPeer, NamespaceScope, Peer, PodPeer, Selector, Str};
+use crate::model::{
+    AddressScope, GroupChoice, GroupKind, GroupPeer, NamespaceScope, Peer, PodPeer, Selector, ServiceChoice,
+    ServicePeer, Str,
+};
 
 /// One end of a rule.
 #[derive(Debug, Default)]
@@ -26,7 +29,7 @@ pub(super) struct Entity<'v> {
     accounts: Option<Expr<'v>>,
     nets: Vec<IpNet>,
     not_nets: Vec<IpNet>,
-    service: Option<(Str, Str)>,
+    service: Option<ServicePeer>,
 }
 
 const FIELDS: [&str; 9] = [
@@ -109,7 +112,8 @@ impl<'v> Entity<'v> {
             accounts: selector(reader, accounts.get("selector"), &accounts_at.field("selector"), false, taken),
             nets: nets(reader, fields.get("nets"), &at.field("nets"), taken),
             not_nets: nets(reader, fields.get("notNets"), &at.field("notNets"), taken),
-            service: service(reader, fields, at, own, taken),
+            service: service(reader, fields, at, own, taken)
+                .map(|service| ServicePeer { their_ports: !ports_beside_services, ..service }),
         };
         if fields.get("services").is_some() {
             let exclusive = ["selector", "notSelector", "namespaceSelector", "serviceAccounts", "nets", "notNets"];
@@ -157,14 +161,13 @@ impl<'v> Entity<'v> {
     /// The other end of the flow, as alternatives. `own` is the namespace of a namespaced policy, to which selectors
     /// without a namespaceSelector are limited; a rule without any selector is not (semantics 2.4.7).
     pub(super) fn peers(&self, own: Option<&str>, residual: &mut Vec<String>) -> Pair<Vec<Peer>> {
-        if let Some((namespace, name)) = &self.service {
-            residual.push(format!("endpoints of Service {namespace}/{name} only"));
-            return Pair { narrow: Vec::new(), wide: endpoints_of_service(namespace) };
+        if let Some(service) = &self.service {
+            return Pair::exact(vec![Peer::Services(service.clone())]);
         }
         let positive = self.positive(own);
         let negative = self.negative();
         if positive.iter().flatten().any(|peer| !peer.is_exact()) || !negative.is_exact() {
-            residual.push("labels of service accounts".to_owned());
+            residual.push(ACCOUNTS.to_owned());
         }
         let read = |wide: bool| {
             let of = |pair: &Pair<Peer>| if wide { pair.wide.clone() } else { pair.narrow.clone() };
@@ -242,7 +245,7 @@ impl<'v> Entity<'v> {
         let narrow = and([namespaces.certain, labels.certain, not(unwanted.possible)]);
         let mut pair = Pair { narrow, wide };
         if !pair.is_exact() {
-            residual.push("labels of service accounts".to_owned());
+            residual.push(ACCOUNTS.to_owned());
         }
         // Which of its pods have such an address nobody knows before they run.
         if !self.nets.is_empty() || !self.not_nets.is_empty() || self.service.is_some() {
@@ -256,7 +259,16 @@ impl<'v> Entity<'v> {
 /// Kinds of network set; those of a namespace first.
 const SETS: [GroupKind; 2] = [GroupKind::NetworkSet, GroupKind::GlobalNetworkSet];
 
-fn service(reader: &mut Reader, fields: Fields<'_>, at: &At<'_>, own: Option<&str>, taken: &str) -> Option<(Str, Str)> {
+/// What is not known where the labels of service accounts decide.
+pub(super) const ACCOUNTS: &str = "labels of service accounts that are not known here";
+
+fn service(
+    reader: &mut Reader,
+    fields: Fields<'_>,
+    at: &At<'_>,
+    own: Option<&str>,
+    taken: &str,
+) -> Option<ServicePeer> {
     let value = fields.get("services")?;
     let at = at.field("services");
     let fields = reader.fields(Some(value), &at, &["name", "namespace"], taken);
@@ -269,13 +281,8 @@ fn service(reader: &mut Reader, fields: Fields<'_>, at: &At<'_>, own: Option<&st
     if namespace.is_empty() {
         reader.note(&at, format!("a policy without a namespace needs that of the Service; {taken}"));
     }
-    Some((namespace.into(), name.into()))
-}
-
-/// Services are no part of the cluster state. Their endpoints are pods of their namespace, or none that have labels.
-fn endpoints_of_service(namespace: &Str) -> Vec<Peer> {
-    let pods = PodPeer { namespaces: NamespaceScope::Named(namespace.clone()), pods: Selector::everything() };
-    vec![Peer::Pods(pods), Peer::Entity(Group::Special), Peer::Entity(Group::KubeApiserver)]
+    let namespace = (!namespace.is_empty()).then(|| Str::from(namespace));
+    Some(ServicePeer { namespace, services: ServiceChoice::Named(name.into()), their_ports: false })
 }
 
 fn pods_peer(scope: &NamespaceScope, pods: Selector) -> Peer {

@@ -1,6 +1,6 @@
 //! Calico's policies, tiers and network sets → model (semantics 2.4).
 //!
-//! Conditions that the cluster state cannot answer (labels of service accounts, Services, source ports, types of ICMP) are
+//! Conditions that the cluster state may not answer (labels of service accounts, source ports, types of ICMP) are
 //! kept in two readings: what holds for certain, and what may hold. An allow counts by the first, a deny by the second.
 
 mod entity;

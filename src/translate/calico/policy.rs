@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::super::at::At;
 use super::super::{Defaults, Kind, shorten};
-use super::entity::selector;
+use super::entity::{ACCOUNTS, selector};
 use super::pair::Pair;
 use super::reader::{Fields, Reader, suggestion};
 use super::rule::{self, ForPods};
-use super::selector::{Expr, Keys, Lowered, and};
+use super::selector::{Expr, Keys, Lowered, and, not};
 use crate::model::policy::Priority;
 use crate::model::{
     Direction, FieldPath, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Rule, Selector, Subject, Tier,
@@ -94,7 +94,8 @@ pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object
         }
         if let Some(doubt) = whom.doubt {
             // Calico drops a policy whose selector it cannot read, so it refuses nothing by its mere presence.
-            builder.doubtful(&whom.pods.wide, &doubt, whom.readable);
+            let beyond = and([whom.pods.wide, not(whom.pods.narrow)]);
+            builder.doubtful(&beyond, &doubt, whom.readable);
         }
     }
     let policies = builder.policies;
@@ -138,7 +139,7 @@ fn whom(reader: &mut Reader, fields: Fields<'_>, id: &ObjectRef, at: &At<'_>, wh
         return Whom { namespaces, pods: Pair { narrow: Selector::nothing(), wide }, doubt, readable: false };
     }
     let pods = Pair { narrow: and([labels.certain, accounts.certain]), wide };
-    let doubt = (!pods.is_exact()).then(|| "pods by labels of their service accounts".to_owned());
+    let doubt = (!pods.is_exact()).then(|| ACCOUNTS.to_owned());
     Whom { namespaces, pods, doubt, readable: true }
 }
 

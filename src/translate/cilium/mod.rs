@@ -4,6 +4,7 @@
 //! A policy that cannot be understood in full is understood as far as is safe: what allows then allows less, what denies
 //! denies more, and a policy that Cilium itself would refuse isolates and allows nothing.
 
+pub mod enforcement;
 mod filter;
 mod group;
 mod peers;

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::reading::{Broken, Piece, Reading, Taken};
 use crate::model::ipset::parse_cidr;
 use crate::model::peer::{AddressPeer, Entity};
-use crate::model::{Action, AddressScope, GroupChoice, GroupKind, GroupPeer, NamespaceScope, Peer};
+use crate::model::{
+    Action, AddressScope, GroupChoice, GroupKind, GroupPeer, NamespaceScope, Peer, ServiceChoice, ServicePeer,
+};
 use crate::translate::at::At;
 use crate::translate::shorten;
 
@@ -62,14 +64,43 @@ impl Reading {
                 let name = self.dns_name(item, at, taken);
                 name.map(|name| vec![Peer::Domains(vec![name.into()])])
             }
-            PeerKind::Services => {
-                Err(self.note(at, format!("which endpoints a Service has is not part of what is read; {taken}")))
-            }
+            PeerKind::Services => self.services(item, at, taken),
             PeerKind::Groups => {
-                Err(self.note(at, format!("which addresses a cloud provider's group has is not known here; {taken}")))
+                let what =
+                    "which addresses a cloud provider's group has is not known here; what it decides depends on it";
+                let _ = self.note(at, what.to_owned());
+                // Addresses outside of the cluster, any of them and none for certain.
+                let doubt = Peer::Unsettled("the addresses of a cloud provider's group".into());
+                Ok(vec![Peer::AllOf(vec![Peer::Entity(Entity::Special), doubt])])
             }
         };
         read.unwrap_or_else(|_| vec![if action == Action::Deny { Peer::Unreadable } else { Peer::Nobody }])
+    }
+
+    /// Services by name or by their labels (semantics 2.3.13). Without a namespace those of every namespace are meant.
+    fn services(&mut self, item: &Value, at: &At<'_>, taken: &str) -> Piece<Vec<Peer>> {
+        let fields = self.fields(item, at, &["k8sService", "k8sServiceSelector"], taken)?;
+        let mut peers = Vec::new();
+        for (field, key) in [("k8sService", "serviceName"), ("k8sServiceSelector", "selector")] {
+            let Some(value) = fields.get(field) else { continue };
+            let at = at.field(field);
+            let fields = self.fields(value, &at, &[key, "namespace"], taken)?;
+            let namespace = self.text(fields.get("namespace"), &at.field("namespace"), taken)?;
+            let services = match (field, fields.get(key)) {
+                ("k8sService", name) => ServiceChoice::Named(self.text(name, &at.field(key), taken)?.into()),
+                (_, Some(selector)) => ServiceChoice::Matching(self.plain_labels(selector, &at.field(key), taken)?),
+                (_, None) => return Err(self.note(&at, format!("a selector of Services is missing; {taken}"))),
+            };
+            let namespace = (!namespace.is_empty()).then(|| namespace.into());
+            if matches!(&services, ServiceChoice::Named(name) if name.is_empty()) {
+                return Err(self.note(&at, format!("the name of a Service is missing; {taken}")));
+            }
+            peers.push(Peer::Services(ServicePeer { namespace, services, their_ports: false }));
+        }
+        if peers.is_empty() {
+            return Err(self.note(at, format!("neither k8sService nor k8sServiceSelector is given; {taken}")));
+        }
+        Ok(peers)
     }
 
     /// semantics 2.3.11.

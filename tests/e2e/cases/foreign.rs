@@ -3,21 +3,10 @@
 
 use std::time::Duration;
 
+use crate::support::foreign::CLUSTER_NETWORK_POLICIES;
 use crate::support::{Kubectl, Outcome, Suite, cases, objects, until, until_within};
 
 cases![a_kind_that_is_installed_later_is_followed_and_judged];
-
-/// A definition of our own: what is read, and no more than that.
-fn definition(group: &str, version: &str, kind: &str, plural: &str) -> String {
-    let singular = kind.to_lowercase();
-    format!(
-        "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: {plural}.{group}\n  \
-         annotations: {{api-approved.kubernetes.io: unapproved}}\nspec:\n  group: {group}\n  scope: Cluster\n  \
-         names: {{kind: {kind}, plural: {plural}, singular: {singular}, listKind: {kind}List}}\n  versions:\n  \
-         - name: {version}\n    served: true\n    storage: true\n    schema:\n      openAPIV3Schema:\n        type: object\n        \
-         properties: {{spec: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}\n"
-    )
-}
 
 fn policy(name: &str, tier: &str, rules: &str) -> String {
     format!(
@@ -49,10 +38,7 @@ fn a_kind_that_is_installed_later_is_followed_and_judged(suite: &Suite) {
     try_out(&kubectl, &web).denied("missing-default-deny", "no policy isolates pods for Ingress");
 
     // Installing the definition is nobody's business, and applies of other kinds go on as before.
-    let crd = definition("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy", "clusternetworkpolicies");
-    kubectl.apply(&crd).passes_silently();
-    let established = ["wait", "--for=condition=Established", "crd/clusternetworkpolicies.policy.networking.k8s.io"];
-    kubectl.run(&established).passes();
+    CLUSTER_NETWORK_POLICIES.install(&kubectl);
     kubectl.apply(&objects::baseline("foreign")).passes();
     kubectl.run(&["-n", "foreign", "delete", "networkpolicies", "--all"]).passes();
 

@@ -5,6 +5,7 @@ mod capture;
 mod decisions;
 mod definitions;
 mod drain;
+mod families;
 mod files;
 mod folder;
 mod foreign;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Case> {
         namespaces::cases(),
         folder::cases(),
         foreign::cases(),
+        families::cases(),
         house::cases(),
         definitions::cases(),
         assertions::cases(),

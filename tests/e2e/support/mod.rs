@@ -1,6 +1,7 @@
 //! What the cases share: the cluster, the gates in front of it, kubectl and what it said, waiting, and objects to send.
 
 pub mod balancer;
+pub mod foreign;
 pub mod gate;
 pub mod http;
 pub mod kubectl;

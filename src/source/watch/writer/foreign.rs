@@ -30,7 +30,7 @@ impl Writer {
         }
         let list = self.list_of(Resource::Foreign(kind));
         self.foreign.entry(kind).or_default().insert(key_of(id), Seen { thing: (), list });
-        self.policies_changed.extend(id.namespace.clone());
+        self.policies_changed.push(id.namespace.clone().unwrap_or_default());
         if !self.has_foreign(object) {
             self.work.insert(object);
             self.changed = true;
@@ -41,8 +41,8 @@ impl Writer {
         if self.foreign.get_mut(&kind).and_then(|all| all.remove(key)).is_none() {
             return;
         }
+        self.policies_changed.push(key.0.clone());
         let id = if kind.is_namespaced() {
-            self.policies_changed.push(key.0.clone());
             ObjectRef::namespaced(kind.api_version(), kind.kind(), key.0.clone(), key.1.clone())
         } else {
             ObjectRef::cluster(kind.api_version(), kind.kind(), key.1.clone())

@@ -1,13 +1,17 @@
 //! Expression → the model's `Selector`, with Calico's own labels put in terms of the model.
 //!
 //! Calico gives every pod labels that no manifest shows: its namespace, its service account, and the labels of both under
-//! the prefixes `pcns.` and `pcsa.` (semantics 2.4.9). Labels of service accounts are not part of the cluster state; a test
-//! of one is unknown, and an expression with such tests has two readings, the narrowest and the widest.
+//! the prefixes `pcns.` and `pcsa.` (semantics 2.4.9). Labels of service accounts may not be known. An
+//! expression with tests of them has two readings, the narrowest and the widest, which are the same for accounts that are.
 
 use super::{Expr, Op};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
-use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY, Test};
+use crate::model::selector::{
+    ACCOUNT_KNOWN_KEY, ACCOUNT_LABEL_PREFIX, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY, Test,
+};
 use crate::model::{Selector, Str};
+
+pub use crate::model::selector::{and, not, or};
 
 /// The label by which Calico knows a namespace or a service account by name.
 const NAME: &str = "projectcalico.org/name";
@@ -78,11 +82,13 @@ enum Key {
     Always(Str),
     /// The same everywhere; `None` is nowhere.
     Constant(Option<&'static str>),
-    Unknown,
+    /// Of a service account, whose labels may not be known.
+    OfAccount(Str),
 }
 
 fn key(key: &str, keys: Keys) -> Key {
     let of_namespace = |key: &str| format!("{NAMESPACE_LABEL_PREFIX}{key}").into();
+    let of_account = |key: &str| format!("{ACCOUNT_LABEL_PREFIX}{key}").into();
     let namespace_name = || of_namespace(NAMESPACE_NAME_LABEL);
     let is_name = |key: &str| matches!(key, NAME | NAMESPACE_NAME_LABEL);
     match keys {
@@ -90,7 +96,7 @@ fn key(key: &str, keys: Keys) -> Key {
             (Some(label), _) if is_name(label) => Key::Always(namespace_name()),
             (Some(label), _) => Key::Label(of_namespace(label)),
             (_, Some(NAME)) => Key::Always(SERVICE_ACCOUNT_KEY.into()),
-            (_, Some(_)) => Key::Unknown,
+            (_, Some(label)) => Key::OfAccount(of_account(label)),
             _ => match key {
                 NAMESPACE => Key::Always(namespace_name()),
                 SERVICE_ACCOUNT => Key::Always(SERVICE_ACCOUNT_KEY.into()),
@@ -104,7 +110,7 @@ fn key(key: &str, keys: Keys) -> Key {
         Keys::NamespacesOfSets if is_name(key) => Key::Label(namespace_name()),
         Keys::NamespacesOfPods | Keys::NamespacesOfSets => Key::Label(of_namespace(key)),
         Keys::Accounts if key == NAME => Key::Always(SERVICE_ACCOUNT_KEY.into()),
-        Keys::Accounts => Key::Unknown,
+        Keys::Accounts => Key::OfAccount(of_account(key)),
         Keys::Sets => match key.strip_prefix(OF_NAMESPACE) {
             Some(label) if is_name(label) => Key::Label(namespace_name()),
             Some(label) => Key::Label(of_namespace(label)),
@@ -137,7 +143,8 @@ fn reading(expr: &Expr<'_>, keys: Keys, unknown: bool) -> Selector {
             Key::Label(key) => test(key, op, false),
             Key::Always(key) => test(key, op, true),
             Key::Constant(value) => constant(op.holds(value)),
-            Key::Unknown => constant(unknown),
+            Key::OfAccount(key) if unknown => or([not(Selector::exists(ACCOUNT_KNOWN_KEY)), test(key, op, false)]),
+            Key::OfAccount(key) => and([Selector::exists(ACCOUNT_KNOWN_KEY), test(key, op, false)]),
         },
         Expr::Not(inner) => not(reading(inner, keys, !unknown)),
         Expr::And(parts) => and(parts.iter().map(|part| reading(part, keys, unknown))),
@@ -163,47 +170,5 @@ fn test(key: Str, op: &Op<'_>, always: bool) -> Selector {
         Op::Contains(text) => Selector::Key(key, Test::Contains((*text).into())),
         Op::StartsWith(text) => Selector::Key(key, Test::StartsWith((*text).into())),
         Op::EndsWith(text) => Selector::Key(key, Test::EndsWith((*text).into())),
-    }
-}
-
-/// The opposite.
-pub fn not(selector: Selector) -> Selector {
-    match selector {
-        Selector::And(parts) if parts.is_empty() => Selector::nothing(),
-        Selector::Or(parts) if parts.is_empty() => Selector::everything(),
-        other => other.negate(),
-    }
-}
-
-/// All of these, without parts that say nothing, so that `all() && …` is as plain as what follows.
-pub fn and(parts: impl IntoIterator<Item = Selector>) -> Selector {
-    let mut list = Vec::new();
-    for part in parts {
-        match part {
-            Selector::Or(none) if none.is_empty() => return Selector::nothing(),
-            Selector::And(inner) => list.extend(inner),
-            other => list.push(other),
-        }
-    }
-    Selector::all(list)
-}
-
-/// One of these is enough.
-pub fn or(parts: impl IntoIterator<Item = Selector>) -> Selector {
-    let mut list = Vec::new();
-    for part in parts {
-        match part {
-            Selector::And(all) if all.is_empty() => return Selector::everything(),
-            Selector::Or(inner) => list.extend(inner),
-            other => list.push(other),
-        }
-    }
-    match (list.len(), list.pop()) {
-        (1, Some(only)) => only,
-        (_, Some(last)) => {
-            list.push(last);
-            Selector::Or(list)
-        }
-        (_, None) => Selector::nothing(),
     }
 }

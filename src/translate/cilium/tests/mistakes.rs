@@ -153,10 +153,13 @@ fn objects_without_a_single_subject_are_refused() {
 /// What is not known here but may be fine for Cilium: the piece counts for less, the policy for what is left of it.
 #[test]
 fn what_is_not_known_allows_nothing() {
+    // semantics 2.3.10
     for (rule, at) in [
         (json!({"toEndpoint": [{}]}), "spec.egress[0].toEndpoint"),
-        (json!({"toServices": [{"k8sService": {"serviceName": "web"}}]}), "spec.egress[0].toServices[0]"),
-        (json!({"toGroups": [{"aws": {}}]}), "spec.egress[0].toGroups[0]"),
+        (json!({"toServices": [{"k8sService": {"namespace": "web"}}]}), "spec.egress[0].toServices[0].k8sService"),
+        (json!({"toServices": [{"k8sServiceSelector": {}}]}), "spec.egress[0].toServices[0].k8sServiceSelector"),
+        (json!({"toServices": [{}]}), "spec.egress[0].toServices[0]"),
+        (json!({"toServices": [{"service": "web"}]}), "spec.egress[0].toServices[0].service"),
         (json!({"toRequires": [{}], "toEndpoints": [{}]}), "spec.egress[0].toRequires"),
         (json!({"toEndpoints": {}}), "spec.egress[0].toEndpoints"),
         (json!({"toEndpoints": [{"matchLabels": {"app": 1}}]}), "spec.egress[0].toEndpoints[0].matchLabels.app"),
@@ -188,7 +191,7 @@ fn what_is_not_known_allows_nothing() {
 fn what_is_not_known_denies_everything_it_could() {
     for rule in [
         json!({"toFQDNs": [{"matchName": "a.b"}]}),
-        json!({"toServices": [{"k8sService": {"serviceName": "web"}}], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}),
+        json!({"toServices": [{"k8sService": {"serviceName": ""}}], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}),
         json!({"toEndpoints": [{"matchLabels": {"cidr:10.0.0.0/8": ""}}]}),
         json!({"toEntities": ["universe"]}),
         json!({"toEntities": ["world"], "authentication": {}}),
@@ -239,5 +242,8 @@ fn unknown_fields_and_versions_are_said() {
     let paths: Vec<&str> = policy.unread.iter().map(|u| u.at.as_str()).collect();
     assert_eq!(paths, ["metadata", "apiVersion", "what", "spec.endpointselector"], "{:?}", said(&policy));
     assert_eq!((policy.id.namespace(), &*policy.id.name), ("m", "n"));
-    assert_eq!(isolation(&policy), [(true, false)]);
+    // What it isolates it may isolate.
+    assert_eq!(isolation(&policy), [(false, false)]);
+    let closing = policy.policies[0].ingress.last().unwrap();
+    assert!(closing.action == Action::Deny && matches!(closing.peers.as_slice(), [Peer::Unsettled(_)]), "{closing:?}");
 }

@@ -1,0 +1,8 @@
+//! JSON as every kind of Calico. What holds for it is in `tests/fuzz/properties.rs`.
+#![no_main]
+
+#[allow(dead_code, reason = "each target has one property")]
+#[path = "../../tests/fuzz/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|json: &[u8]| properties::calico_policy(json));

@@ -1,0 +1,231 @@
+//! `dangling-reference`: what a policy names and is not there, or is there and empty: tiers, groups of addresses, Services.
+
+use super::nearest;
+use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
+use super::wording;
+use crate::model::house::RuleId;
+use crate::model::{
+    Action, AddressGroup, Direction, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Object, Peer, Policy,
+    PolicyObject, ServiceChoice, ServicePeer, Standing, policy,
+};
+use crate::snapshot::Snapshot;
+
+declare_rule! {
+    /// What a policy refers to should exist: its tier, its groups of addresses, its Services.
+    ///
+    /// ## What it checks
+    ///
+    /// When a policy is created or changed: is there an object for each name, and does each selector of groups find one? That
+    /// is asked of the `tier` of Calico's policies, of NetworkSets and GlobalNetworkSets where nothing else could be meant, of
+    /// CiliumCIDRGroups, and, in files, of Services. When a tier or a group goes away or loses its last address, the policies
+    /// that name it are asked again.
+    ///
+    /// ## Why
+    ///
+    /// Nothing refuses such a policy. In a tier that does not exist it is not enforced at all; a group that does not exist
+    /// has no addresses, so that what should allow allows nothing, and what should deny denies nothing.
+    ///
+    /// ## Refused
+    ///
+    /// ```yaml
+    /// egress:
+    ///   - toCIDRSet: [{cidrGroupRef: partnres}]
+    /// ```
+    ///
+    /// ## Accepted
+    ///
+    /// The same with the name of a CiliumCIDRGroup that has addresses.
+    ///
+    /// ## Exceptions
+    ///
+    /// Services are only looked for where some were read: the webhook does not follow them, and a folder without any says
+    /// nothing about those of the cluster. A selector of Calico names pods and network sets alike and is no reference.
+    ///
+    /// ## References
+    ///
+    /// Calico: *Tier*, *NetworkSet*; Cilium: *CIDR based*, "CiliumCIDRGroup".
+    pub DanglingReference = DanglingReference, since "0.1.0"
+}
+
+impl Rule for DanglingReference {
+    fn meta(&self) -> &'static RuleMeta {
+        &Self::META
+    }
+
+    fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        if let Some(object) = cx.policy() {
+            let written = cx.world.written_policy(&object.id).map_or(object, |held| &**held);
+            judge(cx.world, object, written, out);
+            return;
+        }
+        // A tier or a group: those that name it, and only where it changes.
+        let changed = [&cx.change.before, &cx.change.after];
+        if cx.standing || !cx.changes_policy() {
+            return;
+        }
+        let own = cx.world.namespaces().flat_map(|namespace| namespace.policies());
+        for object in own.chain(cx.world.cluster_policies()) {
+            let written = cx.world.written_policy(&object.id).unwrap_or(object);
+            if changed.into_iter().flatten().any(|thing| refers(cx.world, written, thing)) {
+                judge(cx.world, object, written, out);
+            }
+        }
+    }
+}
+
+/// `object` as it counts, `written` as it names things.
+fn judge(world: &Snapshot, object: &PolicyObject, written: &PolicyObject, out: &mut Vec<Finding>) {
+    let first = out.len();
+    if let Some(policy) = object.policies.iter().find(|policy| policy.tier.standing == Standing::Missing) {
+        let message = format!(
+            "spec.tier of {} names tier {}, which does not exist, so it is not enforced; create the tier",
+            object.id, policy.tier.name
+        );
+        let finding = Finding::new(RuleId::DanglingReference, (*object.id).clone(), message);
+        out.push(finding.at(FieldPath::new("spec.tier")));
+    }
+    for policy in &written.policies {
+        for direction in Direction::BOTH {
+            for rule in policy.rules(direction) {
+                for dangling in dangling(world, rule) {
+                    let place = wording::place(&written.id, &dangling.at);
+                    let message = format!("{place} {}, and {} nobody by it", dangling.what, does(rule.action));
+                    // What is certain of a rule and what is possible stand in two rules of the same place.
+                    if out.iter().skip(first).any(|other| other.path == dangling.at) {
+                        continue;
+                    }
+                    let finding = Finding::new(RuleId::DanglingReference, (*written.id).clone(), message);
+                    let finding = finding.at(dangling.at);
+                    out.push(match dangling.near {
+                        Some(near) => finding.because(format!("there is {near}: did you mean that?")),
+                        None => finding,
+                    });
+                }
+            }
+        }
+    }
+    for finding in out.iter_mut().skip(first) {
+        finding.rests_on_absence = true;
+    }
+}
+
+const fn does(action: Action) -> &'static str {
+    match action {
+        Action::Allow => "allows",
+        Action::Deny => "denies",
+        Action::Pass => "passes",
+    }
+}
+
+struct Dangling {
+    at: FieldPath,
+    what: String,
+    near: Option<String>,
+}
+
+fn dangling(world: &Snapshot, rule: &policy::Rule) -> Vec<Dangling> {
+    let mut found = Vec::new();
+    let empty = |groups: &GroupPeer| groups_of(world, groups).all(|group| group.nets.is_empty());
+    // Of Calico's rules one selector makes several peers, and one that finds something is enough.
+    let only_sets = rule.peers.iter().all(|peer| match part(peer, &groups) {
+        Some(groups) => empty(groups),
+        None => *peer == Peer::Nobody,
+    });
+    for (i, peer) in rule.peers.iter().enumerate() {
+        if let Some(groups) = part(peer, &groups)
+            && empty(groups)
+            && (groups.kind == GroupKind::Cidrs || only_sets)
+        {
+            found.push(of_groups(world, rule, i, groups));
+            if groups.kind != GroupKind::Cidrs {
+                break;
+            }
+        }
+        if let Some(service) = part(peer, &services)
+            && !world.references().services.is_empty()
+            && service.found(world.references()).next().is_none()
+        {
+            found.push(of_services(world, rule, i, service));
+        }
+    }
+    found
+}
+
+/// The part of a peer that names something: itself, or one of several conditions.
+fn part<'p, T>(peer: &'p Peer, is_one: &impl Fn(&'p Peer) -> Option<&'p T>) -> Option<&'p T> {
+    match peer {
+        Peer::AllOf(parts) => parts.iter().find_map(|inner| part(inner, is_one)),
+        peer => is_one(peer),
+    }
+}
+
+const fn groups(peer: &Peer) -> Option<&GroupPeer> {
+    if let Peer::Groups(groups) = peer { Some(groups) } else { None }
+}
+
+const fn services(peer: &Peer) -> Option<&ServicePeer> {
+    if let Peer::Services(service) = peer { Some(service) } else { None }
+}
+
+fn groups_of<'w>(world: &'w Snapshot, groups: &'w GroupPeer) -> impl Iterator<Item = &'w AddressGroup> {
+    world.address_groups().filter(move |group| names(world, groups, group))
+}
+
+fn names(world: &Snapshot, groups: &GroupPeer, group: &AddressGroup) -> bool {
+    let none = Labels::default();
+    let namespace = world.namespace(group.id.namespace());
+    groups.names(group, namespace.map_or(&none, |namespace| namespace.labels()))
+}
+
+fn of_groups(world: &Snapshot, rule: &policy::Rule, i: usize, groups: &GroupPeer) -> Dangling {
+    let is_there = groups_of(world, groups).next().is_some();
+    let kind = if groups.kind == GroupKind::Cidrs { "CiliumCIDRGroup" } else { "network set" };
+    let at = rule.peer_path(i);
+    match &groups.groups {
+        GroupChoice::Named(name) => {
+            let known = world.address_groups().filter(|group| group.kind == groups.kind).map(|group| &group.id.name);
+            let near = (!is_there).then(|| nearest::name(name, known)).flatten();
+            let lack = if is_there { "has no addresses" } else { "does not exist" };
+            Dangling {
+                at: at.field("cidrGroupRef"),
+                what: format!("names {kind} {name}, which {lack}"),
+                near: near.map(|near| format!("a {kind} {near}")),
+            }
+        }
+        GroupChoice::Matching(selector) => {
+            let field = if groups.kind == GroupKind::Cidrs { "cidrGroupSelector" } else { "selector" };
+            let what = match (is_there, groups.kind) {
+                (true, _) => format!("selects {kind}s without any address ({selector})"),
+                (false, GroupKind::Cidrs) => format!("selects no {kind} ({selector})"),
+                (false, _) => "selects no pod and no network set".to_owned(),
+            };
+            Dangling { at: at.field(field), what, near: None }
+        }
+    }
+}
+
+fn of_services(world: &Snapshot, rule: &policy::Rule, i: usize, service: &ServicePeer) -> Dangling {
+    let field = if rule.peers_at == "toServices" { rule.peer_path(i) } else { rule.peer_path(i).field("services") };
+    let near = match &service.services {
+        ServiceChoice::Named(name) => {
+            let here = |namespace: &_| service.namespace.as_ref().is_none_or(|own| own == namespace);
+            let known = world.references().services.keys().filter(|(namespace, _)| here(namespace));
+            nearest::name(name, known.map(|(_, name)| name)).map(|near| format!("a Service {near}"))
+        }
+        ServiceChoice::Matching(_) => None,
+    };
+    Dangling { at: field, what: format!("names {}, which is not among those that were read", service.words()), near }
+}
+
+/// Whether a policy names this tier or this group.
+fn refers(world: &Snapshot, object: &PolicyObject, thing: &Object) -> bool {
+    let names_group = |policy: &Policy, group: &AddressGroup| {
+        let mut peers = Direction::BOTH.into_iter().flat_map(|d| policy.rules(d)).flat_map(|rule| &rule.peers);
+        peers.any(|peer| part(peer, &groups).is_some_and(|groups| names(world, groups, group)))
+    };
+    object.policies.iter().any(|policy| match thing {
+        Object::Tier(tier) => policy.tier.by_name && policy.tier.name == tier.id.name,
+        Object::AddressGroup(group) => names_group(policy, group),
+        _ => false,
+    })
+}
