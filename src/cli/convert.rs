@@ -88,9 +88,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     }
     lines.extend(proof(&found, &written, networks, &files));
     if !conversion.refused.is_empty() {
-        lines.push(
-            "note: the proof is about what is written; policies that were refused are left out before and after".into(),
-        );
+        lines.extend(without_refused(&compare([&world, &after], networks, &written.departures)));
     }
     lines.extend(omitted(&files).into_iter().map(|note| format!("note: {note}")));
     out.write_all(written.yaml.as_bytes())?;
@@ -123,7 +121,9 @@ fn not_understood(files: &Files) -> bool {
 
 /// The policies, with the groups and tiers that they refer to.
 fn sources(files: &Files, world: &Snapshot) -> Vec<Arc<PolicyObject>> {
-    let policies = files.objects.iter().filter(|located| matches!(located.object, Object::Policy(_)));
+    // Cilium's configuration can stand for a policy, and is none that could be written.
+    let written = |id: &ObjectRef| Kind::of(id.group(), &id.kind).is_some();
+    let policies = files.objects.iter().filter(|l| matches!(&l.object, Object::Policy(policy) if written(&policy.id)));
     policies.filter_map(|located| world.policy(&located.object.id()).cloned()).collect()
 }
 
@@ -220,7 +220,7 @@ fn proof(found: &Comparison, written: &Written, [before, after]: [Dialect; 2], f
         lines.push(format!("proved: verdicts are equal for {about}"));
     } else {
         lines.push(format!("compared: {about}"));
-        let pairs = counted(found.differing.len(), "pair of ends has", "pairs of ends have");
+        let pairs = counted(found.differing.len() + found.more, "pair of ends has", "pairs of ends have");
         lines.push(format!("differs: {pairs} other verdicts than before, for these reasons only:"));
     }
     let mut reasons: Vec<&str> = Vec::new();
@@ -244,7 +244,8 @@ fn proof(found: &Comparison, written: &Written, [before, after]: [Dialect; 2], f
             }
         }
         if !seen.is_empty() {
-            list.push(format!("  {}, such as", counted(seen.len(), "pair of ends", "pairs of ends")));
+            let least = if found.more > 0 { "at least " } else { "" };
+            list.push(format!("  {least}{}, such as", counted(seen.len(), "pair of ends", "pairs of ends")));
             list.extend(seen.iter().take(MOST_SHOWN).map(|one| format!("    {}", pair(one))));
         }
     }
@@ -252,6 +253,22 @@ fn proof(found: &Comparison, written: &Written, [before, after]: [Dialect; 2], f
     if !unseen.is_empty() {
         lines.push("note: on other networks, or with other objects, they can differ here:".to_owned());
         lines.extend(unseen);
+    }
+    lines
+}
+
+/// What refused policies denied passes where only the written ones are there.
+fn without_refused(found: &Comparison) -> Vec<String> {
+    let more = |one: &&Differing| {
+        !one.after.certain.is_subset(&one.before.certain) || !one.after.possible.is_subset(&one.before.possible)
+    };
+    let wider: Vec<&Differing> = found.differing.iter().filter(more).collect();
+    let mut lines =
+        vec!["note: that is about what is written; refused policies were left out before and after".to_owned()];
+    if !wider.is_empty() {
+        let pairs = counted(wider.len(), "pair of ends lets", "pairs of ends let");
+        lines.push(format!("warning: with only what is written, {pairs} more pass than all originals did, such as"));
+        lines.extend(wider.iter().take(MOST_SHOWN).map(|one| format!("    {}", pair(one))));
     }
     lines
 }

@@ -9,7 +9,7 @@ use portcullis::reach::compare;
 use portcullis::translate::convert::convert;
 use portcullis::translate::{Defaults, Kind, from_value};
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clusters::{OUTSIDE, PORTS, PROTOCOLS, cases, cluster};
 use crate::naive::{Cluster, End, Packet};
@@ -160,4 +160,48 @@ proptest! {
             }
         }
     }
+}
+
+/// A proof that lets a wrong result through would be worth nothing.
+#[test]
+fn a_result_that_was_tampered_with_is_not_proved() {
+    let policy = |name: &str, spec: Value| {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": name, "namespace": "n0"}, "spec": spec})
+    };
+    let web = json!([{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}], "ports": [{"port": 8080}]}]);
+    let out = json!([{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443}]}]);
+    let spec = json!({"podSelector": {"matchLabels": {"app": "api"}}, "policyTypes": ["Ingress", "Egress"], "ingress": web, "egress": out});
+    let objects = vec![policy("api", spec)];
+    let tampered = [
+        ("8080", "8081"),
+        ("\"web\"", "\"webs\""),
+        ("203.0.113.0/24", "203.0.113.0/25"),
+        ("443", "444"),
+        ("\"priority\":1000", "\"priority\":899"),
+        ("::/0", "::/1"),
+        ("app == ", "app != "),
+        ("[\"Ingress\",\"Egress\"]", "[\"Ingress\"]"),
+    ];
+    let mut tried = 0;
+    for (to, dialect) in KINDS {
+        let (written, departures) = converted(&objects, Kind::NetworkPolicy, to);
+        let proved = |written: &[Value]| {
+            let found = compare([&snapshot(&objects), &snapshot(written)], [dialect; 2], &departures);
+            found.unexplained().next().is_none()
+        };
+        assert!(proved(&written), "{to:?}");
+        let text = serde_json::to_string(&written).expect("JSON");
+        for (from, into) in tampered.iter().filter(|(from, _)| text.contains(from)) {
+            let other: Vec<Value> = serde_json::from_str(&text.replace(from, into)).expect("JSON");
+            assert!(!proved(&other), "{to:?} with {into} for {from}");
+            tried += 1;
+        }
+        for i in 0..written.len() {
+            let mut fewer = written.clone();
+            fewer.remove(i);
+            assert!(!proved(&fewer), "{to:?} without {}", written[i]["metadata"]["name"]);
+        }
+    }
+    assert!(tried >= 14, "{tried}");
 }

@@ -21,9 +21,14 @@ pub struct Comparison {
     pub made_up: usize,
     /// Ranges of addresses that the policies of either world tell apart.
     pub ranges: usize,
-    /// Pairs of ends with different verdicts.
+    /// Pairs of ends with different verdicts; all that nothing explains, and of the others a great many.
     pub differing: Vec<Differing>,
+    /// How many others there are.
+    pub more: usize,
 }
+
+/// Pairs that are kept with their names, so that a large cluster in which everything differs still fits into memory.
+const MOST_KEPT: usize = 20_000;
 
 impl Comparison {
     /// What no departure explains.
@@ -139,7 +144,7 @@ impl<'a> Both<'a> {
                 let pair = (sides(&row, self.before, dst.before), sides(&other, self.after, dst.after));
                 if let Some((before, after)) = self.differ(pair) {
                     let sides = [(src, Direction::Egress, Other::Pod(dst)), (dst, Direction::Ingress, Other::Pod(src))];
-                    self.report((src.name(), dst.name()), (before, after), &sides, Some(dst));
+                    self.report(|| (src.name(), dst.name()), (before, after), &sides, Some(dst));
                 }
             }
             for direction in Direction::BOTH {
@@ -166,7 +171,7 @@ impl<'a> Both<'a> {
                     Direction::Ingress => (everything, outcome, false),
                 };
                 if let Some((before, after)) = self.differ((sides(*outcome), sides(*other))) {
-                    let ends = match direction {
+                    let ends = || match direction {
                         Direction::Egress => (pod.name(), both.summary(2)),
                         Direction::Ingress => (both.summary(2), pod.name()),
                     };
@@ -192,28 +197,32 @@ impl<'a> Both<'a> {
 
     fn report(
         &mut self,
-        (from, to): (String, String),
+        ends: impl FnOnce() -> (String, String),
         (before, after): (Bounds, Bounds),
         sides: &[(&Class<'a>, Direction, Other<'_>)],
         destination: Option<&Class<'a>>,
     ) {
-        let mut left = changed(&before, &after);
-        let mut because = Vec::new();
+        let changed = changed(&before, &after);
+        let (mut left, mut because) = (changed.clone(), Vec::new());
         for (subject, direction, other) in sides {
             let list = &self.kinds.lists[self.kinds.list(subject.before, *direction)];
             for (i, departure) in self.departures.iter().enumerate() {
-                let concerned = departure.direction == *direction && list.iter().any(|p| p.id == departure.policy);
-                let touched = match &departure.touches {
-                    touches if concerned => touched(touches, other, destination, self.dialects),
-                    _ => PortSet::empty(),
-                };
-                if touched.intersects(&changed(&before, &after)) {
+                if departure.direction != *direction || !list.iter().any(|p| p.id == departure.policy) {
+                    continue;
+                }
+                let touched = touched(&departure.touches, other, destination, self.dialects);
+                if touched.intersects(&changed) {
                     left = left.difference(&touched);
                     because.push(i);
                 }
             }
         }
         let explained = left.is_empty();
+        if explained && self.found.differing.len() >= MOST_KEPT {
+            self.found.more += 1;
+            return;
+        }
+        let (from, to) = ends();
         self.found.differing.push(Differing { from, to, before, after, because, explained });
     }
 }
