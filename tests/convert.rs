@@ -280,6 +280,20 @@ fn names_that_are_taken_are_left_alone() {
     assert!(ran.err.contains("; 5 are of that family already, and left as written"), "{}", ran.err);
 }
 
+/// A proof about no pod is none, and so that is said.
+#[test]
+fn a_policy_that_selects_nobody_is_not_called_proved() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: never, namespace: shop}\nspec: {podSelector: {matchLabels: {a: x}, matchExpressions: [{key: a, operator: NotIn, values: [x]}]}, policyTypes: [Ingress]}\n";
+    let ran = from_text(folder.path(), never, "cilium");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(
+        ran.err.contains("warning: nothing is proved of NetworkPolicy shop/never: no pod was found"),
+        "{}",
+        ran.err
+    );
+}
+
 #[test]
 fn nothing_is_written_of_what_cannot_be_judged() {
     let folder = tempfile::tempdir().unwrap();

@@ -87,6 +87,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         exit = Exit::Findings;
     }
     lines.extend(proof(&found, &written, networks, &files));
+    for id in found.idle.iter().filter(|id| conversion.converted.iter().any(|one| one.from == **id)) {
+        lines.push(format!("warning: nothing is proved of {id}: no pod was found that it selects"));
+    }
     if !conversion.refused.is_empty() {
         lines.extend(without_refused(&compare([&world, &after], networks, &written.departures)));
     }

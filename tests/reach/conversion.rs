@@ -87,7 +87,7 @@ const KINDS: [(Kind, Dialect); 3] = [
 ];
 
 proptest! {
-    #![proptest_config(cases(40))]
+    #![proptest_config(cases(24))]
 
     /// The proof that `convert` prints: to Cilium and Calico without any difference, to ClusterNetworkPolicy with those that
     /// are named; and back to NetworkPolicy likewise.
@@ -111,7 +111,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(60))]
+    #![proptest_config(cases(40))]
 
     /// What comes out of Cilium's kind by its documentation is what went in by that of NetworkPolicy.
     #[test]

@@ -2,13 +2,14 @@
 //! selectors of either could mean, all addresses, both directions, every port. What differs is held against the points at
 //! which the policies are known to depart from each other.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::kinds::{Kinds, Member};
 use super::partition::Outcomes;
 use super::{Matrix, Row, combine, witnesses};
 use crate::model::house::Dialect;
-use crate::model::{AddressScope, Departure, Direction, IpSet, PortSet, Protocol, Touches};
+use crate::model::{AddressScope, Departure, Direction, IpSet, ObjectRef, PortSet, Protocol, Touches};
 use crate::reach::bounds::{Bounds, Readings};
 use crate::snapshot::Snapshot;
 
@@ -25,6 +26,8 @@ pub struct Comparison {
     pub differing: Vec<Differing>,
     /// How many others there are.
     pub more: usize,
+    /// Policies of the first world that select none of these pods, so that nothing was seen of what they do.
+    pub idle: BTreeSet<Arc<ObjectRef>>,
 }
 
 /// Pairs that are kept with their names, so that a large cluster in which everything differs still fits into memory.
@@ -83,6 +86,9 @@ pub fn compare(worlds: [&Snapshot; 2], dialects: [Dialect; 2], departures: &[Dep
         }
     }
     both.all(&classes);
+    let selecting: HashSet<&ObjectRef> = kinds.lists.iter().flatten().map(|policy| &*policy.id).collect();
+    let idle = witnesses::policies(&worlds[0]).into_iter().filter(|policy| !selecting.contains(&*policy.id));
+    both.found.idle = idle.map(|policy| Arc::clone(&policy.id)).collect();
     // What says most comes first: what is there before what was made up.
     both.found.differing.sort_by_key(|one| [&one.from, &one.to].map(|end| end.ends_with(MADE_UP)));
     both.found.ranges = both.ranges.len();

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::kinds::Invented;
 use super::nodes::REPRESENTATIVE;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
+use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY};
 use crate::model::{
     Labels, NamedPort, Namespace, NamespaceScope, Object, Peer, PodPeer, PodSpec, Policy, Protocol, Selector, Str,
 };
-use crate::snapshot::{Owner, Snapshot};
+use crate::snapshot::{NamespaceState, Owner, Snapshot};
 
 /// Every policy, once for each namespace that it may apply in.
-fn policies(world: &Snapshot) -> Vec<&Policy> {
+pub(super) fn policies(world: &Snapshot) -> Vec<&Policy> {
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
     for policy in world.namespaces().flat_map(|namespace| world.policies_in(namespace)) {
@@ -100,12 +101,18 @@ pub(super) fn pods(worlds: [&Snapshot; 2]) -> Vec<(Str, Owner, PodSpec)> {
                 if pods.is_everything() || !known.insert((number, pods)) {
                     return;
                 }
-                let Some(labels) = pods.representative().filter(|all| all.iter().all(|(key, _)| !key.starts_with('@')))
-                else {
-                    return;
+                let Some(labels) = pods.representative() else { return };
+                // Labels of namespaces are what they are; only pods and their accounts can be made up.
+                let of_namespace = |(key, value): (&Str, &Str), namespace: &NamespaceState| {
+                    key.strip_prefix(NAMESPACE_LABEL_PREFIX)
+                        .is_none_or(|key| namespace.labels().get(key) == Some(value))
                 };
                 for namespace in world.in_scope(scope) {
-                    wanted.entry(namespace.name().clone()).or_default().insert(labels.clone());
+                    if labels.iter().all(|pair| of_namespace(pair, namespace)) {
+                        let own = labels.iter().filter(|(key, _)| !key.starts_with(NAMESPACE_LABEL_PREFIX));
+                        let own = Labels::new(own.map(|(key, value)| (key.clone(), value.clone())));
+                        wanted.entry(namespace.name().clone()).or_default().insert(own);
+                    }
                 }
             });
         }
@@ -117,7 +124,12 @@ pub(super) fn pods(worlds: [&Snapshot; 2]) -> Vec<(Str, Owner, PodSpec)> {
             let shown = if labels.is_empty() { "any-other-pod".to_owned() } else { format!("{{{labels}}}") };
             let mut add = |more: &str, ports: Vec<NamedPort>, host_network| {
                 let owner = Owner { kind: REPRESENTATIVE.into(), name: format!("{shown}{more}").into() };
-                let pod = PodSpec { ports, host_network, ..PodSpec::with_labels(labels.clone()) };
+                let own = labels.iter().filter(|(key, _)| ***key != *SERVICE_ACCOUNT_KEY);
+                let mut pod = PodSpec::with_labels(Labels::new(own.map(|(key, value)| (key.clone(), value.clone()))));
+                if let Some(account) = labels.get(SERVICE_ACCOUNT_KEY) {
+                    pod.service_account = account.clone();
+                }
+                let pod = PodSpec { ports, host_network, ..pod };
                 list.push((namespace.clone(), owner, pod));
             };
             add("", Vec::new(), false);
