@@ -155,3 +155,23 @@ fn cilium_may_enforce_always_or_never() {
     let found = rules_found(folder.path(), &["--cilium-enforcement", "default"]);
     assert!(!found.contains(&missing) && !found.contains(&"unenforced".to_owned()), "{found:?}");
 }
+
+#[test]
+fn services_and_accounts_among_the_files_are_what_policies_refer_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("web.yaml", WEB);
+    write(
+        "policy.yaml",
+        "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: out, namespace: shop}\nspec:\n  types: [Egress]\n  egress: [{action: Allow, destination: {services: {name: wbe}}}]\n",
+    );
+    let dangling = "dangling-reference".to_owned();
+    assert!(!rules_found(folder.path(), &[]).contains(&dangling), "no Service was read: nothing is known of any");
+    write(
+        "service.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n",
+    );
+    assert!(rules_found(folder.path(), &[]).contains(&dangling));
+    let text = check(folder.path(), "json");
+    assert!(text.contains("there is a Service web: did you mean that?"), "{text}");
+}

@@ -5,7 +5,7 @@ use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::RuleId;
 use crate::model::{
-    Action, AddressGroup, Direction, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Object, Peer, Policy,
+    Action, AddressGroup, Direction, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Object, ObjectRef, Peer,
     PolicyObject, ServiceChoice, ServicePeer, Standing, policy,
 };
 use crate::snapshot::Snapshot;
@@ -52,61 +52,70 @@ impl Rule for DanglingReference {
         &Self::META
     }
 
+    fn judges_referring(&self) -> bool {
+        true
+    }
+
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         if let Some(object) = cx.policy() {
-            let written = cx.world.written_policy(&object.id).map_or(object, |held| &**held);
-            judge(cx.world, object, written, out);
+            out.extend(judge(cx.world, object, &wording::policy(&object.id)).into_iter().map(|dangling| {
+                let at = dangling.at.clone();
+                dangling.finding((*object.id).clone()).at(at)
+            }));
             return;
         }
-        // A tier or a group: those that name it, and only where it changes.
-        let changed = [&cx.change.before, &cx.change.after];
-        if cx.standing || !cx.changes_policy() {
+        // A tier or a group: the policies that name it, once for each namespace, where somebody changes it.
+        let states: Vec<&Object> = cx.change.before.iter().chain(&cx.change.after).collect();
+        if cx.standing || !matches!(states.first(), Some(Object::AddressGroup(_) | Object::Tier(_))) {
             return;
         }
-        let own = cx.world.namespaces().flat_map(|namespace| namespace.policies());
-        for object in own.chain(cx.world.cluster_policies()) {
-            let written = cx.world.written_policy(&object.id).unwrap_or(object);
-            if changed.into_iter().flatten().any(|thing| refers(cx.world, written, thing)) {
-                judge(cx.world, object, written, out);
-            }
+        let at_home = *cx.change.id.namespace() == **cx.namespace.name();
+        let here = cx.world.referring(&states).into_iter().filter(|object| match &object.id.namespace {
+            Some(namespace) => namespace == cx.namespace.name(),
+            None => at_home,
+        });
+        for object in here.take(MOST_POLICIES) {
+            let name = object.id.to_string();
+            // What led nowhere before is told with the policy, and not to everybody who changes another group.
+            let old: Vec<FieldPath> = judge(cx.then, object, &name).into_iter().map(|dangling| dangling.at).collect();
+            let new = judge(cx.world, object, &name).into_iter().filter(|dangling| !old.contains(&dangling.at));
+            out.extend(new.map(|dangling| {
+                let key = format!("{name} {}", dangling.at);
+                dangling.finding(cx.change.id.clone()).keyed(key)
+            }));
         }
     }
 }
 
-/// `object` as it counts, `written` as it names things.
-fn judge(world: &Snapshot, object: &PolicyObject, written: &PolicyObject, out: &mut Vec<Finding>) {
-    let first = out.len();
+/// Policies of one namespace that are judged for one change.
+const MOST_POLICIES: usize = 100;
+
+/// What a policy names in vain. `name` is how the policy is called.
+fn judge(world: &Snapshot, object: &PolicyObject, name: &str) -> Vec<Dangling> {
+    let mut found = Vec::new();
+    let object = world.policy(&object.id).map_or(object, |held| &**held);
     if let Some(policy) = object.policies.iter().find(|policy| policy.tier.standing == Standing::Missing) {
         let message = format!(
-            "spec.tier of {} names tier {}, which does not exist, so it is not enforced; create the tier",
-            object.id, policy.tier.name
+            "tier of {name} is {}, which does not exist, so the policy is not enforced; create the tier",
+            policy.tier.name
         );
-        let finding = Finding::new(RuleId::DanglingReference, (*object.id).clone(), message);
-        out.push(finding.at(FieldPath::new("spec.tier")));
+        found.push(Dangling { at: FieldPath::new("spec.tier"), what: message, near: None });
     }
+    // As it is written it names things, and as it counts it no longer does.
+    let written = world.written_policy(&object.id).map_or(object, |held| &**held);
     for policy in &written.policies {
-        for direction in Direction::BOTH {
-            for rule in policy.rules(direction) {
-                for dangling in dangling(world, rule) {
-                    let place = wording::place(&written.id, &dangling.at);
-                    let message = format!("{place} {}, and {} nobody by it", dangling.what, does(rule.action));
-                    // What is certain of a rule and what is possible stand in two rules of the same place.
-                    if out.iter().skip(first).any(|other| other.path == dangling.at) {
-                        continue;
-                    }
-                    let finding = Finding::new(RuleId::DanglingReference, (*written.id).clone(), message);
-                    let finding = finding.at(dangling.at);
-                    out.push(match dangling.near {
-                        Some(near) => finding.because(format!("there is {near}: did you mean that?")),
-                        None => finding,
-                    });
+        for rule in Direction::BOTH.into_iter().flat_map(|direction| policy.rules(direction)) {
+            for mut dangling in dangling(world, rule) {
+                let (at, does) = (dangling.at.short(), does(rule.action));
+                dangling.what = format!("{at} of {name} {}, and {does} nobody by it", dangling.what);
+                // What is certain of a rule and what is possible stand in two rules of the same place.
+                if found.iter().all(|other| other.at != dangling.at) {
+                    found.push(dangling);
                 }
             }
         }
     }
-    for finding in out.iter_mut().skip(first) {
-        finding.rests_on_absence = true;
-    }
+    found
 }
 
 const fn does(action: Action) -> &'static str {
@@ -117,10 +126,20 @@ const fn does(action: Action) -> &'static str {
     }
 }
 
+/// A name that leads nowhere.
 struct Dangling {
     at: FieldPath,
     what: String,
     near: Option<String>,
+}
+
+impl Dangling {
+    fn finding(self, object: ObjectRef) -> Finding {
+        let mut finding = Finding::new(RuleId::DanglingReference, object, self.what);
+        finding.because.extend(self.near.map(|near| format!("there is {near}: did you mean that?")));
+        finding.rests_on_absence = true;
+        finding
+    }
 }
 
 fn dangling(world: &Snapshot, rule: &policy::Rule) -> Vec<Dangling> {
@@ -215,17 +234,4 @@ fn of_services(world: &Snapshot, rule: &policy::Rule, i: usize, service: &Servic
         ServiceChoice::Matching(_) => None,
     };
     Dangling { at: field, what: format!("names {}, which is not among those that were read", service.words()), near }
-}
-
-/// Whether a policy names this tier or this group.
-fn refers(world: &Snapshot, object: &PolicyObject, thing: &Object) -> bool {
-    let names_group = |policy: &Policy, group: &AddressGroup| {
-        let mut peers = Direction::BOTH.into_iter().flat_map(|d| policy.rules(d)).flat_map(|rule| &rule.peers);
-        peers.any(|peer| part(peer, &groups).is_some_and(|groups| names(world, groups, group)))
-    };
-    object.policies.iter().any(|policy| match thing {
-        Object::Tier(tier) => policy.tier.by_name && policy.tier.name == tier.id.name,
-        Object::AddressGroup(group) => names_group(policy, group),
-        _ => false,
-    })
 }

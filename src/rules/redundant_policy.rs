@@ -79,7 +79,8 @@ impl Rule for RedundantPolicy {
         }
         let mut search = Search { pairs: MOST_PAIRS, by: Vec::new() };
         let others = others(cx, object);
-        if !written(cx, object).iter().all(|own| search.is_needless(own, &others)) {
+        let own = written(cx, object);
+        if own.is_empty() || !own.iter().all(|own| search.is_needless(own, &others)) {
             return;
         }
         let mut by = search.by;
@@ -109,7 +110,9 @@ struct Written<'a> {
 
 fn written<'a>(cx: &Context<'a>, object: &'a PolicyObject) -> Vec<Written<'a>> {
     let written = cx.world.written_policy(&object.id).map_or(object, |held| &**held);
-    let pairs = written.policies.iter().zip(&object.policies);
+    // One that is for nobody who is known is left out of what counts; of the others nobody can say which is which then.
+    let whole = written.policies.len() == object.policies.len();
+    let pairs = written.policies.iter().zip(&object.policies).filter(|_| whole);
     pairs
         .filter(|(_, linked)| linked.is_in_force())
         .map(|(policy, linked)| Written { policy, tier: &linked.tier })
@@ -137,10 +140,11 @@ fn others<'a>(cx: &Context<'a>, object: &PolicyObject) -> Vec<Written<'a>> {
 /// Whether the other one is needless beside this, and the one that goes by its name.
 fn is_mutual(cx: &Context<'_>, object: &PolicyObject, other: &ObjectRef) -> bool {
     let Some(other) = cx.world.policy(other) else { return false };
-    let own = written(cx, object);
+    let (own, theirs) = (written(cx, object), written(cx, other));
     let mut search = Search { pairs: MOST_PAIRS, by: Vec::new() };
     (&object.id.name, &object.id.kind) < (&other.id.name, &other.id.kind)
-        && written(cx, other).iter().all(|policy| search.is_needless(policy, &own))
+        && !theirs.is_empty()
+        && theirs.iter().all(|policy| search.is_needless(policy, &own))
 }
 
 /// With Calico NetworkPolicies have one place in its order, and stand there by name. One of Calico's in the same place can

@@ -7,23 +7,40 @@ use std::sync::Arc;
 use super::referrers::{Reference, Referrers, references};
 use crate::model::reference::is_of_account;
 use crate::model::{
-    AddressGroup, Endpoints, Enforcer, Labels, ObjectRef, Peer, PodPeer, Policy, PolicyObject, References, Rule,
-    Selector, ServicePeer, Str, TierObject,
+    AddressGroup, Endpoints, Enforcer, GroupChoice, GroupKind, GroupPeer, Labels, NamespaceScope, ObjectRef, Peer,
+    PodPeer, Policy, PolicyObject, References, Rule, Selector, ServicePeer, Str, TierObject,
 };
 
 /// Tiers and groups that exist, and where the policies are that refer to them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Links {
     tiers: BTreeMap<Str, TierObject>,
-    groups: BTreeMap<ObjectRef, Group>,
+    groups: BTreeMap<Place, Group>,
     known: References,
     pub(super) referrers: Referrers,
+}
+
+/// Where a group is: its kind, its namespace and its name, so that those a peer may name lie together.
+type Place = (GroupKind, Str, Str);
+
+fn place(group: &AddressGroup) -> Place {
+    (group.kind, group.id.namespace.clone().unwrap_or_default(), group.id.name.clone())
+}
+
+/// The place of a group of which only the name is known.
+fn place_of(id: &ObjectRef) -> Place {
+    let kind = match &*id.kind {
+        "NetworkSet" => GroupKind::NetworkSet,
+        "GlobalNetworkSet" => GroupKind::GlobalNetworkSet,
+        _ => GroupKind::Cidrs,
+    };
+    (kind, id.namespace.clone().unwrap_or_default(), id.name.clone())
 }
 
 /// A group, and the labels of its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Group {
-    pub(super) group: AddressGroup,
+    pub(super) group: Arc<AddressGroup>,
     pub(super) namespace: Labels,
 }
 
@@ -43,7 +60,8 @@ impl Touched {
         tiers: impl IntoIterator<Item = &'a Str>,
         labels: impl Fn(&str) -> Labels,
     ) -> Self {
-        let groups = groups.iter().map(|g| Group { group: (*g).clone(), namespace: labels(g.id.namespace()) });
+        let groups =
+            groups.iter().map(|g| Group { group: Arc::new((*g).clone()), namespace: labels(g.id.namespace()) });
         let mut touched = Self::of_groups(groups);
         touched.references.extend(tiers.into_iter().map(|name| Reference::Tier(name.clone())));
         touched
@@ -111,6 +129,11 @@ impl Held {
     }
 }
 
+/// Whether a place is among the sets of this namespace.
+fn is_in(kind: GroupKind, there: &str, namespace: &str) -> bool {
+    kind == GroupKind::NetworkSet && there == namespace
+}
+
 impl Links {
     pub(super) fn knowing(known: References) -> Self {
         Self { known, ..Self::default() }
@@ -138,19 +161,21 @@ impl Links {
     }
 
     pub(super) fn put_group(&mut self, group: &AddressGroup, namespace: Labels) -> Option<Touched> {
-        let group = Group { group: group.clone(), namespace };
-        let old = self.groups.insert(group.group.id.clone(), group.clone());
+        let group = Group { group: Arc::new(group.clone()), namespace };
+        let old = self.groups.insert(place(&group.group), group.clone());
         (old.as_ref() != Some(&group)).then(|| Touched::of_groups(old.into_iter().chain([group])))
     }
 
     pub(super) fn remove_group(&mut self, id: &ObjectRef) -> Option<Touched> {
-        self.groups.remove(id).map(|group| Touched::of_groups([group]))
+        self.groups.remove(&place_of(id)).map(|group| Touched::of_groups([group]))
     }
 
     /// Takes over new labels of a namespace, by which its groups may be chosen.
     pub(super) fn relabel(&mut self, namespace: &str, labels: &Labels) -> Option<Touched> {
         let mut touched = Vec::new();
-        for group in self.groups.values_mut().filter(|g| g.group.id.namespace() == namespace) {
+        let first = (GroupKind::NetworkSet, namespace.into(), Str::default());
+        let here = self.groups.range_mut(first..).take_while(|((kind, there, _), _)| is_in(*kind, there, namespace));
+        for (_, group) in here {
             if group.namespace != *labels {
                 touched.push(group.clone());
                 group.namespace = labels.clone();
@@ -161,7 +186,7 @@ impl Links {
     }
 
     pub(super) fn has_groups_in(&self, namespace: &str) -> bool {
-        self.groups.values().any(|g| g.group.id.namespace() == namespace)
+        self.in_namespace(namespace).next().is_some()
     }
 
     pub(super) fn tier(&self, name: &str) -> Option<&TierObject> {
@@ -173,11 +198,33 @@ impl Links {
     }
 
     pub(super) fn group(&self, id: &ObjectRef) -> Option<&AddressGroup> {
-        self.groups.get(id).map(|g| &g.group)
+        self.groups.get(&place_of(id)).map(|g| &*g.group)
     }
 
     pub(super) fn groups(&self) -> impl Iterator<Item = &AddressGroup> {
-        self.groups.values().map(|g| &g.group)
+        self.groups.values().map(|g| &*g.group)
+    }
+
+    fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Group> {
+        let first = (GroupKind::NetworkSet, namespace.into(), Str::default());
+        let here = self.groups.range(first..).take_while(move |((kind, there, _), _)| is_in(*kind, there, namespace));
+        here.map(|(_, group)| group)
+    }
+
+    /// Groups that a peer may name.
+    fn candidates<'a>(&'a self, peer: &'a GroupPeer) -> Box<dyn Iterator<Item = &'a Group> + 'a> {
+        match (&peer.namespaces, &peer.groups) {
+            (NamespaceScope::Named(namespace), _) if peer.kind == GroupKind::NetworkSet => {
+                Box::new(self.in_namespace(namespace))
+            }
+            (_, GroupChoice::Named(name)) if peer.kind != GroupKind::NetworkSet => {
+                Box::new(self.groups.get(&(peer.kind, Str::default(), name.clone())).into_iter())
+            }
+            _ => {
+                let all = self.groups.range((peer.kind, Str::default(), Str::default())..);
+                Box::new(all.take_while(|((kind, ..), _)| *kind == peer.kind).map(|(_, group)| group))
+            }
+        }
     }
 
     fn link(&self, object: &PolicyObject) -> PolicyObject {
@@ -241,8 +288,8 @@ impl Links {
     fn peer(&self, peer: &Peer) -> Peer {
         match peer {
             Peer::Groups(groups) => {
-                let named = self.groups.values().filter(|g| groups.names(&g.group, &g.namespace));
-                let addresses = groups.addresses(named.map(|g| &g.group));
+                let named = self.candidates(groups).filter(|g| groups.names(&g.group, &g.namespace));
+                let addresses = groups.addresses(named.map(|g| &*g.group));
                 if addresses.set.is_empty() { Peer::Nobody } else { Peer::Addresses(addresses) }
             }
             Peer::Pods(pods) if of_accounts(&pods.pods) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{AddressGroup, GroupChoice, GroupKind, Peer, Policy, Str};
+use crate::model::{AddressGroup, GroupChoice, GroupKind, GroupPeer, NamespaceScope, Peer, Policy, Str};
 
 /// A way in which policies refer to what is an object of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,14 +12,15 @@ pub(super) enum Reference {
     Tier(Str),
     /// To a group by name.
     Group(GroupKind, Str),
-    /// To groups of a kind by their labels.
-    Labels(GroupKind),
+    /// To groups of a kind by their labels: those of one namespace, or wherever they are.
+    Labels(GroupKind, Option<Str>),
 }
 
 impl Reference {
     /// The ways in which a policy can refer to this group.
-    pub(super) fn to_group(group: &AddressGroup) -> [Self; 2] {
-        [Self::Group(group.kind, group.id.name.clone()), Self::Labels(group.kind)]
+    pub(super) fn to_group(group: &AddressGroup) -> [Self; 3] {
+        let (kind, id) = (group.kind, &group.id);
+        [Self::Group(kind, id.name.clone()), Self::Labels(kind, None), Self::Labels(kind, id.namespace.clone())]
     }
 }
 
@@ -34,12 +35,20 @@ pub(super) fn references(policy: &Policy) -> Vec<Reference> {
             if let Peer::Groups(groups) = part {
                 found.push(match &groups.groups {
                     GroupChoice::Named(name) => Reference::Group(groups.kind, name.clone()),
-                    GroupChoice::Matching(_) => Reference::Labels(groups.kind),
+                    GroupChoice::Matching(_) => Reference::Labels(groups.kind, home(groups)),
                 });
             }
         });
     }
     found
+}
+
+/// The one namespace whose groups the peer means, if it means those of one.
+fn home(peer: &GroupPeer) -> Option<Str> {
+    match &peer.namespaces {
+        NamespaceScope::Named(namespace) if peer.kind == GroupKind::NetworkSet => Some(namespace.clone()),
+        _ => None,
+    }
 }
 
 /// Namespaces by what policies in them refer to, or have referred to since somebody looked last: one that is listed too

@@ -47,7 +47,7 @@ pub(super) fn settled(kind: Kind, value: &Value, object: Object) -> Object {
 }
 
 /// The policy as one of which nothing is certain, not even that it isolates.
-fn doubtful(policy: &Policy, doubt: &str) -> Policy {
+pub(super) fn doubtful(policy: &Policy, doubt: &str) -> Policy {
     let mut policy = policy.clone();
     let unsettled = || Peer::Unsettled(doubt.into());
     for rule in policy.ingress.iter_mut().chain(&mut policy.egress) {

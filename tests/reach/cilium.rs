@@ -72,6 +72,31 @@ fn peers(prefix: &'static str) -> impl Strategy<Value = (String, Value)> {
     ]
 }
 
+/// Services that every cluster has, and an item of `toServices` that finds one or two of them.
+fn services() -> [Value; 3] {
+    let one = |namespace: &str, name: &str, team: &str, selector: Value| {
+        json!({"kind": "Service", "metadata": {"namespace": namespace, "name": name, "labels": {"team": team}},
+            "spec": {"selector": selector, "ports": [{"port": 80}]}})
+    };
+    [
+        one("n0", "s", "x", json!({"a": "x"})),
+        one("n1", "s", "y", json!({"a": "y"})),
+        one("n0", "t", "y", json!({"b": "x", "a": "y"})),
+    ]
+}
+
+fn service_item() -> impl Strategy<Value = Value> {
+    let by_label = |team: &str, namespace: &str| json!({"k8sServiceSelector": {"selector": {"matchLabels": {"team": team}}, "namespace": namespace}});
+    prop::sample::select(vec![
+        json!({"k8sService": {"serviceName": "s", "namespace": "n0"}}),
+        json!({"k8sService": {"serviceName": "s"}}),
+        json!({"k8sService": {"serviceName": "t", "namespace": "n0"}}),
+        by_label("x", ""),
+        by_label("y", ""),
+        by_label("y", "n1"),
+    ])
+}
+
 fn port() -> impl Strategy<Value = Value> {
     let number = prop_oneof![
         3 => prop::sample::select(vec!["80", "81", "8080", "0"]).prop_map(|n| json!({"port": n})),
@@ -90,12 +115,19 @@ fn port() -> impl Strategy<Value = Value> {
 fn rule(prefix: &'static str) -> impl Strategy<Value = Value> {
     let to_ports = proptest::collection::vec(proptest::collection::vec(port(), 1..3), 0..3)
         .prop_map(|items| items.into_iter().map(|ports| json!({"ports": ports})).collect::<Vec<_>>());
-    (prop::option::weighted(0.8, peers(prefix)), prop::option::of(to_ports)).prop_map(|(peers, ports)| {
-        let mut rule = Map::new();
-        rule.extend(peers);
-        rule.extend(ports.map(|ports| ("toPorts".to_owned(), ports.into())));
-        Value::Object(rule)
-    })
+    let services = prop::option::weighted(0.15, proptest::collection::vec(service_item(), 0..3));
+    (prop::option::weighted(0.8, peers(prefix)), prop::option::of(to_ports), services).prop_map(
+        move |(peers, ports, services)| {
+            // Whether Services and ports go together depends on the release.
+            if let Some(services) = services.filter(|_| prefix == "to") {
+                return json!({"toServices": services});
+            }
+            let mut rule = Map::new();
+            rule.extend(peers);
+            rule.extend(ports.map(|ports| ("toPorts".to_owned(), ports.into())));
+            Value::Object(rule)
+        },
+    )
 }
 
 fn spec() -> impl Strategy<Value = Value> {
@@ -151,6 +183,7 @@ fn mixed() -> impl Strategy<Value = Vec<Value>> {
             pod["spec"]["hostNetwork"] = false.into();
         }
         objects.extend(policies);
+        objects.extend(services());
         objects
     })
 }

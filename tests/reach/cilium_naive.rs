@@ -129,12 +129,12 @@ fn is_about(
 ) -> bool {
     let prefix = if direction == "ingress" { "from" } else { "to" };
     let list = |name: &str| rule.get(format!("{prefix}{name}")).map(items);
-    let lists = [list("Endpoints"), list("Entities"), list("CIDR"), list("CIDRSet")];
+    let lists = [list("Endpoints"), list("Entities"), list("CIDR"), list("CIDRSet"), list("Services")];
     let ports: Vec<&Value> = items(&rule["toPorts"]).iter().flat_map(|item| items(&item["ports"])).collect();
     let peer = if lists.iter().all(Option::is_none) {
         !ports.is_empty()
     } else {
-        let [endpoints, entities, blocks, sets] = lists.map(Option::unwrap_or_default);
+        let [endpoints, entities, blocks, sets, services] = lists.map(Option::unwrap_or_default);
         let address = |cidr: &Value| match other {
             End::Address(address) => in_cidr(cidr.as_str().expect("a CIDR"), address),
             End::Pod(_) => false,
@@ -146,10 +146,32 @@ fn is_about(
                 (Some("world"), _) => false,
                 _ => panic!("entity {name}"),
             })
+            || services.iter().any(|item| is_endpoint(objects, item, other))
             || blocks.iter().any(address)
             || sets.iter().any(|set| address(&set["cidr"]) && !items(&set["except"]).iter().any(address))
     };
     peer && (ports.is_empty() || ports.into_iter().any(|port| is_cilium_port(port, packet)))
+}
+
+/// semantics 2.3.13
+fn is_endpoint(objects: &[Value], item: &Value, other: End<'_>) -> bool {
+    let End::Pod(pod) = other else { return false };
+    let has = |labels: &Value, wanted: &Value| {
+        wanted.as_object().expect("labels").iter().all(|(key, value)| labels[key] == *value)
+    };
+    objects.iter().filter(|o| o["kind"] == "Service").any(|service| {
+        let meta = &service["metadata"];
+        let anywhere =
+            |namespace: &Value| namespace.as_str().is_none_or(str::is_empty) || *namespace == meta["namespace"];
+        let (by_name, by_label) = (&item["k8sService"], &item["k8sServiceSelector"]);
+        let named = by_name["serviceName"] == meta["name"] && anywhere(&by_name["namespace"]);
+        let labelled = by_label.is_object()
+            && has(&meta["labels"], &by_label["selector"]["matchLabels"])
+            && anywhere(&by_label["namespace"]);
+        (named || labelled)
+            && pod["metadata"]["namespace"] == meta["namespace"]
+            && has(&pod["metadata"]["labels"], &service["spec"]["selector"])
+    })
 }
 
 fn is_cilium_port(port: &Value, packet: Packet<'_>) -> bool {

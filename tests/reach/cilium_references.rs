@@ -3,7 +3,7 @@
 
 use portcullis::model::entrance::Entrances;
 use portcullis::model::{Object, References};
-use portcullis::reach::Verdict;
+use portcullis::reach::{Point, Verdict};
 use portcullis::snapshot::Snapshot;
 use portcullis::translate::{Defaults, Enforcement, Kind, entrance, from_value};
 use serde_json::{Value, json};
@@ -91,6 +91,7 @@ fn a_service_that_is_not_known_or_has_no_selector_leaves_the_answer_open() {
     let answer = answer(&egress("egress", &rule), "batch", "backend", &tcp(80));
     let text = format!("{answer:?}");
     assert!(text.contains("Service default/gone, not known here"), "the answer names the Service: {text}");
+    assert_eq!(answer.points, [Point::NotKnown], "and blames nothing else");
 }
 
 #[test]
@@ -101,7 +102,12 @@ fn services_together_with_ports_depend_on_the_release() {
         "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}],
     });
     let world = egress("egress", &rule);
-    assert_eq!(reaches(&world), [Deny, Depends, Deny, Deny]);
+    assert_eq!(reaches(&world), [Depends; 4], "a policy that is refused isolates nobody");
+    let shut = cnp(json!({"endpointSelector": {}, "egress": [{}]}));
+    let mut other = cnp(json!({"endpointSelector": {}, "egress": [rule]}));
+    other["metadata"]["name"] = "other".into();
+    let world = knowing(&[shut, other]);
+    assert_eq!(reaches(&world), [Deny, Depends, Deny, Deny], "and beside a default deny it may allow what it says");
     assert_eq!(answer(&world, "batch", "backend", &tcp(81)).verdict, Deny);
 }
 

@@ -1,16 +1,26 @@
 //! From JSON objects to what the engine says about them.
 
+use portcullis::model::entrance::Entrances;
 use portcullis::model::house::Dialect;
-use portcullis::model::{Object, PortSet, Protocol};
+use portcullis::model::{Object, PortSet, Protocol, References};
 use portcullis::reach::{Matrix, Options, Readings};
 use portcullis::report::{Filter, Row, matrix};
 use portcullis::snapshot::Snapshot;
-use portcullis::translate::{Defaults, Kind, from_value};
+use portcullis::translate::{Defaults, Kind, entrance, from_value};
 use serde_json::Value;
 
-/// The state that these objects make.
+/// The state that these objects make, with the Services among them.
 pub(crate) fn snapshot(objects: &[Value]) -> Snapshot {
-    Snapshot::of(&read(objects))
+    let mut entrances = Entrances::default();
+    let take = |value: &&Value| entrance::take("", kind_of(value), value, "default", &mut entrances);
+    let (_, others): (Vec<&Value>, Vec<&Value>) = objects.iter().partition(take);
+    let known = References { services: entrances.services, ..References::default() };
+    let others: Vec<Value> = others.into_iter().cloned().collect();
+    Snapshot::knowing(known, &read(&others))
+}
+
+fn kind_of(value: &Value) -> &str {
+    value["kind"].as_str().expect("a kind")
 }
 
 /// What these objects are, all of which must be understood.

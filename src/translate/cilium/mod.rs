@@ -21,6 +21,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::at::At;
+use super::version::doubtful;
 use super::wire::{Meta, Text};
 use super::{Defaults, Kind, id, shorten};
 use crate::model::policy::Priority;
@@ -82,6 +83,9 @@ impl Reading {
         let mut policies = Vec::new();
         for (at, spec) in self.specs(value) {
             policies.extend(self.spec(id, spec, &at));
+        }
+        if let Some(doubt) = self.doubt {
+            policies = policies.iter().map(|policy| doubtful(policy, doubt)).collect();
         }
         if self.refused {
             for policy in &mut policies {

@@ -72,6 +72,8 @@ pub(super) struct Reading {
     pub(super) unread: Vec<Unread>,
     /// Whether Cilium would refuse the object, and with it every rule that it holds.
     pub(super) refused: bool,
+    /// What it hangs on whether Cilium takes the object at all.
+    pub(super) doubt: Option<&'static str>,
 }
 
 impl Reading {

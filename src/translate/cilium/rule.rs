@@ -89,13 +89,9 @@ impl Reading {
             Some(value) => self.authentication(value, &at.field("authentication"), taken)?,
             None => None,
         };
-        // Releases that are in use refuse Services together with ports, others may not.
-        let combined = peers_at == "toServices" && ports.iter().any(|(ports, _)| !ports.is_any());
-        let doubt = |peer: Peer| match peer {
-            peer @ Peer::Services(_) if combined => Peer::AllOf(vec![peer, Peer::Unsettled(TOGETHER.into())]),
-            peer => peer,
-        };
-        let peers: Vec<Vec<Peer>> = peers.into_iter().map(|list| list.into_iter().map(doubt).collect()).collect();
+        if peers_at == "toServices" && ports.iter().any(|(ports, _)| !ports.is_any()) {
+            self.doubt = Some(TOGETHER);
+        }
         // One peer for each item, and what an item stands for besides it in a rule of its own.
         let first: Vec<Peer> = peers.iter().filter_map(|list| list.first().cloned()).collect();
         let more: Vec<Peer> = peers.iter().flat_map(|list| list.iter().skip(1).cloned()).collect();
@@ -178,7 +174,7 @@ impl Reading {
     }
 }
 
-/// What toServices beside toPorts hangs on.
+/// What a policy with toServices beside toPorts hangs on: releases that are in use refuse it as a whole.
 const TOGETHER: &str = "a release of Cilium that takes toServices and toPorts in one rule";
 
 /// Whom a rule names.

@@ -191,7 +191,7 @@ fn what_is_not_known_allows_nothing() {
 fn what_is_not_known_denies_everything_it_could() {
     for rule in [
         json!({"toFQDNs": [{"matchName": "a.b"}]}),
-        json!({"toServices": [{"k8sService": {"serviceName": ""}}], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}),
+        json!({"toServices": [{"k8sService": {"serviceName": ""}}]}),
         json!({"toEndpoints": [{"matchLabels": {"cidr:10.0.0.0/8": ""}}]}),
         json!({"toEntities": ["universe"]}),
         json!({"toEntities": ["world"], "authentication": {}}),
