@@ -105,7 +105,10 @@ fn what_a_network_policy_cannot_say_is_refused_by_name() {
         (|p| p.egress[1].peers[1] = Peer::Nobody, "nobody (at spec.egress[1].to[1])"),
         (|p| p.egress[0].peers.clear(), "it names nobody (at spec.egress[0])"),
         (|p| p.egress[0].ports = PortMatch::numbers(PortSet::empty()), "no port (at spec.egress[0])"),
-        (|p| p.egress[0].filtered_by = Some("GET /".into()), "more than addresses and ports (at spec.egress[0])"),
+        (
+            |p| p.egress[0].filtered_by = Some("GET /".into()),
+            "more than addresses and ports: GET / (at spec.egress[0])",
+        ),
         (
             |p| (p.isolates_egress, p.isolates_ingress, p.egress, p.ingress) = (false, false, vec![], vec![]),
             "no direction",
