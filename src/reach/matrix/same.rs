@@ -22,7 +22,7 @@ pub struct Comparison {
     pub made_up: usize,
     /// Ranges of addresses that the policies of either world tell apart.
     pub ranges: usize,
-    /// Pairs of ends with different verdicts; all that nothing explains, and of the others a great many.
+    /// Pairs of ends with different verdicts: a great many, and of those that nothing explains some in any case.
     pub differing: Vec<Differing>,
     /// How many others there are.
     pub more: usize,
@@ -224,7 +224,9 @@ impl<'a> Both<'a> {
             }
         }
         let explained = left.is_empty();
-        if explained && self.found.differing.len() >= MOST_KEPT {
+        // Of those that nothing explains there are more than enough by then.
+        let most = if explained { MOST_KEPT } else { 2 * MOST_KEPT };
+        if self.found.differing.len() >= most {
             self.found.more += 1;
             return;
         }
