@@ -41,10 +41,12 @@ fn main() -> anyhow::Result<()> {
     match args.first().map(String::as_str) {
         Some("null") => null::serve(&args[1..]),
         Some("state") => {
-            state::measure(args.get(1).and_then(|size| size.parse().ok()).unwrap_or(cluster::NAMESPACES));
+            let size = args.get(1).and_then(|size| size.parse().ok()).unwrap_or(cluster::NAMESPACES);
+            state::measure(size, args.get(2).is_some_and(|kinds| kinds == "mixed"));
             Ok(())
         }
         Some("growth") => grow(),
+        Some("mixed") => mix(),
         // By itself, for whoever works on what a review costs.
         Some("ratio") => ratio(),
         _ => measure_all(),
@@ -55,7 +57,17 @@ fn main() -> anyhow::Result<()> {
 fn grow() -> anyhow::Result<()> {
     state::heading();
     for size in state::SIZES {
-        Process::run_state(size)?;
+        Process::run_state(size, "")?;
+    }
+    Ok(())
+}
+
+/// What the largest takes with policies of one kind and of many, in turns.
+fn mix() -> anyhow::Result<()> {
+    state::heading();
+    for _ in 0..3 {
+        Process::run_state(cluster::NAMESPACES, "")?;
+        Process::run_state(cluster::NAMESPACES, "mixed")?;
     }
     Ok(())
 }
@@ -64,6 +76,7 @@ fn measure_all() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     starts(dir.path(), &client_runtime()?)?;
     grow()?;
+    mix()?;
     ratio()
 }
 

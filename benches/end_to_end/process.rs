@@ -39,9 +39,9 @@ impl Process {
     }
 
     /// Measures the state in a process of its own, whose memory holds nothing else.
-    pub fn run_state(namespaces: usize) -> anyhow::Result<()> {
+    pub fn run_state(namespaces: usize, kinds: &str) -> anyhow::Result<()> {
         let program = std::env::current_exe()?;
-        on_core(super::SERVER_CORE, &program).arg("state").arg(namespaces.to_string()).status()?;
+        on_core(super::SERVER_CORE, &program).arg("state").arg(namespaces.to_string()).arg(kinds).status()?;
         Ok(())
     }
 

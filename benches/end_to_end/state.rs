@@ -1,4 +1,5 @@
-//! What the state of a large cluster takes: every object read from JSON and put into one snapshot, as a watch does it.
+//! What the state of a large cluster takes: every object read from JSON and put into one snapshot, as a watch does it;
+//! and what it takes when its policies are of several kinds.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use portcullis::snapshot::Snapshot;
 use portcullis::translate::{Defaults, Kind, from_json};
 
 use super::process::memory;
-use super::support::cluster;
+use super::support::{cluster, mixed};
 
 /// Sizes of cluster, by their namespaces: from 1,000 pods to 100,000.
 pub const SIZES: [usize; 5] = [250, 750, 2_500, 7_500, cluster::NAMESPACES];
@@ -16,13 +17,13 @@ pub const SIZES: [usize; 5] = [250, 750, 2_500, 7_500, cluster::NAMESPACES];
 pub fn heading() {
     println!("\nWhat a state takes, each in a process of its own");
     println!(
-        "{:>10} {:>10} {:>10} {:>10} {:>11} {:>14} {:>20}",
+        "{:>10} {:>10} {:>10} {:>10} {:>11} {:>14} {:>20}  policies are",
         "pods", "namespaces", "policies", "read s", "applied s", "resident MiB", "one more change µs"
     );
 }
 
 /// Fills a snapshot with so many namespaces and what is in them, and prints what that took.
-pub fn measure(namespaces: usize) {
+pub fn measure(namespaces: usize, of_many_kinds: bool) {
     let resident = || memory("self", "VmRSS:").unwrap_or(f64::NAN);
     let empty = resident();
     let mut snapshot = Snapshot::default();
@@ -30,18 +31,20 @@ pub fn measure(namespaces: usize) {
     let mut counts = [0_usize; 3];
     let pods = || cluster::pods().take(1 + namespaces * cluster::PODS);
     let spaces = cluster::namespaces().take(3 + namespaces);
-    let policies = cluster::policies().take(namespaces * cluster::POLICIES);
-    for (kind, value) in spaces.chain(policies).chain(pods()) {
+    let policies: Box<dyn Iterator<Item = _>> =
+        if of_many_kinds { Box::new(mixed::policies()) } else { Box::new(cluster::policies()) };
+    for (kind, value) in spaces.chain(policies.take(namespaces * cluster::POLICIES)).chain(pods()) {
         counts[match kind {
             Kind::Namespace => 0,
-            Kind::NetworkPolicy => 1,
-            _ => 2,
+            Kind::Pod => 2,
+            _ => 1,
         }] += 1;
         let text = value.to_string();
         drop(value);
         let begun = Instant::now();
         let object = from_json(kind, text.as_bytes(), &Defaults::default());
         let read = Instant::now();
+        debug_assert!(object.unread().is_empty(), "{text}: {:?}", object.unread());
         snapshot.apply(&Change::create(object));
         reading += read - begun;
         applying += read.elapsed();
@@ -60,13 +63,14 @@ pub fn measure(namespaces: usize) {
     let each = begun.elapsed().as_secs_f64() * 1e6 / f64::from(u32::try_from(changes.len()).unwrap_or(u32::MAX));
 
     println!(
-        "{:>10} {:>10} {:>10} {:>10.2} {:>11.2} {:>14.1} {:>20.1}",
+        "{:>10} {:>10} {:>10} {:>10.2} {:>11.2} {:>14.1} {:>20.1}  {}",
         counts[2],
         counts[0],
         counts[1],
         reading.as_secs_f64(),
         applying.as_secs_f64(),
         full - empty,
-        each
+        each,
+        if of_many_kinds { "of many kinds" } else { "NetworkPolicies" }
     );
 }

@@ -49,10 +49,11 @@ impl Default for Settings {
 /// A free port below those that the kernel gives to outgoing connections, and not given to another case.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Runs beside each other start at different places.
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    // Runs beside each other start at different places. Between the control plane's own ports, one of which is free while a
+    // case has its API server down, and those that the kernel gives to connections.
+    let first = 30_000 + u16::try_from(std::process::id() % 1_700).unwrap();
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 2000;
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
