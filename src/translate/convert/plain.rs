@@ -19,6 +19,7 @@ pub(super) fn plain(policy: &Policy, others: &[&Policy]) -> Result<Policy, Obsta
         Standing::Missing => {
             return obstacle(&FieldPath::new("spec.tier"), "its tier does not exist, and so it is not enforced");
         }
+        Standing::Off => return obstacle(&FieldPath::default(), "the network is told to enforce no policy"),
         Standing::Staged => return obstacle(&FieldPath::default(), "it is staged, and never enforced"),
     }
     let mut plain = match policy.tier.semantics {
