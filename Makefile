@@ -18,7 +18,7 @@ help: ## list these targets
 
 demo: ## see what Portcullis does, without a cluster
 	@echo 'building (the first time takes a few minutes)…' >&2
-	$(CARGO) run --release -- demo
+	$(CARGO) run --locked -- demo
 
 test: ## run every ring of tests; says at the end what could not run here and why
 	tests/run-rings

@@ -103,7 +103,11 @@ lifecycle() {
     equal "$label: the configuration is gone" "" "$(kubectl get validatingwebhookconfiguration -o name | grep portcullis || true)"
     equal "$label: definitions and HouseRules are kept" "default" "$(kubectl get houserules -o 'jsonpath={.items[*].metadata.name}')"
     kubectl delete houserules default >/dev/null
-    kubectl delete customresourcedefinition -l app.kubernetes.io/name=portcullis >/dev/null
+    # One after the other: of several at once the API server finishes some only at its next resync, minutes later.
+    local definition
+    for definition in $(kubectl get customresourcedefinition -l app.kubernetes.io/name=portcullis -o name); do
+        kubectl delete "$definition" >/dev/null
+    done
 }
 
 scope() {
