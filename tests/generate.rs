@@ -3,21 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod command_support;
+#[path = "command_support/guides.rs"]
+mod guides;
 
 use std::path::Path;
 
 use command_support::{Ran, ok, portcullis, write};
-
-const FIRST: [&str; 7] = [
-    "tests/guides/first/workloads.yaml",
-    "tests/guides/first/default-deny-all.yaml",
-    "tests/guides/first/myapp-api-network-policy.yaml",
-    "tests/guides/first/myapp-workers-network-policy.yaml",
-    "tests/guides/first/my-web-client-network-policy.yaml",
-    "tests/guides/first/nats-network-policy.yaml",
-    "tests/guides/first/postgresql-network-policy.yaml",
-];
-const SECOND: [&str; 2] = ["tests/guides/second/workloads.yaml", "tests/guides/second/complete-app-policies.yaml"];
+use guides::{FIRST, SECOND};
 
 fn rows(paths: &[&str]) -> String {
     ok(&[&["matrix", "-o", "json"], paths].concat())
