@@ -1,7 +1,7 @@
 //! `dangling-reference`: what a policy names and is not there, or is there and empty: tiers, groups of addresses, Services.
 
 use super::nearest;
-use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
+use super::rule::{Context, Finding, MOST_REFERRING, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::RuleId;
 use crate::model::{
@@ -65,16 +65,11 @@ impl Rule for DanglingReference {
             return;
         }
         // A tier or a group: the policies that name it, once for each namespace, where somebody changes it.
-        let states: Vec<&Object> = cx.change.before.iter().chain(&cx.change.after).collect();
-        if cx.standing || !matches!(states.first(), Some(Object::AddressGroup(_) | Object::Tier(_))) {
+        let changed = cx.change.before.as_ref().or(cx.change.after.as_ref());
+        if cx.standing || !matches!(changed, Some(Object::AddressGroup(_) | Object::Tier(_))) {
             return;
         }
-        let at_home = *cx.change.id.namespace() == **cx.namespace.name();
-        let here = cx.world.referring(&states).into_iter().filter(|object| match &object.id.namespace {
-            Some(namespace) => namespace == cx.namespace.name(),
-            None => at_home,
-        });
-        for object in here.take(MOST_POLICIES) {
+        for object in cx.referring().take(MOST_REFERRING) {
             let name = object.id.to_string();
             // What led nowhere before is told with the policy, and not to everybody who changes another group.
             let old: Vec<FieldPath> = judge(cx.then, object, &name).into_iter().map(|dangling| dangling.at).collect();
@@ -86,9 +81,6 @@ impl Rule for DanglingReference {
         }
     }
 }
-
-/// Policies of one namespace that are judged for one change.
-const MOST_POLICIES: usize = 100;
 
 /// What a policy names in vain. `name` is how the policy is called.
 fn judge(world: &Snapshot, object: &PolicyObject, name: &str) -> Vec<Dangling> {

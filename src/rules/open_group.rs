@@ -1,13 +1,10 @@
 //! `open-cidr` where the policies stay as they are and a group of addresses, or a tier, to which they refer changes.
 
 use super::open_cidr::{judge, key};
-use super::rule::{Context, Finding};
+use super::rule::{Context, Finding, MOST_REFERRING};
 use super::wording;
 use crate::model::house::RuleId;
 use crate::model::{FieldPath, IpSet, Object, Policy, PortSet};
-
-/// Policies of one namespace that are judged for one change.
-const MOST_POLICIES: usize = 100;
 
 /// Judges the policies of this namespace that refer to what changes, and with the namespace of the change those of the
 /// cluster.
@@ -16,21 +13,15 @@ pub(super) fn check(cx: &Context<'_>, out: &mut Vec<Finding>) {
     if cx.standing {
         return;
     }
-    let states: Vec<&Object> = cx.change.before.iter().chain(&cx.change.after).collect();
-    let at = match states.first() {
+    let at = match cx.change.before.as_ref().or(cx.change.after.as_ref()) {
         Some(Object::AddressGroup(_)) if cx.change.id.kind == "CiliumCIDRGroup" => "spec.externalCIDRs",
         Some(Object::AddressGroup(_)) => "spec.nets",
         Some(Object::Tier(_)) => "spec.order",
         _ => return,
     };
     let group = at != "spec.order";
-    let at_home = *cx.change.id.namespace() == **cx.namespace.name();
-    let here = cx.world.referring(&states).into_iter().filter(|object| match &object.id.namespace {
-        Some(namespace) => namespace == cx.namespace.name(),
-        None => at_home,
-    });
-    let in_force = here.filter(|object| object.policies.iter().all(|policy| policy.is_in_force()));
-    for object in in_force.take(MOST_POLICIES) {
+    let in_force = cx.referring().filter(|object| object.policies.iter().all(|policy| policy.is_in_force()));
+    for object in in_force.take(MOST_REFERRING) {
         let own: Vec<&Policy> = object.policies.iter().map(|p| &**p).collect();
         for &direction in &cx.settings.open_cidr.directions {
             let Some(violation) = judge(cx, &object.id, &own, direction) else { continue };

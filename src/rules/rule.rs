@@ -1,5 +1,7 @@
 //! What a rule is, what it sees, and what it says.
 
+use std::sync::Arc;
+
 use crate::model::house::{Level, RuleId, Settings};
 use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, TierSemantics, Workload};
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
@@ -74,6 +76,9 @@ pub trait Rule: Sync {
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>);
 }
 
+/// Policies of one namespace that are judged for one change of a tier or a group.
+pub(super) const MOST_REFERRING: usize = 100;
+
 /// What a rule sees: one world, and the object that changes as it is in that world.
 ///
 /// A review shows a rule the world before and the world after; what it finds in both is not the change's fault.
@@ -96,6 +101,15 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Policies of this namespace that refer to the tier or the group that changes; with the namespace of the change, those
+    /// of the cluster as well.
+    pub fn referring(&self) -> impl Iterator<Item = &'a Arc<PolicyObject>> {
+        let states: Vec<&Object> = self.change.before.iter().chain(&self.change.after).collect();
+        let (here, at_home) = (self.namespace.name(), *self.change.id.namespace() == **self.namespace.name());
+        let all = self.world.referring(&states).into_iter();
+        all.filter(move |object| object.id.namespace.as_ref().map_or(at_home, |namespace| namespace == here))
+    }
+
     /// Whether it is the world before the change that is judged.
     pub fn is_before(&self) -> bool {
         std::ptr::eq(self.world, self.then)
@@ -142,7 +156,7 @@ impl<'a> Context<'a> {
 
     /// Whether the change brings a new policy that can only take away: one of the union, without a place in an order.
     pub fn adds_to_union(&self) -> bool {
-        let union = |p: &std::sync::Arc<Policy>| p.tier.semantics == TierSemantics::Union;
+        let union = |p: &Arc<Policy>| p.tier.semantics == TierSemantics::Union;
         self.creates_policy()
             && matches!(&self.change.after, Some(Object::Policy(object)) if object.policies.iter().all(union))
     }
