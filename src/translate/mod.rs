@@ -13,6 +13,7 @@ pub mod houserules;
 mod kind;
 mod lenient;
 mod namespace;
+pub mod narrow;
 mod networkpolicy;
 mod policy_wire;
 pub mod render;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(super) use self::entity::net;
 use super::{Defaults, Kind, own_or};
 use crate::model::{Object, ObjectRef, Policy, PolicyObject};
 
