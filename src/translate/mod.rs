@@ -14,6 +14,7 @@ mod json;
 mod kind;
 mod lenient;
 mod namespace;
+pub mod narrow;
 mod networkpolicy;
 mod policy_wire;
 pub mod render;

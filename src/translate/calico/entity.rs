@@ -70,7 +70,7 @@ pub(super) fn selector<'v>(
 }
 
 /// A block, or one address.
-pub(super) fn net(text: &str) -> Result<IpNet, String> {
+pub(in super::super) fn net(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
     }

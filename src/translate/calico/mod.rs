@@ -15,6 +15,7 @@ pub mod selector;
 
 use std::sync::Arc;
 
+pub(super) use self::entity::net;
 use super::json::Value;
 use super::{Defaults, Kind, own_or};
 use crate::model::{Object, ObjectRef, Policy, PolicyObject};

@@ -88,19 +88,17 @@ pub(super) fn read(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Ob
     } else if fields.get("applyOnForward").and_then(Value::as_bool) == Some(true) {
         // It is written for host endpoints, but a pod that its selector matches is not let off either.
         builder.doubtful(whom.pods.wide(), "host endpoints and forwarded traffic", false);
-    } else {
-        if let Some(doubt) = whom.doubt {
-            if *whom.pods.narrow() != Selector::nothing() {
-                let rules = builder.rules.clone();
-                builder.exact(whom.pods.narrow());
-                builder.rules = rules;
-            }
-            // Calico drops a policy whose selector it cannot read, so it refuses nothing by its mere presence.
-            let beyond = and([whom.pods.wide().clone(), not(whom.pods.into_narrow())]);
-            builder.doubtful(&beyond, &doubt, whom.readable);
-        } else {
+    } else if let Some(doubt) = whom.doubt {
+        if *whom.pods.narrow() != Selector::nothing() {
+            let rules = builder.rules.clone();
             builder.exact(whom.pods.narrow());
+            builder.rules = rules;
         }
+        // Calico drops a policy whose selector it cannot read, so it refuses nothing by its mere presence.
+        let beyond = and([whom.pods.wide().clone(), not(whom.pods.into_narrow())]);
+        builder.doubtful(&beyond, &doubt, whom.readable);
+    } else {
+        builder.exact(whom.pods.narrow());
     }
     let policies = builder.policies;
     Object::Policy(PolicyObject { id, policies, unread: reader.unread, implicit_types })
