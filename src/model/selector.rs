@@ -3,12 +3,14 @@
 //! Besides matching, a selector can be *solved*: which labels would match, or escape, a set of selectors? That is how
 //! "every pod of the namespace, with whatever labels" is decided exactly and not by looking for `podSelector: {}`.
 
+mod display;
 mod fold;
 mod settle;
 mod texts;
 
 use std::collections::BTreeMap;
-use std::fmt;
+
+use smallvec::{SmallVec, smallvec};
 
 use super::Str;
 use super::labels::Labels;
@@ -46,13 +48,16 @@ impl Lookup for NoLabels {
     }
 }
 
+/// The values that a test takes. Nearly always it is one, which needs no memory of its own.
+pub type Values = SmallVec<[Str; 1]>;
+
 /// A test of one key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Test {
     /// The key is present.
     Exists,
     /// The key is present with one of these values (sorted).
-    In(Vec<Str>),
+    In(Values),
     /// The value contains the text.
     Contains(Str),
     /// The value starts with the text.
@@ -101,12 +106,12 @@ impl Selector {
 
     /// `key` has this value.
     pub fn equals(key: impl Into<Str>, value: impl Into<Str>) -> Self {
-        Self::Key(key.into(), Test::In(vec![value.into()]))
+        Self::Key(key.into(), Test::In(smallvec![value.into()]))
     }
 
     /// `key` has one of these values.
     pub fn is_in<V: Into<Str>>(key: impl Into<Str>, values: impl IntoIterator<Item = V>) -> Self {
-        let mut values: Vec<Str> = values.into_iter().map(Into::into).collect();
+        let mut values: Values = values.into_iter().map(Into::into).collect();
         values.sort();
         values.dedup();
         Self::Key(key.into(), Test::In(values))
@@ -353,45 +358,6 @@ fn search<'a>(
     }
     known.remove(key);
     Found::None
-}
-
-impl fmt::Display for Selector {
-    /// The `kubectl -l` notation where there is one: `app=web,tier in (a,b),!legacy`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(key, test) => match test {
-                Test::Exists => write!(f, "{key}"),
-                Test::In(values) if values.len() == 1 => write!(f, "{key}={}", values.join(",")),
-                Test::In(values) => write!(f, "{key} in ({})", values.join(",")),
-                Test::Contains(text) => write!(f, "{key} contains \"{text}\""),
-                Test::StartsWith(text) => write!(f, "{key} starts with \"{text}\""),
-                Test::EndsWith(text) => write!(f, "{key} ends with \"{text}\""),
-            },
-            Self::Not(inner) => match &**inner {
-                Self::Key(key, Test::Exists) => write!(f, "!{key}"),
-                Self::Key(key, Test::In(values)) if values.len() == 1 => write!(f, "{key}!={}", values.join(",")),
-                Self::Key(key, Test::In(values)) => write!(f, "{key} notin ({})", values.join(",")),
-                other => write!(f, "!({other})"),
-            },
-            Self::And(parts) if parts.is_empty() => f.write_str("everything"),
-            Self::Or(parts) if parts.is_empty() => f.write_str("nothing"),
-            Self::And(parts) => join(f, parts, ","),
-            Self::Or(parts) => join(f, parts, " || "),
-        }
-    }
-}
-
-fn join(f: &mut fmt::Formatter<'_>, parts: &[Selector], between: &str) -> fmt::Result {
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            f.write_str(between)?;
-        }
-        match part {
-            Selector::And(inner) | Selector::Or(inner) if inner.len() > 1 => write!(f, "({part})")?,
-            _ => write!(f, "{part}")?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

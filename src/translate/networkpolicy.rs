@@ -77,6 +77,7 @@ fn policy(spec: &wire::Spec<'_>, id: Arc<ObjectRef>, unread: &mut Vec<Unread>) -
     // Rules of a direction that the policy does not govern have no effect, so their mistakes have none either.
     if isolates_ingress {
         let list = at.field("ingress");
+        ingress.reserve_exact(spec.ingress.as_ref().map_or(0, Vec::len));
         for (i, rule) in spec.ingress.iter().flatten().enumerate() {
             let (from, ports) = (rule.from.as_deref(), rule.ports.as_deref());
             ingress.push(reading.rule(("from", from), ports, rule.broken, &list.index(i)));
@@ -84,6 +85,7 @@ fn policy(spec: &wire::Spec<'_>, id: Arc<ObjectRef>, unread: &mut Vec<Unread>) -
     }
     if isolates_egress {
         let list = at.field("egress");
+        egress.reserve_exact(spec.egress.as_ref().map_or(0, Vec::len));
         for (i, rule) in spec.egress.iter().flatten().enumerate() {
             let (to, ports) = (rule.to.as_deref(), rule.ports.as_deref());
             egress.push(reading.rule(("to", to), ports, rule.broken, &list.index(i)));

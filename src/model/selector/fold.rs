@@ -16,15 +16,23 @@ pub fn not(selector: Selector) -> Selector {
 
 /// All of these.
 pub fn and(parts: impl IntoIterator<Item = Selector>) -> Selector {
-    let mut list = Vec::new();
+    // One that is left alone needs no list.
+    let (mut only, mut list) = (None, Vec::new());
     for part in parts {
         match part {
             Selector::Or(none) if none.is_empty() => return Selector::nothing(),
-            Selector::And(inner) => list.extend(inner),
-            other => list.push(other),
+            Selector::And(inner) if inner.is_empty() => {}
+            part => {
+                list.extend(only.take());
+                match part {
+                    Selector::And(inner) => list.extend(inner),
+                    other if list.is_empty() => only = Some(other),
+                    other => list.push(other),
+                }
+            }
         }
     }
-    Selector::all(list)
+    only.unwrap_or_else(|| Selector::all(list))
 }
 
 /// One of these is enough.

@@ -149,9 +149,13 @@ impl<'v> Entity<'v> {
         lowered.map(|selector| and([named.clone(), selector]))
     }
 
+    fn asks_accounts(&self) -> bool {
+        self.accounts.is_some() || !self.account_names.is_empty()
+    }
+
     fn endpoints(&self, keys: Keys, account_keys: Keys) -> Lowered {
         let labels = self.selector.as_ref().map_or_else(Lowered::everything, |expr| expr.lower(keys));
-        if self.accounts.is_none() && self.account_names.is_empty() {
+        if !self.asks_accounts() {
             return labels;
         }
         let accounts = self.accounts(account_keys);
@@ -170,21 +174,22 @@ impl<'v> Entity<'v> {
         let positive = self.positive(own);
         let negative = self.negative();
         if positive.iter().flatten().all(Pair::is_exact) && negative.is_exact() {
-            let positive = positive.map(|list| list.into_iter().map(Pair::into_narrow).collect());
+            let positive = positive.map(|list| list.into_iter().map(Pair::into_narrow));
             return Pair::exact(together(positive, negative.narrow()));
         }
         residual.push(ACCOUNTS.to_owned());
         let read = |of: fn(&Pair<Peer>) -> &Peer, others: &[Peer]| {
-            together(positive.as_ref().map(|list| list.iter().map(|pair| of(pair).clone()).collect()), others)
+            together(positive.as_ref().map(|list| list.iter().map(|pair| of(pair).clone())), others)
         };
         Pair::new(read(Pair::narrow, negative.narrow()), read(Pair::wide, negative.wide()))
     }
 
     /// Pods and network sets that the selectors name, or nothing if there are no selectors.
     fn positive(&self, own: Option<&str>) -> Option<Vec<Pair<Peer>>> {
-        let selects = self.selector.is_some() || self.accounts.is_some() || !self.account_names.is_empty();
+        let selects = self.selector.is_some() || self.asks_accounts();
         let pods = self.endpoints(Keys::Pods, Keys::Accounts);
-        let sets = self.endpoints(Keys::Sets, Keys::AccountsOfSets);
+        let alike = self.selector.as_ref().is_none_or(Expr::is_plain) && !self.asks_accounts();
+        let sets = if alike { pods.clone() } else { self.endpoints(Keys::Sets, Keys::AccountsOfSets) };
         let (scope, sets, kinds) = match (&self.namespaces, own) {
             (Some(expr), _) => {
                 let of_sets = expr.lower(Keys::NamespacesOfSets).certain;
@@ -313,10 +318,12 @@ fn opposite(peer: Peer) -> Peer {
 }
 
 /// Each of the alternatives together with all others; without alternatives the others alone.
-fn together(alternatives: Option<Vec<Peer>>, others: &[Peer]) -> Vec<Peer> {
+fn together(alternatives: Option<impl ExactSizeIterator<Item = Peer>>, others: &[Peer]) -> Vec<Peer> {
     let Some(alternatives) = alternatives else { return vec![all_of(None, others)] };
-    let somebody = alternatives.into_iter().filter(|peer| *peer != Peer::Nobody);
-    somebody.map(|peer| if others.is_empty() { peer } else { all_of(Some(peer), others) }).collect()
+    let mut all = Vec::with_capacity(alternatives.len());
+    let somebody = alternatives.filter(|peer| *peer != Peer::Nobody);
+    all.extend(somebody.map(|peer| if others.is_empty() { peer } else { all_of(Some(peer), others) }));
+    all
 }
 
 /// All of them together; one alone stays as it is.

@@ -264,6 +264,9 @@ impl Builder {
     }
 
     fn sequence(&mut self, subject: &Selector, governs: [bool; 2], rules: [Vec<ForPods>; 2]) {
+        if rules.iter().flatten().all(|item| item.pods.is_everything()) {
+            return self.push(subject.clone(), governs, rules.map(for_all));
+        }
         let [ingress, egress] = rules.map(segments);
         let (mut ingress, mut egress) = (ingress.into_iter().peekable(), egress.into_iter().peekable());
         let whole = |(pods, _): &(Selector, Vec<Rule>)| pods.is_everything();
@@ -276,6 +279,13 @@ impl Builder {
             self.push(and([subject.clone(), pods]), [false, false], [Vec::new(), rules]);
         }
     }
+}
+
+/// Rules that are for every pod. No room is left over: the policy stays for as long as the object does.
+fn for_all(rules: Vec<ForPods>) -> Vec<Rule> {
+    let mut all = Vec::with_capacity(rules.len());
+    all.extend(rules.into_iter().map(|item| item.rule));
+    all
 }
 
 /// Rules in their order, in runs that are for the same pods.

@@ -184,14 +184,16 @@ impl Reading {
                 continue;
             };
             let list = list.unwrap_or_default();
-            let rules: Vec<Rule> =
-                list.iter().enumerate().flat_map(|(i, item)| self.rules(section, item, &list_at.index(i))).collect();
+            let rules: Vec<Vec<Rule>> =
+                list.iter().enumerate().map(|(i, item)| self.rules(section, item, &list_at.index(i))).collect();
             // semantics 2.3.1: it is the presence of a rule that counts, not what it says.
             let (all, present) = match section.direction {
                 Direction::Ingress => (&mut policy.ingress, &mut rules_for[0]),
                 Direction::Egress => (&mut policy.egress, &mut rules_for[1]),
             };
-            all.extend(rules);
+            // No room is left over: the policy stays for as long as the object does.
+            all.reserve_exact(rules.iter().map(Vec::len).sum());
+            all.extend(rules.into_iter().flatten());
             *present |= !list.is_empty();
         }
         let asked = self.default_deny(fields, at);

@@ -95,7 +95,7 @@ impl Reading {
         // One peer for each item, and what an item stands for besides it in a rule of its own.
         let first: Vec<Peer> = peers.iter().filter_map(|list| list.first().cloned()).collect();
         let more: Vec<Peer> = peers.iter().flat_map(|list| list.iter().skip(1).cloned()).collect();
-        let mut rules = Vec::new();
+        let mut rules = Vec::with_capacity(ports.len());
         if broken && action == Action::Deny {
             // On which ports these are denied could not be read: it may be any.
             let maybe = |peer: &Peer| Peer::AllOf(vec![peer.clone(), Peer::Unreadable]);

@@ -18,6 +18,8 @@ const NAME: &str = "projectcalico.org/name";
 const NAMESPACE: &str = "projectcalico.org/namespace";
 const SERVICE_ACCOUNT: &str = "projectcalico.org/serviceaccount";
 const ORCHESTRATOR: &str = "projectcalico.org/orchestrator";
+/// What Calico's own labels begin with.
+const OWN: &str = "projectcalico.org/";
 const OF_NAMESPACE: &str = "pcns.";
 const OF_ACCOUNT: &str = "pcsa.";
 
@@ -73,6 +75,16 @@ impl Expr<'_> {
         let certain = reading(self, keys, false);
         let possible = if self.asks_accounts(keys) { reading(self, keys, true) } else { certain.clone() };
         Lowered { certain, possible }
+    }
+
+    /// Whether it names plain labels alone, which mean the same to pods and to network sets.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::All | Self::Global => true,
+            Self::Label(key, _) => ![OF_NAMESPACE, OF_ACCOUNT, OWN].iter().any(|prefix| key.starts_with(prefix)),
+            Self::Not(inner) => inner.is_plain(),
+            Self::And(parts) | Self::Or(parts) => parts.iter().all(Self::is_plain),
+        }
     }
 
     /// Whether anything in it may be unknown: the two readings are one where nothing is.
