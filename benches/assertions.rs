@@ -58,7 +58,7 @@ fn spread() -> Vec<Object> {
 /// All rows about one namespace; `same`: all about the pods that its policies select.
 fn dense(same: bool) -> Vec<Object> {
     let rows = (0..ROWS).map(|i| {
-        let app = if same || i % 50 == 0 { "orders".to_owned() } else { format!("part-{:02}", i % 50) };
+        let app = if same || i % 50 == 0 { "web".to_owned() } else { format!("part-{:02}", i % 50) };
         let from = json!({"namespaceSelector": namespace(&team(i)), "podSelector": labelled("web")});
         row(i, &from, &json!({"namespaceSelector": namespace(HOME), "podSelector": labelled(&app)}), "Deny")
     });

@@ -83,7 +83,7 @@ impl Cluster for Fixed {
 
 fn world() -> World {
     let mut snapshot = Snapshot::default();
-    for (kind, value) in cluster::namespaces().chain(cluster::policies()) {
+    for (kind, value) in cluster::namespaces().chain(cluster::policies()).chain(cluster::neighbours()) {
         snapshot.insert(&cluster::object(kind, &value));
     }
     World { snapshot, house: House::default() }
@@ -92,8 +92,8 @@ fn world() -> World {
 fn decisions(c: &mut Bench) {
     let world = Arc::new(world());
     let user = User {
-        name: "system:serviceaccount:delivery:rollout".into(),
-        groups: vec!["system:authenticated".into()],
+        name: "admin".into(),
+        groups: vec!["system:masters".into(), "system:authenticated".into()],
         ..User::default()
     };
     let reviews = reviews::all();
@@ -146,7 +146,7 @@ fn sets(c: &mut Bench) {
         "kind": "NetworkPolicy",
         "metadata": {"name": "partners", "namespace": HOME},
         "spec": {
-            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "orders"}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "web"}},
             "policyTypes": ["Egress"],
             "egress": [{"to": peers, "ports": [{"protocol": "TCP", "port": 443}]}],
         },

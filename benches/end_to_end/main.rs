@@ -145,7 +145,7 @@ fn portcullis_alone(runtime: &tokio::runtime::Runtime, portcullis: &Process) -> 
     for review in reviews::all().iter().chain([&reviews::denied()]) {
         runtime.block_on(client.run(&review.body, Duration::from_millis(300)))?;
         let mut took = runtime.block_on(client.run(&review.body, TURN))?;
-        let allowed = if review.object.contains("\"bare\"") { "denied" } else { "allowed" };
+        let allowed = if review.body.contains("\"bare\"") { "denied" } else { "allowed" };
         println!(
             "  {:<14} {allowed:<8} p50 {:>7.0} µs   p99 {:>7.0} µs",
             review.name,
@@ -185,10 +185,11 @@ fn starts(dir: &Path, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Namespaces and policies as a folder of JSON lists, a thousand objects to a file.
+/// Namespaces, policies and the pods nearby as a folder of JSON lists, a thousand objects to a file.
 fn write_cluster(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir(dir)?;
-    let objects: Vec<_> = cluster::namespaces().chain(cluster::policies()).map(|(_, value)| value).collect();
+    let all = cluster::namespaces().chain(cluster::policies()).chain(cluster::neighbours());
+    let objects: Vec<_> = all.map(|(_, value)| value).collect();
     for (i, items) in objects.chunks(1000).enumerate() {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
         std::fs::write(dir.join(format!("{i:03}.json")), list.to_string())?;

@@ -14,10 +14,13 @@ pub const POLICIES: usize = 3;
 pub const PODS: usize = 4;
 
 /// The namespace that the reviews are about.
-pub const HOME: &str = "store";
+pub const HOME: &str = "team-a";
 
 /// Policies in it.
 pub const HOME_POLICIES: usize = 20;
+
+/// Pods in it: two replicas of each workload.
+pub const HOME_PODS: usize = 20;
 
 /// An object in model terms.
 pub fn object(kind: Kind, value: &Value) -> Object {
@@ -26,7 +29,8 @@ pub fn object(kind: Kind, value: &Value) -> Object {
 
 /// Every Namespace.
 pub fn namespaces() -> impl Iterator<Item = (Kind, Value)> {
-    let system = [namespace("kube-system", "platform"), namespace(HOME, "store"), namespace("bare", "store")];
+    let system = [("kube-system", "platform"), ("edge", "platform"), (HOME, "store"), ("bare", "store")]
+        .map(|(name, unit)| namespace(name, unit));
     let teams = (0..NAMESPACES).map(|i| namespace(&team(i), &format!("unit-{:02}", i % 40)));
     system.into_iter().chain(teams).map(|value| (Kind::Namespace, value))
 }
@@ -46,8 +50,19 @@ pub fn pods() -> impl Iterator<Item = (Kind, Value)> {
         let name = team(i);
         (0..PODS).map(move |p| pod(&name, ["web", "worker"][p / 2], p, i))
     });
+    neighbours().chain(teams.map(|value| (Kind::Pod, value)))
+}
+
+/// The pods that reviews of [`HOME`] look at: its own, the DNS server and the gateway in front of it.
+pub fn neighbours() -> impl Iterator<Item = (Kind, Value)> {
     let dns = pod_with("kube-system", "coredns", 0, "10.96.0.2", &json!({"k8s-app": "kube-dns"}));
-    [dns].into_iter().chain(teams).map(|value| (Kind::Pod, value))
+    let gateway = pod_with("edge", "gateway", 0, "10.63.1.1", &json!({"app.kubernetes.io/name": "gateway"}));
+    let own = (0..HOME_PODS).map(|p| {
+        let app = if p < 2 { "web".to_owned() } else { format!("part-{:02}", p / 2) };
+        let labels = json!({"app.kubernetes.io/name": app, "app.kubernetes.io/part-of": "shop", "team": "payments"});
+        pod_with(HOME, &app, p, &format!("10.63.0.{p}"), &labels)
+    });
+    [dns, gateway].into_iter().chain(own).map(|value| (Kind::Pod, value))
 }
 
 fn team(i: usize) -> String {
@@ -122,7 +137,7 @@ fn home_policies() -> impl Iterator<Item = Value> {
             &json!({
                 "podSelector": {"matchExpressions": [
                     {"key": "app.kubernetes.io/component", "operator": "NotIn", "values": [format!("tier-{i:02}")]},
-                    {"key": "app.kubernetes.io/name", "operator": "In", "values": ["orders", format!("part-{i:02}")]},
+                    {"key": "app.kubernetes.io/name", "operator": "In", "values": ["web", format!("part-{i:02}")]},
                 ]},
                 "policyTypes": [types],
                 direction: [{peers: [peer], "ports": [{"protocol": "TCP", "port": 8000 + i}]}],

@@ -45,7 +45,6 @@ pub fn default_deny(
     let denies = |p: &&Arc<Policy>| denies_by_default(p, direction) && !hands_on_everything(&p.tier, &here, direction);
     let mut isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(denies).collect();
     let owned = |list: &[&Arc<Policy>]| list.iter().map(|p| Arc::clone(p)).collect::<Vec<_>>();
-    let subject = |p: &Arc<Policy>| p.subject.pods.in_namespace(namespace.labels()).into_owned();
     match escape(&isolating, namespace) {
         Escape::By(labels) => return DefaultDeny::Missing(Missing::Escapes(labels, owned(&isolating))),
         Escape::Unknown => return DefaultDeny::Missing(Missing::Unproven(owned(&isolating))),
@@ -68,7 +67,7 @@ pub fn default_deny(
         return DefaultDeny::Missing(Missing::Open(owned(&open)));
     }
     // The ones that do it alone say more than the long list of those that help.
-    let alone: Vec<&Arc<Policy>> = isolating.iter().copied().filter(|p| subject(p).matches_everything()).collect();
+    let alone: Vec<&Arc<Policy>> = isolating.iter().copied().filter(|p| selects_everyone(p, namespace)).collect();
     DefaultDeny::Present(owned(if alone.is_empty() { &isolating } else { &alone }))
 }
 
@@ -102,9 +101,12 @@ fn passes_everything(rule: &Rule) -> bool {
 pub fn staged_default_deny(snapshot: &Snapshot, namespace: &NamespaceState, direction: Direction) -> Vec<Arc<Policy>> {
     let staged = snapshot.staged_in(namespace).filter(|p| denies_by_default(p, direction));
     let staged: Vec<&Arc<Policy>> = staged.collect();
+    if staged.is_empty() {
+        return Vec::new();
+    }
     let in_force = snapshot.policies_in(namespace).filter(|p| denies_by_default(p, direction));
     let together: Vec<&Arc<Policy>> = staged.iter().copied().chain(in_force).collect();
-    if staged.is_empty() || escape(&together, namespace) != Escape::Impossible {
+    if escape(&together, namespace) != Escape::Impossible {
         return Vec::new();
     }
     staged.into_iter().map(Arc::clone).collect()
@@ -112,9 +114,17 @@ pub fn staged_default_deny(snapshot: &Snapshot, namespace: &NamespaceState, dire
 
 /// Whether a pod of the namespace could be selected by none of these.
 fn escape(policies: &[&Arc<Policy>], namespace: &NamespaceState) -> Escape {
+    if policies.iter().any(|p| p.subject.pods.is_everything()) {
+        return Escape::Impossible;
+    }
     let selectors: Vec<Cow<'_, Selector>> =
         policies.iter().map(|p| p.subject.pods.in_namespace(namespace.labels())).collect();
     escaping(&selectors.iter().map(Cow::as_ref).collect::<Vec<_>>())
+}
+
+/// Whether a policy selects every pod that the namespace could have.
+fn selects_everyone(policy: &Policy, namespace: &NamespaceState) -> bool {
+    policy.subject.pods.in_namespace(namespace.labels()).matches_everything()
 }
 
 /// Whether the pods that a policy selects are denied whatever nobody allows.
@@ -156,10 +166,13 @@ fn everything_for_all<'a>(
     namespace: &NamespaceState,
     last: Priority,
 ) -> Vec<&'a Arc<Policy>> {
-    let opening = |p: &Arc<Policy>, rule: &Rule| opens(p, rule, last);
-    let everyone = |p: &&Arc<Policy>| p.subject.pods.in_namespace(namespace.labels()).matches_everything();
-    let universal: Vec<&Arc<Policy>> = policies.iter().copied().filter(everyone).collect();
-    let of = |p: &'a Arc<Policy>| p.rules(direction).iter().filter(move |rule| opening(p, rule));
+    let of = |p: &'a Arc<Policy>| p.rules(direction).iter().filter(move |rule| opens(p, rule, last));
+    // Nearly every policy names ports, and then whom it names does not matter; SCTP is what they name least.
+    let sctp = |rule: &Rule| !rule.ports.numbers.ports(Protocol::Sctp).is_empty();
+    if !policies.iter().any(|p| of(p).any(sctp)) {
+        return Vec::new();
+    }
+    let universal: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| selects_everyone(p, namespace)).collect();
     if admits_everything(universal.iter().flat_map(|p| of(p))) {
         return universal.into_iter().filter(|p| !p.rules(direction).is_empty()).collect();
     }
@@ -178,10 +191,7 @@ fn opens(policy: &Policy, rule: &Rule, last: Priority) -> bool {
 
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
 fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
-    // Nearly every policy names ports, and then whom it names does not matter; SCTP is what they name least.
-    if rules.clone().all(|rule| rule.ports.numbers.ports(Protocol::Sctp).is_empty())
-        || !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full()
-    {
+    if !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
         return false;
     }
     let addresses = exposure_to_pods(rules.clone());

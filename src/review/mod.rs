@@ -102,6 +102,7 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     let cx_before = Context {
         world: &before,
         then: &before,
+        now: &after,
         change,
         object: change.before.as_ref(),
         settings: &effective.settings,

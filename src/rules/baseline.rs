@@ -12,7 +12,8 @@ pub fn baseline(namespace: &str, settings: &Settings) -> Vec<Policy> {
     let change = Change::create(Object::Namespace(Namespace::named(namespace)));
     let namespace = world.namespace_or_empty(namespace);
     let (world, namespace) = (&world, &namespace);
-    let cx = Context { world, then: world, change: &change, object: None, settings, namespace, standing: false };
+    let cx =
+        Context { world, then: world, now: world, change: &change, object: None, settings, namespace, standing: false };
     suggest::default_deny(&cx, &Direction::BOTH)
 }
 

@@ -74,7 +74,7 @@ impl Rule for BlockedDns {
             }
         } else if cx.judges_running_pods() {
             let mut groups: Vec<Finding> = Vec::new();
-            for class in cx.namespace.classes() {
+            for class in cx.touched(Some(&pods.namespace)) {
                 let Some(blocked) = query.blocked(cx.namespace, class.pod()) else { continue };
                 let found = finding(cx, &pods, class.pod(), &blocked, None);
                 // Pods that are blocked for the same reasons are one finding.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::model::house::{Level, RuleId, Settings};
-use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, TierSemantics, Workload};
+use crate::model::pod::PodLookup;
+use crate::model::{
+    Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Selector, TierSemantics, Workload,
+};
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
 /// The fixed facts about a rule; its page is made from them.
@@ -88,6 +91,8 @@ pub struct Context<'a> {
     pub world: &'a Snapshot,
     /// The world before the change; the same one where that is judged.
     pub then: &'a Snapshot,
+    /// The world after the change; the same one where that is judged.
+    pub now: &'a Snapshot,
     /// The change.
     pub change: &'a Change,
     /// The changing object as it is in this world, if it is there.
@@ -159,6 +164,35 @@ impl<'a> Context<'a> {
         let union = |p: &Arc<Policy>| p.tier.semantics == TierSemantics::Union;
         self.creates_policy()
             && matches!(&self.change.after, Some(Object::Policy(object)) if object.policies.iter().all(union))
+    }
+
+    /// Pods of the namespace whose policies the change may touch: those that a changing policy selects, before or after, and
+    /// all of them where it also stands on the other side of their traffic in `peers`, or where not a policy changes. What is
+    /// wrong with others is not the change's doing.
+    pub fn touched(&self, peers: Option<&NamespaceState>) -> Vec<&'a Arc<PodClass>> {
+        let all = self.namespace.classes().iter();
+        let states = || self.change.before.iter().chain(&self.change.after);
+        let objects = states().map(|state| match state {
+            Object::Policy(policy) => Some(policy),
+            _ => None,
+        });
+        let Some(objects) = objects.collect::<Option<Vec<&PolicyObject>>>() else { return all.collect() };
+        // As they are linked, because that settles whom they select; where they are not, as they are written.
+        let linked = objects.iter().flat_map(|object| {
+            let held = [self.then, self.now].into_iter().filter_map(|world| world.policy(&object.id));
+            held.flat_map(|held| &held.policies).chain(&object.policies)
+        });
+        let changing: Vec<&Arc<Policy>> = linked.collect();
+        if peers.is_some_and(|peers| changing.iter().any(|policy| peers.is_in(&policy.subject.namespaces))) {
+            return all.collect();
+        }
+        let here = changing.into_iter().filter(|policy| self.namespace.is_in(&policy.subject.namespaces));
+        let here: Vec<&Selector> = here.map(|policy| &policy.subject.pods).collect();
+        all.filter(|class| {
+            let lookup = PodLookup { pod: class.pod(), namespace: self.namespace.labels() };
+            here.iter().any(|selector| selector.matches(&lookup))
+        })
+        .collect()
     }
 
     /// Whether the change brings a new policy.

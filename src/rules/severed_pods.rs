@@ -52,11 +52,12 @@ impl Rule for SeveredPods {
         if !cx.changes_policy() {
             return;
         }
+        let touched = cx.touched(None).into_iter().filter(|class| !class.pod().host_network);
+        let pods: Vec<_> = touched.map(|class| (class, selecting(cx.world, cx.namespace, class.pod()))).collect();
         for direction in Direction::BOTH {
             let mut affected = Vec::new();
             let mut isolating = Vec::new();
-            for class in cx.namespace.classes().iter().filter(|class| !class.pod().host_network) {
-                let policies = selecting(cx.world, cx.namespace, class.pod());
+            for (class, policies) in &pods {
                 let mut by: Vec<_> = policies
                     .iter()
                     .copied()

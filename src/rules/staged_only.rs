@@ -64,11 +64,10 @@ impl Rule for StagedOnly {
             return;
         }
         for &direction in &cx.settings.default_deny_directions {
-            if matches!(default_deny(cx.world, cx.namespace, direction, cx.settings.dialect), DefaultDeny::Present(_)) {
-                continue;
-            }
+            // Asked first, because nearly no namespace has staged policies.
             let staged = staged_default_deny(cx.world, cx.namespace, direction);
-            if staged.is_empty() {
+            let in_force = || default_deny(cx.world, cx.namespace, direction, cx.settings.dialect);
+            if staged.is_empty() || matches!(in_force(), DefaultDeny::Present(_)) {
                 continue;
             }
             let object = cx.change.object().map_or_else(|| cx.change.id.clone(), Object::id);
