@@ -54,7 +54,7 @@ pub struct HouseRulesSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exempt: Option<Exempt>,
     /// The network plugin whose reading counts where the specification leaves something open.
-    /// Default: auto, the plugin whose agents are seen in the cluster, and upstream where none is known.
+    /// Default: auto, the plugin that is seen in the cluster (status.network), and upstream where none is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
     /// Where cluster DNS is.

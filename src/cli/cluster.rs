@@ -49,7 +49,7 @@ pub(super) struct Input {
     /// Ask a cluster instead of reading files
     #[arg(long)]
     cluster: bool,
-    /// When Cilium lets policies decide, as enable-policy in its configuration; read from a ConfigMap cilium-config in files
+    /// When Cilium lets policies decide, in place of what enable-policy in the ConfigMap cilium-config says
     #[arg(long, value_enum, value_name = "MODE")]
     cilium_enforcement: Option<Mode>,
     #[command(flatten)]
