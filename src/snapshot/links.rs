@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::network::Overruled;
 use super::referrers::{Reference, Referrers, references};
 use crate::model::reference::is_of_account;
 use crate::model::{
@@ -19,6 +20,8 @@ pub(super) struct Links {
     groups: BTreeMap<Place, Group>,
     known: References,
     pub(super) referrers: Referrers,
+    /// What the network is told not to enforce.
+    pub(super) overruled: Option<Overruled>,
 }
 
 /// Where a group is: its kind, its namespace and its name, so that those a peer may name lie together.
@@ -145,9 +148,13 @@ impl Links {
     }
 
     pub(super) fn hold(&self, policy: &PolicyObject) -> Held {
-        let written = Arc::new(policy.clone());
-        let refers = policy.policies.iter().any(|policy| refers(policy));
-        let linked = if refers { Arc::new(self.link(policy)) } else { Arc::clone(&written) };
+        self.held(Arc::new(policy.clone()))
+    }
+
+    pub(super) fn held(&self, written: Arc<PolicyObject>) -> Held {
+        let refers = written.policies.iter().any(|policy| refers(policy));
+        let differs = refers || self.overruled.as_ref().is_some_and(|overruled| overruled.concerns(&written));
+        let linked = if differs { Arc::new(self.link(&written)) } else { Arc::clone(&written) };
         Held { written, linked }
     }
 
@@ -230,7 +237,8 @@ impl Links {
 
     fn link(&self, object: &PolicyObject) -> PolicyObject {
         let policies = object.policies.iter().filter_map(|policy| self.policy(policy));
-        PolicyObject { policies: policies.collect(), ..object.clone() }
+        let linked = PolicyObject { policies: policies.collect(), ..object.clone() };
+        self.overruled.as_ref().and_then(|overruled| overruled.applied(&linked)).unwrap_or(linked)
     }
 
     /// `None` where it is for pods by what is not known of them, and none of them is left.

@@ -9,6 +9,7 @@ mod cilium;
 mod clusternetworkpolicy;
 pub mod convert;
 pub mod entrance;
+mod hints;
 pub mod houserules;
 mod json;
 mod kind;
@@ -32,7 +33,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer};
 
-pub use cilium::enforcement::Enforcement;
+pub use cilium::enforcement::cilium_config;
+pub use hints::note_hints;
 pub use kind::{Family, Kind, unread_policy};
 
 use crate::model::{FieldPath, Labels, Object, ObjectRef, Str, Unread};
