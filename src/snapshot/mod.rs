@@ -5,6 +5,7 @@
 
 mod links;
 mod namespace;
+mod ranges;
 mod referrers;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, References,
+    AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, References,
     Standing, TierObject, Workload,
 };
 use links::{Held, Links, Touched};
@@ -26,31 +27,18 @@ use referrers::references;
 use tree::{Namespaces, Where};
 
 /// One version of the cluster's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     namespaces: Namespaces,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
     plugins: Arc<[Cni]>,
+    pod_ranges: Arc<IpSet>,
     /// Policy objects that Cilium alone enforces, and those that Calico alone does.
     exclusive: [usize; 2],
     /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
     assertions: Arc<BTreeMap<Arc<ObjectRef>, Arc<Assertion>>>,
     version: u64,
-}
-
-impl Default for Snapshot {
-    fn default() -> Self {
-        Self {
-            namespaces: Namespaces::default(),
-            cluster_policies: Arc::default(),
-            links: Arc::default(),
-            plugins: Arc::new([]),
-            exclusive: [0; 2],
-            assertions: Arc::default(),
-            version: 0,
-        }
-    }
 }
 
 impl Snapshot {
@@ -268,6 +256,7 @@ impl Snapshot {
                         if put { state.insert_workload(workload) } else { state.remove_workload(workload) }
                     });
                     self.note_agent(namespace, workload);
+                    self.note_addresses(&workload.addresses);
                 }
             }
             Object::AddressGroup(group) => {
