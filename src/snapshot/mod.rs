@@ -19,8 +19,8 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, References,
-    Standing, TierObject, Workload,
+    AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject,
+    References, Standing, TierObject, Workload,
 };
 use links::{Held, Links, Touched};
 use referrers::references;
