@@ -129,6 +129,11 @@ pub(super) fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction
     if !own.iter().any(|policy| policy.rules(direction).iter().any(opens_addresses)) {
         return None;
     }
+    // Where nobody opens a private address it does not matter whom the policies select.
+    let all = || own.iter().copied().chain(cx.world.policies_in(cx.namespace).map(|policy| &**policy));
+    if !all().any(|policy| policy.rules(direction).iter().any(|rule| may_open(rule, &settings.private))) {
+        return None;
+    }
     let mut seen = BTreeSet::new();
     let mut result: Option<Violation> = None;
     for pod in subjects(cx, own) {
@@ -185,6 +190,16 @@ fn counts_for_nothing(cx: &Context<'_>, opening: &Opening<'_>) -> bool {
 fn opens_addresses(rule: &policy::Rule) -> bool {
     // Entities and combined conditions can be addresses as well; what cannot is told at a glance.
     rule.action == Action::Allow && rule.peers.iter().any(|peer| !matches!(peer, Peer::Pods(_) | Peer::Nobody))
+}
+
+/// Whether a rule may open an address of the set; "no" is certain.
+fn may_open(rule: &policy::Rule, set: &IpSet) -> bool {
+    let reaches = |peer: &Peer| match peer {
+        Peer::Addresses(peer) => peer.set.intersects(set),
+        Peer::Pods(_) | Peer::Nobody => false,
+        _ => true,
+    };
+    rule.action == Action::Allow && rule.peers.iter().any(reaches)
 }
 
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.
