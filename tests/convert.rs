@@ -294,6 +294,27 @@ fn all_ports_but_some_are_written_in_every_kind() {
     }
 }
 
+/// What names resolve to is not known, so that only the patterns can be held against each other.
+#[test]
+fn names_of_the_dns_keep_their_meaning_or_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = |pattern: &str| {
+        format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: out, namespace: shop}}\nspec:\n  endpointSelector: {{}}\n  egress: [{{toFQDNs: [{{matchName: pay.example.com}}, {{matchPattern: '{pattern}'}}]}}]\n"
+        )
+    };
+    let there = from_text(folder.path(), &policy("**.example.org"), "cnp");
+    assert_eq!(there.code, Some(0), "{}", there.err);
+    assert!(there.err.contains("- Cilium lets names through once it has seen the answers"), "{}", there.err);
+    assert!(there.out.contains("- \"*.example.org\"") && there.out.contains("- pay.example.com"), "{}", there.out);
+    let back = from_text(folder.path(), &there.out, "cilium");
+    assert!(back.out.contains("matchPattern: \"**.example.org\""), "{}{}", back.err, back.out);
+    let refused = from_text(folder.path(), &policy("*.example.org"), "cnp");
+    assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
+    let why = "`*.example.org` stands for names that no pattern there stands for (at spec.egress[0].toFQDNs[1])";
+    assert!(refused.err.contains(why), "{}", refused.err);
+}
+
 /// A proof about no pod is none, and so that is said.
 #[test]
 fn a_policy_that_selects_nobody_is_not_called_proved() {

@@ -96,7 +96,6 @@ fn unknown_policy(request: &Incoming<'_>, operation: Operation) -> Change {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::admission::{Fixed, Gate, Reply};
     use crate::review::World;
 

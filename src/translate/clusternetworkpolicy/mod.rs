@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(super) use self::peers::is_domain;
 use super::at::At;
 use super::networkpolicy::{NO_SUBJECT, check_version};
 use super::walk::{Fields, IGNORED, Walk, present};
