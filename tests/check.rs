@@ -156,6 +156,55 @@ fn cilium_may_enforce_always_or_never() {
     assert!(!found.contains(&missing) && !found.contains(&"unenforced".to_owned()), "{found:?}");
 }
 
+/// The finding of a rule.
+fn told(folder: &Path, rule: &str) -> Option<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let out = command.current_dir(folder).args(["check", "-o", "json", "."]).output().unwrap();
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let found = json["findings"].as_array().unwrap().iter().find(|finding| finding["rule"] == rule)?;
+    Some(format!("{} {}", found["message"].as_str().unwrap(), found["because"]))
+}
+
+#[test]
+fn what_enforces_is_known_by_agents_else_by_nodes_else_by_definitions() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let told = || told(folder.path(), "unenforced");
+    write(
+        "policy.yaml",
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: deny, namespace: shop}\nspec: {endpointSelector: {}, ingress: [{}]}\n",
+    );
+    write(
+        "definition.yaml",
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a}\nspec: {group: crd.projectcalico.org}\n",
+    );
+    assert_eq!(told(), None, "a definition may be left over");
+    let node = |reason: &str| {
+        let status = format!("{{conditions: [{{type: NetworkUnavailable, status: \"False\", reason: {reason}}}]}}");
+        write("node.yaml", &format!("apiVersion: v1\nkind: Node\nmetadata: {{name: a}}\nstatus: {status}\n"));
+    };
+    node("FlannelIsUp");
+    assert_eq!(told(), None, "something else may enforce, as in k3s");
+    node("CalicoIsUp");
+    let by_node = told().unwrap();
+    assert!(
+        by_node.contains("seen here: Calico, by the condition NetworkUnavailable (CalicoIsUp) of node a"),
+        "{by_node}"
+    );
+    write(
+        "agent.yaml",
+        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: cilium, namespace: kube-system}\nspec:\n  selector: {matchLabels: {k8s-app: cilium}}\n  template: {metadata: {labels: {k8s-app: cilium}}, spec: {containers: [{name: a, image: a}]}}\n",
+    );
+    assert_eq!(told(), None);
+    write(
+        "config.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\ndata: {enable-cilium-network-policy: \"false\"}\n",
+    );
+    let off = told().unwrap();
+    assert!(off.contains("Cilium's enable-cilium-network-policy is false; set it to true"), "{off}");
+    assert!(off.contains("ConfigMap kube-system/cilium-config says so"), "{off}");
+}
+
 #[test]
 fn services_and_accounts_among_the_files_are_what_policies_refer_to() {
     let folder = tempfile::tempdir().unwrap();

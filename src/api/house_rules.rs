@@ -54,7 +54,7 @@ pub struct HouseRulesSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exempt: Option<Exempt>,
     /// The network plugin whose reading counts where the specification leaves something open.
-    /// Default: auto, the plugin whose agents are seen in the cluster, and upstream where none is known.
+    /// Default: auto, the plugin that is seen in the cluster (status.network), and upstream where none is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
     /// Where cluster DNS is.
@@ -284,6 +284,12 @@ pub struct HouseRulesStatus {
     /// Findings at warn or above in those namespaces now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub violations: Option<i64>,
+    /// The network plugins that are believed to be there and why, and when Cilium lets policies decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The reading of the specification that counts in those namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// Accepted: everything was read. Conflicting: another HouseRules gives other settings for the same namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

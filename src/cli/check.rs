@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::Exit;
-use super::cluster::{Input, omitted};
+use super::cluster::{Input, network, omitted};
 use crate::model::house::Level;
 use crate::model::{Change, ObjectRef};
 use crate::report::{FileFinding, Place, Report};
@@ -66,26 +66,30 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         unreadable = true;
     }
     let mut notes = omitted(&files);
-    let report = if args.against_cluster {
-        let before = args.input.settled(args.input.which().read()?);
-        notes = omitted(&before);
-        compare(&before, &before.overlaid_with(&files))
-    } else if args.against.is_empty() {
-        judge(&files)
-    } else {
-        let before = args.input.settled(Files::read(&args.against, &args.namespace));
-        unreadable |= super::report_errors(&before.errors);
-        compare(&before, &files)
+    let read: BTreeSet<&str> = files.objects.iter().map(Located::file).collect();
+    let read: Vec<String> = read.into_iter().map(str::to_owned).collect();
+    let (mut after, mut before) = (files, None);
+    if args.against_cluster {
+        let cluster = args.input.settled(args.input.which().read()?);
+        notes = omitted(&cluster);
+        after = cluster.overlaid_with(&after);
+        before = Some(cluster);
+    } else if !args.against.is_empty() {
+        let old = args.input.settled(Files::read(&args.against, &args.namespace));
+        unreadable |= super::report_errors(&old.errors);
+        before = Some(old);
+    }
+    let world = after.world();
+    notes.extend(network(&after, &world.snapshot));
+    let report = match &before {
+        Some(before) => compare(before, &after, &world),
+        None => judge(&after, &world),
     };
     match args.output {
         Output::Text => out.write_all(report.to_text(super::colour()).as_bytes())?,
         Output::Json => out.write_all(report.to_json()?.as_bytes())?,
         Output::Sarif => out.write_all(report.to_sarif()?.as_bytes())?,
-        Output::Junit => {
-            let read: BTreeSet<&str> = files.objects.iter().map(Located::file).collect();
-            let read: Vec<String> = read.into_iter().map(str::to_owned).collect();
-            out.write_all(report.to_junit(&read)?.as_bytes())?;
-        }
+        Output::Junit => out.write_all(report.to_junit(&read)?.as_bytes())?,
         Output::Github => out.write_all(report.to_github().as_bytes())?,
     }
     for note in notes {
@@ -98,8 +102,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     })
 }
 
-fn judge(files: &Files) -> Report {
-    let world = files.world();
+fn judge(files: &Files, world: &World) -> Report {
     let mut findings = Vec::new();
     for located in &files.objects {
         collect(&standing_written(&world.snapshot, &world.house, &located.object, located), located, &mut findings);
@@ -108,10 +111,9 @@ fn judge(files: &Files) -> Report {
 }
 
 /// Each object that differs is judged as the last of all changes to arrive.
-fn compare(before: &Files, after: &Files) -> Report {
+fn compare(before: &Files, after: &Files, world: &World) -> Report {
     let old: BTreeMap<ObjectRef, &Located> = before.objects.iter().map(|l| (l.object.id(), l)).collect();
     let new: BTreeMap<ObjectRef, &Located> = after.objects.iter().map(|l| (l.object.id(), l)).collect();
-    let world = after.world();
     let mut findings = Vec::new();
     for (id, located) in &new {
         let was = old.get(id).map(|l| &l.object);
@@ -120,12 +122,12 @@ fn compare(before: &Files, after: &Files) -> Report {
                 Some(was) => Change::update(was.clone(), located.object.clone()),
                 None => Change::create(located.object.clone()),
             };
-            collect(&last(&world, &change, located), located, &mut findings);
+            collect(&last(world, &change, located), located, &mut findings);
         }
     }
     for (id, located) in &old {
         if !new.contains_key(id) {
-            collect(&last(&world, &Change::delete(located.object.clone()), located), located, &mut findings);
+            collect(&last(world, &Change::delete(located.object.clone()), located), located, &mut findings);
         }
     }
     Report::new(findings, new.len(), after.skipped)

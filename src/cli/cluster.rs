@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use crate::model::Enforcement;
+use crate::model::cni::Cni;
+use crate::snapshot::Snapshot;
 use crate::source::files::Files;
 use crate::source::watch::client_config;
-use crate::translate::Enforcement;
 
 /// Which cluster to ask.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -47,7 +49,7 @@ pub(super) struct Input {
     /// Ask a cluster instead of reading files
     #[arg(long)]
     cluster: bool,
-    /// When Cilium lets policies decide, as enable-policy in its configuration; read from a ConfigMap cilium-config in files
+    /// When Cilium lets policies decide, in place of what enable-policy in the ConfigMap cilium-config says
     #[arg(long, value_enum, value_name = "MODE")]
     cilium_enforcement: Option<Mode>,
     #[command(flatten)]
@@ -122,4 +124,20 @@ pub(super) async fn kube_config(file: Option<&Path>, context: Option<&str>) -> a
 /// What of a cluster could not be read, for those who read the answer.
 pub(super) fn omitted(files: &Files) -> Vec<String> {
     files.omitted.iter().map(ToString::to_string).collect()
+}
+
+/// What enforces policies, where anything is known of it, and what is assumed of that.
+pub(super) fn network(files: &Files, world: &Snapshot) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !world.sightings().is_empty() || world.cilium().is_some() {
+        notes.push(format!("what enforces policies: {}", world.network()));
+    }
+    notes.extend(files.cilium_unread.iter().map(|(id, unread)| format!("{id} at {}: {}", unread.at, unread.what)));
+    if let Some(why) = files.cilium_omitted.as_ref().filter(|_| world.plugins().contains(&Cni::Cilium)) {
+        notes.push(format!(
+            "ConfigMap kube-system/cilium-config could not be read ({why}): enable-policy is taken for default; the verb list on \
+             it is needed, or --cilium-enforcement"
+        ));
+    }
+    notes
 }

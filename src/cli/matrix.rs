@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::Exit;
-use super::cluster::{Input, omitted};
+use super::cluster::{Input, network, omitted};
 use super::endpoint::{self, Endpoint};
 use crate::reach::{Matrix, Options, entries};
 use crate::report::{Difference, Filter, Pick, Row, add_entries, matrix};
@@ -149,6 +149,7 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
     let mut notes = evaluated.notes().to_vec();
     notes.extend(super::reach::unread(files));
     notes.extend(omitted(files));
+    notes.extend(network(files, &world));
     let mut rows = matrix::rows(&evaluated, &filter);
     let keepers = args.ingress_controller.as_deref().map(|text| endpoint::doorkeepers(text, &world)).transpose()?;
     let (entries, more) = entries(&world, &files.entrances, keepers.as_deref(), &options.readings);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::Exit;
-use super::cluster::omitted;
+use super::cluster::{network, omitted};
 use super::endpoint::doorkeepers;
 use super::matrix::{Args, options, pick};
 use crate::model::{FieldPath, ObjectRef};
@@ -25,10 +25,12 @@ pub(super) fn run(args: &Args, after: &Files, before: &Files, out: &mut impl Wri
     let mut notes = shown.notes().to_vec();
     notes.extend(super::reach::unread(after));
     notes.extend(omitted(after));
+    notes.extend(network(after, &new));
     if let Some(past) = &past {
         notes.extend(past.notes().iter().cloned());
         notes.extend(super::reach::unread(before));
         notes.extend(omitted(before));
+        notes.extend(network(before, &old));
         notes.sort();
         notes.dedup();
     }

@@ -6,7 +6,7 @@ use std::io::Write;
 use clap::ValueEnum;
 
 use super::Exit;
-use super::cluster::{Input, omitted};
+use super::cluster::{Input, network, omitted};
 use super::endpoint::{self, Endpoint, Found};
 use crate::model::{FieldPath, Object, ObjectRef, PortSet};
 use crate::reach::{Answer, OpenEnd, Point, Readings, Remedy, Verdict, explain, lacking, remedy};
@@ -73,6 +73,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let mut notes = notes(&world, &answer, &from, &to, remedy.is_some());
     notes.extend(unread(&files));
     notes.extend(omitted(&files));
+    notes.extend(network(&files, &world));
     let places: BTreeMap<ObjectRef, &Located> = files.objects.iter().map(|l| (l.object.id(), l)).collect();
     let locate = |id: &ObjectRef, path: &FieldPath| {
         let located = places.get(id).filter(|located| !located.is_live())?;

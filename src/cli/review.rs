@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let world = if args.manifests.is_empty() {
         World::default()
     } else {
-        let files = Files::read(&args.manifests, "default").enforced(None);
+        let files = Files::read(&args.manifests, "default");
         if super::report_errors(&files.errors) {
             return Ok(Exit::Unusable);
         }

@@ -177,7 +177,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         return in_cluster(args, shutdown).await;
     }
     let namespace = args.namespace.clone().unwrap_or_else(|| "portcullis".to_owned());
-    let files = Files::read(&args.manifests, "default").enforced(None);
+    let files = Files::read(&args.manifests, "default");
     if super::report_errors(&files.errors) {
         bail!("the state could not be read in full; nothing is served on half of it");
     }

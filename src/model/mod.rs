@@ -2,6 +2,7 @@
 //! peers, policies in tiers, pods and the objects they came from. Pure values: no clock, no I/O, no Kubernetes types.
 
 pub mod assertion;
+pub mod cilium;
 pub mod cni;
 pub mod departure;
 pub mod dns_names;
@@ -20,8 +21,10 @@ pub mod policy;
 pub mod ports;
 pub mod reference;
 pub mod selector;
+pub mod sighting;
 
 pub use assertion::Assertion;
+pub use cilium::{CiliumConfig, Enforcement};
 pub use departure::{Departure, Touches};
 pub use group::{AddressGroup, GroupChoice, GroupKind, GroupPeer, TierObject};
 pub use interval::IntervalSet;

@@ -274,7 +274,8 @@ impl Reach<'_> {
         for step in &isolations {
             let path = path(step, direction);
             let (tier, place) = (&step.policy.tier.name, self.place(step, &path));
-            let _ = writeln!(out, "    {tier} tier: {} isolates it{place}", step.policy.id);
+            let why = by_setting(&step.policy.id).map(|setting| format!(" ({setting})")).unwrap_or_default();
+            let _ = writeln!(out, "    {tier} tier: {} isolates it{why}{place}", step.policy.id);
         }
         if let Some(step) = isolations.first() {
             let doubt = if step.certain { "" } else { " for certain" };
@@ -308,9 +309,15 @@ impl Reach<'_> {
 pub(super) fn path(step: &Step, direction: Direction) -> FieldPath {
     match step.rule.and_then(|i| step.policy.rules(direction).get(i)) {
         Some(rule) => rule.at.clone(),
+        None if by_setting(&step.policy.id).is_some() => FieldPath::new("data").field("enable-policy"),
         None if step.policy.id.group() == "cilium.io" => FieldPath::new("spec").field("endpointSelector"),
         None => FieldPath::new("spec").field("podSelector"),
     }
+}
+
+/// What isolates where it is no policy but Cilium's configuration that does.
+fn by_setting(id: &ObjectRef) -> Option<&'static str> {
+    (id.kind == "ConfigMap").then_some("enable-policy: always")
 }
 
 pub(super) const fn action(step: &Step) -> &'static str {

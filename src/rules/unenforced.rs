@@ -4,7 +4,8 @@ use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::{fields, wording};
 use crate::model::cni::{Cni, Enforces, Family, Part};
 use crate::model::house::RuleId;
-use crate::model::{Direction, FieldPath, Peer, PolicyObject, PortSet, Protocol, Standing, policy};
+use crate::model::sighting::Sighting;
+use crate::model::{Direction, FieldPath, Peer, PolicyObject, PortSet, Protocol, policy};
 
 declare_rule! {
     /// A policy needs a network plugin that enforces its kind; without one it is accepted, stored, and has no effect.
@@ -12,7 +13,8 @@ declare_rule! {
     /// ## What it checks
     ///
     /// When a policy is created or changed: is any of the network plugins that run in the cluster known to enforce policies
-    /// of this kind? Plugins are seen by the pods of their DaemonSets, in the namespaces where they are usually installed.
+    /// of this kind? Plugins are seen by the pods of their DaemonSets, in the namespaces where they are usually installed, or
+    /// else by what nodes report as the reason of their condition `NetworkUnavailable`.
     ///
     /// | plugin | NetworkPolicy | other kinds |
     /// |---|---|---|
@@ -28,8 +30,10 @@ declare_rule! {
     /// | kube-router, Weave Net | yes | |
     /// | OVN-Kubernetes | yes | AdminNetworkPolicy |
     ///
-    /// Cilium enforces nothing where its configuration says `enable-policy: never`; that is known of files and of the command
-    /// line, not of the webhook.
+    /// Cilium enforces nothing where its ConfigMap `cilium-config` says `enable-policy: never`, and not the kinds that are
+    /// switched off there (`enable-k8s-networkpolicy`, `enable-cilium-network-policy`,
+    /// `enable-cilium-clusterwide-network-policy`), unless another plugin does. ClusterNetworkPolicy and SCTP count as enforced
+    /// if `enable-k8s-cluster-network-policy` and `enable-sctp` say so there.
     ///
     /// And of a policy whose kind is enforced: are all its parts? Plugins that carry out everything else leave out
     ///
@@ -40,7 +44,8 @@ declare_rule! {
     /// | SCTP | kube-router; Cilium unless `sctp.enabled` is set |
     /// | IPv6 blocks | Azure Network Policy Manager, Weave Net |
     ///
-    /// Where no plugin is seen nothing is said: k3s and some managed clusters run theirs outside of pods.
+    /// Where no plugin is seen nothing is said: k3s and some managed clusters run theirs outside of pods. Neither is where
+    /// only CustomResourceDefinitions tell of one, which may be left over, or only nodes that report Flannel, as in k3s.
     ///
     /// ## Why
     ///
@@ -76,21 +81,26 @@ impl Rule for Unenforced {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
-        if let Some(object) = cx.policy().filter(|o| o.policies.iter().any(|p| p.tier.standing == Standing::Off)) {
-            let message = format!("nothing enforces {}: Cilium's enable-policy is never; set it to default", object.id);
-            out.push(Finding::new(RuleId::Unenforced, (*object.id).clone(), message).keyed("unenforced"));
+        if let Some(object) = cx.policy()
+            && let Some((setting, instead, said_by)) = cx.world.overruled(&object.id)
+        {
+            let message = format!("nothing enforces {}: Cilium's {setting}; set it to {instead}", object.id);
+            let finding = Finding::new(RuleId::Unenforced, (*object.id).clone(), message).keyed("unenforced");
+            out.push(finding.because(format!("{said_by} says so")));
             return;
         }
-        let plugins = cx.world.plugins();
-        let Some(object) = cx.policy().filter(|_| cx.settings.detect_dialect && !plugins.is_empty()) else { return };
+        let sightings = cx.world.sightings();
+        let known = cx.settings.detect_dialect && !sightings.is_empty() && sightings.iter().all(Sighting::is_proof);
+        let Some(object) = cx.policy().filter(|_| known) else { return };
         let Some(family) = Family::of(object.id.group(), &object.id.kind) else { return };
-        let answers = || plugins.iter().map(|plugin| (plugin, plugin.enforces(family)));
-        let enforcing: Vec<Cni> = plugins.iter().copied().filter(|p| p.enforces(family) != Enforces::No).collect();
-        out.extend(Part::ALL.into_iter().filter_map(|part| left_out(object, part, &enforcing)));
-        if answers().any(|(_, answer)| answer == Enforces::Yes) {
+        let answers = cx.world.enforcing(family);
+        let parts = Part::ALL.into_iter().map(|part| (part, cx.world.carrying_out(family, part)));
+        out.extend(parts.filter_map(|(part, answers)| left_out(object, part, &answers)));
+        if answers.iter().any(|(_, answer)| *answer == Enforces::Yes) {
             return;
         }
-        let conditions: Vec<String> = answers()
+        let conditions: Vec<String> = answers
+            .iter()
             .filter_map(|(plugin, answer)| match answer {
                 Enforces::If(condition) => Some(format!("{plugin} does if {condition}")),
                 Enforces::Yes | Enforces::No => None,
@@ -101,8 +111,9 @@ impl Rule for Unenforced {
         if !conditions.is_empty() && family == Family::NetworkPolicy {
             return;
         }
-        let names: Vec<&str> = plugins.iter().copied().map(Cni::as_str).collect();
+        let names: Vec<&str> = cx.world.plugins().iter().copied().map(Cni::as_str).collect();
         let seen = names.join(" and ");
+        let clues: Vec<String> = sightings.iter().map(ToString::to_string).collect();
         let message = if conditions.is_empty() {
             format!(
                 "nothing enforces {}: {seen} {} not carry out a {}; install a plugin that does, or delete the policy",
@@ -116,26 +127,25 @@ impl Rule for Unenforced {
         out.push(
             Finding::new(RuleId::Unenforced, (*object.id).clone(), message)
                 .keyed("unenforced")
-                .because(format!("the agents of {seen} run in this cluster, and of no other plugin that is known"))
+                .because(format!("seen here: {}; and no other plugin that is known", clues.join("; ")))
                 .helped("kubectl get daemonsets -A shows what runs; set dialect in HouseRules where another plugin enforces"),
         );
     }
 }
 
 /// A part of the policy that none of the plugins which enforce its kind is known to carry out.
-fn left_out(object: &PolicyObject, part: Part, enforcing: &[Cni]) -> Option<Finding> {
-    let answers = || enforcing.iter().map(|plugin| (plugin, plugin.carries_out(part)));
-    if enforcing.is_empty() || answers().any(|(_, answer)| answer == Enforces::Yes) {
+fn left_out(object: &PolicyObject, part: Part, answers: &[(Cni, Enforces)]) -> Option<Finding> {
+    if answers.is_empty() || answers.iter().any(|(_, answer)| *answer == Enforces::Yes) {
         return None;
     }
     let rules = object.policies.iter().flat_map(|p| Direction::BOTH.into_iter().flat_map(|d| p.rules(d)));
     let at = rules.into_iter().find_map(|rule| place(object, rule, part))?;
-    let conditions = answers().filter_map(|(plugin, answer)| match answer {
+    let conditions = answers.iter().filter_map(|(plugin, answer)| match answer {
         Enforces::If(condition) => Some(format!("{plugin} does if {condition}")),
         Enforces::Yes | Enforces::No => None,
     });
     let conditions: Vec<String> = conditions.collect();
-    let names: Vec<&str> = enforcing.iter().copied().map(Cni::as_str).collect();
+    let names: Vec<&str> = answers.iter().map(|(plugin, _)| plugin.as_str()).collect();
     let place = wording::place(&object.id, &at);
     let (what, instead) = (part.as_str(), instead(part));
     let message = if conditions.is_empty() {

@@ -5,6 +5,7 @@
 
 mod links;
 mod namespace;
+mod network;
 mod ranges;
 mod referrers;
 #[cfg(test)]
@@ -16,13 +17,13 @@ use std::sync::Arc;
 
 pub use namespace::{NamespaceState, Owner, PodClass};
 
-use crate::model::cni::Cni;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
     AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject,
-    References, Standing, TierObject, Workload,
+    References, Standing, TierObject,
 };
 use links::{Held, Links, Touched};
+use network::Network;
 use referrers::references;
 use tree::{Namespaces, Where};
 
@@ -32,7 +33,7 @@ pub struct Snapshot {
     namespaces: Namespaces,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
-    plugins: Arc<[Cni]>,
+    network: Arc<Network>,
     pod_ranges: Arc<IpSet>,
     /// Policy objects that Cilium alone enforces, and those that Calico alone does.
     exclusive: [usize; 2],
@@ -99,7 +100,8 @@ impl Snapshot {
     pub fn policies_in<'a>(&'a self, namespace: &'a NamespaceState) -> impl Iterator<Item = &'a Arc<Policy>> {
         let own = namespace.policies().flat_map(|object| object.policies.iter());
         let cluster = self.cluster_policies.values().flat_map(|held| held.linked().policies.iter());
-        own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces))).filter(|p| p.is_in_force())
+        let here = own.chain(cluster.filter(|policy| namespace.is_in(&policy.subject.namespaces)));
+        here.chain(&self.network.everywhere).filter(|p| p.is_in_force())
     }
 
     /// Policies that are only staged and may apply in a namespace once they are not.
@@ -110,27 +112,10 @@ impl Snapshot {
         here.filter(|policy| policy.tier.standing == Standing::Staged)
     }
 
-    /// The network plugins whose agents run here, by the labels of their DaemonSets' pods. Empty where none is known: the
-    /// files of an application do not have them, and some distributions run theirs outside of pods.
-    pub fn plugins(&self) -> &[Cni] {
-        &self.plugins
-    }
-
-    fn find_plugins(&mut self) {
-        let agents = Cni::NAMESPACES.iter().filter_map(|name| self.namespace(name)).flat_map(|state| state.classes());
-        let agents = agents.filter(|class| &*class.owner().kind == "DaemonSet");
-        let mut found: Vec<Cni> = agents.filter_map(|class| Cni::of_agent(&class.pod().labels)).collect();
-        found.sort_unstable();
-        found.dedup();
-        if *found != *self.plugins {
-            self.plugins = found.into();
-        }
-    }
-
     /// Whether there are policies that only Cilium enforces, and whether there are some that only Calico does.
-    pub const fn has_exclusive(&self) -> (bool, bool) {
+    pub fn has_exclusive(&self) -> (bool, bool) {
         let [cilium, calico] = self.exclusive;
-        (cilium > 0, calico > 0)
+        (cilium > 0 || self.network.everywhere.is_some(), calico > 0)
     }
 
     /// Cluster-scoped policy objects.
@@ -301,13 +286,6 @@ impl Snapshot {
             (None, None) => {
                 Arc::make_mut(&mut self.cluster_policies).remove(&policy.id);
             }
-        }
-    }
-
-    /// Most pods are no agents, and are not looked at any further.
-    fn note_agent(&mut self, namespace: &str, workload: &Workload) {
-        if Cni::NAMESPACES.contains(&namespace) && Cni::of_agent(&workload.pod.labels).is_some() {
-            self.find_plugins();
         }
     }
 

@@ -1,6 +1,7 @@
 //! The state under changes, overlays, and links between objects.
 
 use super::*;
+use crate::model::cni::Cni;
 use crate::model::ipset::parse_cidr;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
@@ -8,7 +9,7 @@ use crate::model::{
     Priority, Rule, Selector, Subject, Tier, TierEnd, Workload,
 };
 
-fn pod(namespace: &str, name: &str, app: &str) -> Object {
+pub(super) fn pod(namespace: &str, name: &str, app: &str) -> Object {
     Object::Workload(Workload {
         id: ObjectRef::namespaced("v1", "Pod", namespace, name),
         labels: Labels::default(),
@@ -67,7 +68,7 @@ fn a_scope_by_name_and_by_label_agree() {
     assert_eq!(names(&NamespaceScope::all()).len(), 2);
 }
 
-fn policy(namespace: Option<&str>, name: &str, tier: Arc<Tier>, peers: Vec<Peer>) -> Object {
+pub(super) fn policy(namespace: Option<&str>, name: &str, tier: Arc<Tier>, peers: Vec<Peer>) -> Object {
     let mut id = ObjectRef::cluster("projectcalico.org/v3", "GlobalNetworkPolicy", name);
     id.namespace = namespace.map(Into::into);
     let id = Arc::new(id);

@@ -8,14 +8,16 @@ use serde_json::Value;
 
 use super::manifests::{Document, ManifestError, Manifests, Position, Spans};
 use super::watch::{Omitted, OnceError, Wanted, read_once};
+use crate::model::cni::Cni;
 use crate::model::entrance::Entrances;
 use crate::model::house::House;
 use crate::model::original::{Narrowing, Original, Rewritten};
-use crate::model::{FieldPath, Labels, Object, ObjectRef, References, Str, Unread};
+use crate::model::sighting::Hints;
+use crate::model::{CiliumConfig, Enforcement, FieldPath, Labels, Object, ObjectRef, References, Str, Unread};
 use crate::review::World;
 use crate::snapshot::Snapshot;
 use crate::translate::narrow::{Written, as_applied};
-use crate::translate::{Defaults, Enforcement, Kind, entrance, from_value, houserules, unread_policy};
+use crate::translate::{Defaults, Kind, cilium_config, entrance, from_value, houserules, note_hints, unread_policy};
 
 /// Our own kinds that a cluster is asked for: group, version, kind, resource.
 const OUR_KINDS: [(&str, &str, &str, &str); 1] = [("portcullis.dev", "v1alpha1", "HouseRules", "houserules")];
@@ -67,8 +69,14 @@ pub struct Files {
     pub entrances: Entrances,
     /// The labels of service accounts, by namespace and name.
     pub accounts: BTreeMap<(Str, Str), Labels>,
-    /// When Cilium lets policies decide, where its configuration says so.
-    pub enforcement: Option<Enforcement>,
+    /// What Cilium's configuration says, where it is known.
+    pub cilium: Option<CiliumConfig>,
+    /// What of it could not be read: object, place and reason.
+    pub cilium_unread: Vec<(ObjectRef, Unread)>,
+    /// Why a cluster's could not be.
+    pub cilium_omitted: Option<String>,
+    /// What tells of network plugins besides their agents.
+    pub hints: Hints,
     /// What could not be read at all.
     pub errors: Vec<ManifestError>,
     /// Kinds of a cluster that could not be read.
@@ -96,7 +104,7 @@ impl Files {
         let mut objects = BTreeMap::new();
         let more = [&OUR_KINDS[..], &entrance::KINDS].concat();
         let wanted = Wanted { more: &more, policy_groups: &Kind::POLICY_GROUPS };
-        let omitted = read_once(client, &wanted, |page| {
+        let once = read_once(client, &wanted, |page| {
             // A page at a time, so that the objects as they came are never all in memory.
             let mut read = BTreeMap::new();
             for value in page.into_iter().filter(counts_in_a_cluster) {
@@ -112,19 +120,21 @@ impl Files {
             objects.append(&mut read);
         })
         .await?;
-        files.omitted = omitted;
+        for group in &once.groups {
+            files.hints.note_group(group);
+        }
+        files.omitted = once.omitted;
+        files.cilium_omitted = once.cilium_omitted;
         files.objects = objects.into_values().collect();
         Ok(files)
     }
 
-    /// These objects as they count where Cilium lets policies decide when `mode` says, or else its configuration in the files.
+    /// The same where Cilium lets policies decide when `mode` says, whatever its configuration does.
     #[must_use]
     pub fn enforced(mut self, mode: Option<Enforcement>) -> Self {
-        self.enforcement = mode.or(self.enforcement);
-        for located in &mut self.objects {
-            if let (Some(mode), Object::Policy(policy)) = (self.enforcement, &mut located.object) {
-                mode.apply(policy);
-            }
+        if let Some(mode) = mode {
+            let switches = self.cilium.take().map(|config| config.switches).unwrap_or_default();
+            self.cilium = Some(CiliumConfig { switches, ..CiliumConfig::on_the_command_line(mode) });
         }
         self
     }
@@ -144,7 +154,10 @@ impl Files {
             house_unread: other.house_unread.clone(),
             entrances: self.entrances.overlaid_with(&other.entrances),
             accounts: self.accounts.iter().chain(&other.accounts).map(|(k, v)| (k.clone(), v.clone())).collect(),
-            enforcement: other.enforcement.or(self.enforcement),
+            cilium: other.cilium.clone().or_else(|| self.cilium.clone()),
+            cilium_unread: self.cilium_unread.iter().chain(&other.cilium_unread).cloned().collect(),
+            cilium_omitted: self.cilium_omitted.clone().filter(|_| other.cilium.is_none()),
+            hints: self.hints.clone().and(&other.hints),
             errors: Vec::new(),
             omitted: self.omitted.clone(),
             skipped: other.skipped,
@@ -170,8 +183,12 @@ impl Files {
         if entrance::take(group, kind, &document.value, namespace, &mut self.entrances) {
             return;
         }
-        if let Some(enforcement) = Enforcement::of_config(group, kind, &document.value) {
-            self.enforcement = Some(enforcement);
+        if let Some((config, unread)) = cilium_config(group, kind, &document.value) {
+            self.cilium_unread.extend(unread.into_iter().map(|u| ((*config.said_by).clone(), u)));
+            self.cilium = Some(config);
+            return;
+        }
+        if note_hints(group, kind, &document.value, &mut self.hints) {
             return;
         }
         if let Some((name, labels)) = entrance::account(group, kind, &document.value, namespace) {
@@ -197,17 +214,27 @@ impl Files {
         let mut house = self.house.clone();
         house.rules.sort_by(|a, b| a.name.cmp(&b.name));
         let known = References { services: self.entrances.services.clone(), accounts: self.accounts.clone() };
-        let everywhere = self.enforcement.and_then(Enforcement::policy);
-        let objects = self.objects.iter().map(|located| &located.object);
-        World { snapshot: Snapshot::knowing(known, objects.chain(&everywhere)), house }
+        let mut snapshot = Snapshot::knowing(known, self.objects.iter().map(|located| &located.object));
+        snapshot.set_hints(self.hints.clone());
+        snapshot.set_cilium(self.cilium.clone());
+        World { snapshot, house }
     }
 }
 
 /// ReplicaSets and Jobs that something else controls say nothing that their owners and pods do not say, and old ones
-/// of a Deployment would say it as it was.
+/// of a Deployment would say it as it was. The DaemonSet of a plugin's agents that no node is meant for is left over.
 fn counts_in_a_cluster(value: &Value) -> bool {
     let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
     let owners = value.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     let controlled = || owners.is_some_and(|all| all.iter().any(|o| o.get("controller") == Some(&Value::Bool(true))));
-    !(matches!(kind, "ReplicaSet" | "Job" | "ReplicationController") && controlled())
+    let of_nobody = || {
+        let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let wanted = value.pointer("/status/desiredNumberScheduled").and_then(Value::as_u64);
+        Cni::NAMESPACES.contains(&namespace) && wanted == Some(0)
+    };
+    match kind {
+        "ReplicaSet" | "Job" | "ReplicationController" => !controlled(),
+        "DaemonSet" => !of_nobody(),
+        _ => true,
+    }
 }

@@ -17,7 +17,7 @@ use super::lease::{Candidate, RENEW};
 use super::watch::{Configured, Desk, Key, Watched};
 use crate::api::{HouseRules, RuleException};
 use crate::model::Str;
-use crate::model::house::{self, Exception};
+use crate::model::house::{self, Exception, dialect_of};
 use crate::snapshot::{NamespaceState, Snapshot};
 use crate::translate::houserules::{Judged, conditions, conflicts, exception_conditions};
 
@@ -51,6 +51,9 @@ fn rules_status(
     if violations.is_some() {
         status.insert("violations".into(), json!(violated));
     }
+    let seen = || dialect_of(snapshot.plugins()).unwrap_or_default();
+    status.insert("network".into(), json!(snapshot.network()));
+    status.insert("dialect".into(), json!(rules.read.settings.dialect.unwrap_or_else(seen).as_str()));
     status.insert("conditions".into(), json!(conditions(&rules.unread, conflicts, judged)));
     Value::Object(status)
 }
@@ -182,6 +185,7 @@ mod tests {
 
         let first = rules_status(&rules, &snapshot, &[], None, Timestamp::UNIX_EPOCH);
         assert_eq!(first["namespaces"], 1);
+        assert_eq!((&first["network"], &first["dialect"]), (&json!("no plugin is known"), &json!("upstream")));
         assert_eq!(first["violations"], 7, "before the first audit the last figure stays");
         let found = BTreeMap::from([("a".into(), 2), ("b".into(), 5)]);
         let audited = rules_status(&rules, &snapshot, &[], Some(&found), Timestamp::UNIX_EPOCH);

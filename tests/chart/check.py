@@ -124,6 +124,9 @@ must("Secrets only in our namespace, by name", all(r["verbs"] == ["create"] or r
      and not any("secrets" in r["resources"] for d in kind("ClusterRole") for r in d["rules"]))
 must("Secrets only for self-managed certificates", bool(secrets) == ("--self-managed-certs" in args))
 must("webhook configurations by name", all(r["resourceNames"] == [config["metadata"]["name"]] for r in rules if "validatingwebhookconfigurations" in r["resources"]))
+configs = [(d["metadata"]["namespace"], r) for d in kind("Role") for r in d["rules"] if "configmaps" in r["resources"]]
+must("one ConfigMap, by name, to read", configs == [("kube-system", {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cilium-config"], "verbs": ["get", "list", "watch"]})]
+     and not any("configmaps" in r["resources"] for r in role["rules"]))
 must("the account is bound", all(b["subjects"][0]["name"] == pod["serviceAccountName"] == one("ServiceAccount")["metadata"]["name"]
                                 for b in kind("ClusterRoleBinding") + kind("RoleBinding")))
 

@@ -2,10 +2,10 @@
 //! What is known settles the verdict; what is not leaves it open, whichever way the rule goes.
 
 use portcullis::model::entrance::Entrances;
-use portcullis::model::{Object, References};
+use portcullis::model::{CiliumConfig, Enforcement, References};
 use portcullis::reach::{Point, Verdict};
 use portcullis::snapshot::Snapshot;
-use portcullis::translate::{Defaults, Enforcement, Kind, entrance, from_value};
+use portcullis::translate::{Defaults, Kind, entrance, from_value};
 use serde_json::{Value, json};
 
 use crate::cilium_docs::{answer, ccnp, cnp, objects, tcp};
@@ -169,14 +169,8 @@ fn enforcement_decides_whether_policies_do() {
         "ingress": [{"fromEndpoints": [{"matchLabels": {"role": "frontend"}}]}],
     }));
     let verdicts = |mode: Enforcement| {
-        let mut all = read(&objects(std::slice::from_ref(&allow)));
-        for object in &mut all {
-            if let Object::Policy(policy) = object {
-                mode.apply(policy);
-            }
-        }
-        all.extend(mode.policy());
-        let world = Snapshot::of(&all);
+        let mut world = Snapshot::of(&read(&objects(std::slice::from_ref(&allow))));
+        world.set_cilium(Some(CiliumConfig::on_the_command_line(mode)));
         let verdict = |from, to| answer(&world, from, to, &tcp(80)).verdict;
         [verdict("frontend", "backend"), verdict("batch", "backend"), verdict("batch", "visitor")]
     };

@@ -86,7 +86,12 @@ pub(super) struct ListQuery<'a> {
 /// can never lead back into the past, whichever API server answers.
 pub(super) fn list_path(path: &str, query: &ListQuery<'_>) -> String {
     let more = query.more.map(|token| format!("&continue={}", encode(token))).unwrap_or_default();
-    format!("{path}?limit={}{more}", query.limit)
+    format!("{path}{}limit={}{more}", next(path), query.limit)
+}
+
+/// What comes before one more parameter.
+fn next(path: &str) -> char {
+    if path.contains('?') { '&' } else { '?' }
 }
 
 /// Reads one answer as a whole.
@@ -110,7 +115,8 @@ pub(super) async fn watch(
     grace: Duration,
 ) -> Result<Lines, RequestError> {
     let path = format!(
-        "{collection}?watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
+        "{collection}{}watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
+        next(collection),
         encode(version),
         lasting.as_secs().max(1)
     );
@@ -203,6 +209,7 @@ mod tests {
     fn tokens_are_encoded() {
         assert_eq!(encode("eyJ2Ijoi+/=="), "eyJ2Ijoi%2B%2F%3D%3D");
         assert_eq!(list_path("/x", &ListQuery { limit: 5, more: Some("a=") }), "/x?limit=5&continue=a%3D");
+        assert_eq!(list_path("/x?a=b", &ListQuery { limit: 5, more: None }), "/x?a=b&limit=5");
     }
 
     #[tokio::test]

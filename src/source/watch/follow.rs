@@ -17,6 +17,7 @@ use super::item::{Item, Key};
 use super::progress::Progress;
 use super::resource::Resource;
 use super::wire::{Head, Line, Page, Status};
+use crate::model::sighting::Hints;
 
 /// Refusals in a row after which a new list is taken instead of the same watch once more.
 const PATIENCE: u32 = 4;
@@ -43,6 +44,8 @@ pub struct Timing {
     pub longest_pause: Duration,
     /// How often to look for a kind that does not exist.
     pub look_again: Duration,
+    /// How often to look what nodes and definitions tell of the network.
+    pub scout: Duration,
 }
 
 impl Default for Timing {
@@ -55,6 +58,7 @@ impl Default for Timing {
             first_pause: Duration::from_millis(250),
             longest_pause: Duration::from_secs(15),
             look_again: Duration::from_secs(30),
+            scout: Duration::from_mins(10),
         }
     }
 }
@@ -77,6 +81,8 @@ pub(super) enum Update {
     Complete(Resource, Instant),
     /// The kind does not exist.
     Absent(Resource, Instant),
+    /// What tells of the network besides its agents.
+    Hints(Hints),
 }
 
 /// The writer is gone; so is the process, soon.

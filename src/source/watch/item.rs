@@ -7,8 +7,8 @@ use super::resource::Resource;
 use super::wire::Head;
 use crate::api::Condition;
 use crate::model::house::{Exception, HouseRules};
-use crate::model::{Assertion, Object, PolicyObject, Str, Unread};
-use crate::translate::{Defaults, Kind, from_json, from_value, houserules};
+use crate::model::{Assertion, CiliumConfig, Object, PolicyObject, Str, Unread};
+use crate::translate::{Defaults, Kind, cilium_config, from_json, from_value, houserules};
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub type Key = (Str, Str);
@@ -55,6 +55,8 @@ pub(super) enum Item {
     Exception(Key, Box<Configured<Option<Exception>>>),
     /// An assertion of either kind.
     Assertion(Key, Box<Configured<Assertion>>),
+    /// Cilium's configuration, and what of it cannot be read.
+    Cilium(Box<(CiliumConfig, Vec<Unread>)>),
 }
 
 impl Item {
@@ -68,6 +70,7 @@ impl Item {
             Resource::HouseRules | Resource::RuleExceptions => return Self::read_ours(resource, raw),
             Resource::Assertions => return Self::read_assertion(Kind::ConnectivityAssertion, raw),
             Resource::ClusterAssertions => return Self::read_assertion(Kind::ClusterConnectivityAssertion, raw),
+            Resource::CiliumConfig => return Self::read_cilium(raw),
         };
         let object = match from_json(kind, raw.get().as_bytes(), &Defaults::default()) {
             // A policy that is there must show, even where nothing of it can be used.
@@ -104,6 +107,12 @@ impl Item {
         }
     }
 
+    fn read_cilium(raw: &RawValue) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
+        let read = cilium_config("", "ConfigMap", &value).ok_or("it is not the one that was asked for")?;
+        Ok(Self::Cilium(Box::new(read)))
+    }
+
     /// How messages call it.
     pub(super) fn name(&self) -> String {
         match self {
@@ -111,6 +120,7 @@ impl Item {
             Self::Rules(key, _) => format!("HouseRules {}", key.1),
             Self::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
             Self::Assertion(_, assertion) => assertion.read.id.to_string(),
+            Self::Cilium(read) => read.0.said_by.to_string(),
         }
     }
 
@@ -121,6 +131,7 @@ impl Item {
             Self::Rules(_, rules) => &rules.unread,
             Self::Exception(_, exception) => &exception.unread,
             Self::Assertion(_, assertion) => &assertion.unread,
+            Self::Cilium(read) => &read.1,
         }
     }
 }

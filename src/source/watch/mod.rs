@@ -11,6 +11,7 @@ mod item;
 mod once;
 mod progress;
 mod resource;
+mod scout;
 #[cfg(test)]
 mod script;
 mod tasks;

@@ -10,6 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::client::{self, ListQuery, RequestError};
+use super::resource::Resource;
+use super::scout;
 use super::wire::Page;
 use crate::translate::Kind;
 
@@ -134,13 +136,24 @@ pub struct Wanted<'a> {
     pub policy_groups: &'a [&'static str],
 }
 
-/// Hands every page of every kind to `take`, objects with their `apiVersion` and `kind`. Returns what could not be read.
+/// What a cluster that was read once says besides its objects.
+#[derive(Clone, Debug, Default)]
+pub struct Once {
+    /// What could not be read.
+    pub omitted: Vec<Omitted>,
+    /// API groups that it serves.
+    pub groups: Vec<String>,
+    /// Why Cilium's configuration could not be read.
+    pub cilium_omitted: Option<String>,
+}
+
+/// Hands every page of every kind to `take`, objects with their `apiVersion` and `kind`, and a few nodes.
 pub async fn read_once(
     client: &Client,
     wanted: &Wanted<'_>,
     mut take: impl FnMut(Vec<Value>),
-) -> Result<Vec<Omitted>, OnceError> {
-    let (collections, mut omitted) = discover(client, wanted).await?;
+) -> Result<Once, OnceError> {
+    let (collections, mut omitted, groups) = discover(client, wanted).await?;
     for collection in collections {
         match list(client, &collection, &mut take).await {
             Ok(()) => {}
@@ -159,11 +172,32 @@ pub async fn read_once(
             }
         }
     }
-    Ok(omitted)
+    // Nodes only hint at what their network is; who may not see them goes without.
+    let (config, nodes) = futures::future::join(cilium_config(client), scout::nodes(client, WITHIN)).await;
+    let mut cilium_omitted = None;
+    match config {
+        Ok(found) => take(found),
+        Err(error) => cilium_omitted = Some(error.to_string()),
+    }
+    take(nodes.unwrap_or_default().into_iter().map(|node| typed(node, "v1", "Node")).collect());
+    Ok(Once { omitted, groups, cilium_omitted })
 }
 
-/// What this cluster has of what is wanted.
-async fn discover(client: &Client, wanted: &Wanted<'_>) -> Result<(Vec<Collection>, Vec<Omitted>), OnceError> {
+/// The one ConfigMap, if there is one.
+async fn cilium_config(client: &Client) -> Result<Vec<Value>, RequestError> {
+    let path = client::list_path(Resource::CiliumConfig.path(), &ListQuery { limit: 1, more: None });
+    let bytes = patiently(client, &path).await?;
+    let nonsense = |error: serde_json::Error| RequestError::Nonsense(format!("configmaps: {error}"));
+    let page: Page<'_> = serde_json::from_slice(&bytes).map_err(nonsense)?;
+    let read = |raw: &&RawValue| serde_json::from_str(raw.get()).map(|value| typed(value, "v1", "ConfigMap"));
+    page.items.iter().flatten().map(read).collect::<Result<_, _>>().map_err(nonsense)
+}
+
+/// What this cluster has of what is wanted, what cannot be known of that, and the groups that it serves.
+async fn discover(
+    client: &Client,
+    wanted: &Wanted<'_>,
+) -> Result<(Vec<Collection>, Vec<Omitted>, Vec<String>), OnceError> {
     let mut known: Vec<Collection> = Kind::ALL.iter().map(|kind| Collection::of(*kind)).collect();
     known.extend(wanted.more.iter().map(|(group, version, kind, plural)| Collection {
         group: (*group).to_owned(),
@@ -184,7 +218,7 @@ async fn discover(client: &Client, wanted: &Wanted<'_>) -> Result<(Vec<Collectio
                 resource: "API discovery (the ClusterRole system:discovery)".to_owned(),
                 why: error.to_string(),
             };
-            return Ok((known, vec![blind]));
+            return Ok((known, vec![blind], Vec::new()));
         }
     };
     let groups: BTreeMap<&str, &Group> = groups.iter().map(|group| (&*group.name, group)).collect();
@@ -222,7 +256,7 @@ async fn discover(client: &Client, wanted: &Wanted<'_>) -> Result<(Vec<Collectio
             }),
         }
     }
-    Ok((known, omitted))
+    Ok((known, omitted, groups.into_keys().map(str::to_owned).collect()))
 }
 
 async fn fetch<T: for<'de> Deserialize<'de>>(client: &Client, path: &str) -> Result<T, RequestError> {
@@ -276,13 +310,17 @@ async fn list(client: &Client, collection: &Collection, take: &mut impl FnMut(Ve
 
 /// Items of a list do not say what they are; and what managers have set is most of them and says nothing here.
 fn object(raw: &RawValue, collection: &Collection) -> Result<Value, serde_json::Error> {
-    let mut value: Value = serde_json::from_str(raw.get())?;
+    let value: Value = serde_json::from_str(raw.get())?;
+    Ok(typed(value, &collection.api_version(), &collection.kind))
+}
+
+fn typed(mut value: Value, api_version: &str, kind: &str) -> Value {
     if let Value::Object(fields) = &mut value {
-        fields.insert("apiVersion".to_owned(), collection.api_version().into());
-        fields.insert("kind".to_owned(), collection.kind.clone().into());
+        fields.insert("apiVersion".to_owned(), api_version.into());
+        fields.insert("kind".to_owned(), kind.into());
         if let Some(Value::Object(meta)) = fields.get_mut("metadata") {
             meta.remove("managedFields");
         }
     }
-    Ok(value)
+    value
 }

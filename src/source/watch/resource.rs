@@ -20,13 +20,18 @@ pub enum Resource {
     Assertions,
     /// ClusterConnectivityAssertions.
     ClusterAssertions,
+    /// Cilium's configuration: one ConfigMap, and no other.
+    CiliumConfig,
     /// Policies of other kinds, and what they refer to.
     Foreign(Kind),
 }
 
+/// The one ConfigMap that is looked at, so that permission for this one is enough.
+const CILIUM_CONFIG: &str = "/api/v1/namespaces/kube-system/configmaps?fieldSelector=metadata.name%3Dcilium-config";
+
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Namespaces,
         Self::Pods,
         Self::NetworkPolicies,
@@ -34,6 +39,7 @@ impl Resource {
         Self::RuleExceptions,
         Self::Assertions,
         Self::ClusterAssertions,
+        Self::CiliumConfig,
         Self::Foreign(Kind::ClusterNetworkPolicy),
         Self::Foreign(Kind::AdminNetworkPolicy),
         Self::Foreign(Kind::BaselineAdminNetworkPolicy),
@@ -79,6 +85,7 @@ impl Resource {
             Self::RuleExceptions => "ruleexceptions.portcullis.dev",
             Self::Assertions => "connectivityassertions.portcullis.dev",
             Self::ClusterAssertions => "clusterconnectivityassertions.portcullis.dev",
+            Self::CiliumConfig => "configmaps",
             Self::Foreign(kind) => kind.qualified(),
         }
     }
@@ -93,6 +100,7 @@ impl Resource {
             Self::RuleExceptions => "/apis/portcullis.dev/v1alpha1/ruleexceptions",
             Self::Assertions => "/apis/portcullis.dev/v1alpha1/connectivityassertions",
             Self::ClusterAssertions => "/apis/portcullis.dev/v1alpha1/clusterconnectivityassertions",
+            Self::CiliumConfig => CILIUM_CONFIG,
             Self::Foreign(kind) => kind.collection(),
         }
     }
@@ -128,7 +136,18 @@ impl Resource {
 
     /// Whether a cluster may be without the kind: definitions can be installed later, and then count at once.
     pub const fn is_optional(self) -> bool {
-        !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies)
+        !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies | Self::CiliumConfig)
+    }
+
+    /// What is assumed where it may not be read; `None` where nothing may be.
+    pub(super) const fn if_forbidden(self) -> Option<&'static str> {
+        match self {
+            Self::CiliumConfig => Some(
+                "Cilium's enable-policy is taken for default; to know it, get, list and watch on the ConfigMap \
+                 kube-system/cilium-config are needed, see the Role of Portcullis in kube-system",
+            ),
+            _ => None,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::desk::Desk;
 use super::follow::{Follower, Update};
 use super::resource::Resource;
 use super::writer::{Publication, Writer};
-use super::{Settings, Shared};
+use super::{Settings, Shared, scout};
 
 /// Updates that go into one version at most, so that a burst does not keep it back for long.
 const AT_ONCE: usize = 4_096;
@@ -35,7 +35,11 @@ pub(super) async fn run(
             resource.name()
         });
     }
-    drop(updates);
+    let scout = scout::keep_looking(client, updates, settings.timing);
+    tasks.spawn(async move {
+        scout.await;
+        "scout"
+    });
     let (for_writer, for_us) = (Arc::clone(&shared), settings.clone());
     tasks.spawn(async move {
         write(inbox, Writer::new(desk), &for_writer, &settings).await;
@@ -48,7 +52,7 @@ pub(super) async fn run(
 async fn watch_over(mut tasks: JoinSet<&'static str>, shared: &Shared, settings: &Settings) {
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut was_ready = None;
+    let (mut was_ready, mut network) = (None, String::new());
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -62,6 +66,13 @@ async fn watch_over(mut tasks: JoinSet<&'static str>, shared: &Shared, settings:
             }
         }
         let not_ready = shared.progress.not_ready(settings.give_up_after);
+        if not_ready.is_none() {
+            let now = shared.world.load().snapshot.network();
+            if now != network {
+                tracing::info!(network = now, "what enforces policies");
+                network = now;
+            }
+        }
         if was_ready == Some(not_ready.is_none()) {
             continue;
         }

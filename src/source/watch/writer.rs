@@ -18,7 +18,7 @@ use pods::is_same;
 
 use crate::model::house::{House, Level};
 use crate::model::pod::Controller;
-use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str};
+use crate::model::{CiliumConfig, Namespace, Object, ObjectRef, PodSpec, Str};
 use crate::review::World;
 use crate::snapshot::Snapshot;
 use crate::translate::Kind;
@@ -73,6 +73,8 @@ pub(super) struct Writer {
     namespaces: BTreeMap<Key, Seen<()>>,
     policies: BTreeMap<Key, Seen<()>>,
     foreign: BTreeMap<Kind, BTreeMap<Key, Seen<()>>>,
+    /// Whether there is a configuration of Cilium.
+    cilium: bool,
     desk: Desk,
     relists: [Relist; Resource::ALL.len()],
     complained: HashSet<u64>,
@@ -91,6 +93,7 @@ impl Writer {
             namespaces: BTreeMap::new(),
             policies: BTreeMap::new(),
             foreign: BTreeMap::new(),
+            cilium: false,
             desk,
             relists: std::array::from_fn(|_| Relist::default()),
             complained: HashSet::new(),
@@ -111,6 +114,7 @@ impl Writer {
             Resource::Pods => self.pods.len(),
             Resource::NetworkPolicies => self.policies.len(),
             Resource::Foreign(kind) => self.foreign.get(&kind).map_or(0, BTreeMap::len),
+            Resource::CiliumConfig => usize::from(self.cilium),
             _ => self.desk.missing(resource, &[]).len(),
         }
     }
@@ -151,12 +155,15 @@ impl Writer {
                 self.complete_at.push((resource, at));
             }
             Update::Complete(resource, at) => self.complete_at.push((resource, at)),
+            Update::Hints(hints) => self.changed |= self.work.set_hints(hints),
             Update::Absent(resource, at) => {
                 for key in self.desk.missing(resource, &[]) {
                     self.delete(resource, &key);
                 }
-                if let Resource::Foreign(kind) = resource {
-                    self.clear_foreign(kind);
+                match resource {
+                    Resource::Foreign(kind) => self.clear_foreign(kind),
+                    Resource::CiliumConfig => self.set_cilium(None),
+                    _ => {}
                 }
                 self.synced.push((resource, true));
                 self.complete_at.push((resource, at));
@@ -208,7 +215,7 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => false,
+            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) | Item::Cilium(..) => false,
         }
     }
 
@@ -258,6 +265,7 @@ impl Writer {
                     self.changed = true;
                 }
             }
+            Item::Cilium(read) => self.set_cilium(Some(read.0)),
         }
     }
 
@@ -280,6 +288,7 @@ impl Writer {
                 }
             }
             Resource::Foreign(kind) => self.delete_foreign(kind, key),
+            Resource::CiliumConfig => self.set_cilium(None),
             _ => {
                 if let Some(assertion) = self.desk.delete(resource, key) {
                     self.work.remove(&Object::Assertion(assertion));
@@ -309,11 +318,17 @@ impl Writer {
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
             Resource::Foreign(kind) => self.foreign.get(&kind).map(|all| unseen(all, number)).unwrap_or_default(),
+            Resource::CiliumConfig if waiting.is_empty() && self.cilium => vec![Key::default()],
             _ => self.desk.missing(resource, waiting),
         };
         for key in gone {
             self.delete(resource, &key);
         }
+    }
+
+    fn set_cilium(&mut self, config: Option<CiliumConfig>) {
+        self.cilium = config.is_some();
+        self.changed |= self.work.set_cilium(config);
     }
 
     /// Logs what could not be read of an object, each complaint once.

@@ -1,72 +1,49 @@
-//! When Cilium lets policies decide at all: `enable-policy` of its configuration (semantics 2.3.16). It is no policy, and
-//! stands for one, or takes every policy out of force.
+//! Cilium's configuration → model: the ConfigMap that its agents start with, as far as verdicts hang on it.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::model::{
-    Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Priority, Selector, Standing, Subject, Tier,
-};
+use crate::model::cilium::Switch;
+use crate::model::{CiliumConfig, Enforcement, FieldPath, ObjectRef, Unread};
 
-/// When policies decide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Enforcement {
-    /// For endpoints that a policy selects.
-    #[default]
-    Default,
-    /// For every endpoint: what no policy allows is denied.
-    Always,
-    /// Never.
-    Never,
+/// What the object says, if it is Cilium's configuration, and what of it cannot be read. The agents refuse to start with
+/// such a value; what ran before goes on, so it is taken for the default.
+pub fn cilium_config(group: &str, kind: &str, value: &Value) -> Option<(CiliumConfig, Vec<Unread>)> {
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
+    if (group, kind) != ("", "ConfigMap") || text("/metadata/name") != Some(CiliumConfig::NAME) {
+        return None;
+    }
+    let namespace = text("/metadata/namespace").unwrap_or(CiliumConfig::NAMESPACE);
+    let said_by = Arc::new(ObjectRef::namespaced("v1", "ConfigMap", namespace, CiliumConfig::NAME));
+    let mut config = CiliumConfig { mode: Enforcement::Default, switches: Vec::new(), said_by };
+    let mut unread = Vec::new();
+    let mut complain = |key: &str, value: &Value, instead: &str| {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        unread.push(Unread { at: FieldPath::new("data").field(key), what: format!("`{shown}` {instead}") });
+    };
+    let setting = |key: &str| value.get("data").and_then(|data| data.get(key));
+    if let Some(mode) = setting("enable-policy") {
+        match mode.as_str().and_then(Enforcement::parse) {
+            Some(mode) => config.mode = mode,
+            None => complain("enable-policy", mode, "is none of default, always and never; it is taken for default"),
+        }
+    }
+    for switch in Switch::ALL {
+        let Some(value) = setting(switch.key()) else { continue };
+        match value.as_str().and_then(boolean) {
+            Some(on) => config.switches.push((switch, on)),
+            None => complain(switch.key(), value, "is neither \"true\" nor \"false\"; it is taken for not set"),
+        }
+    }
+    Some((config, unread))
 }
 
-impl Enforcement {
-    /// Reads the value of `enable-policy`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "default" => Some(Self::Default),
-            "always" => Some(Self::Always),
-            "never" => Some(Self::Never),
-            _ => None,
-        }
-    }
-
-    /// What the object says about it, if it is Cilium's configuration.
-    pub fn of_config(group: &str, kind: &str, value: &Value) -> Option<Self> {
-        let is_it = (group, kind) == ("", "ConfigMap") && value.pointer("/metadata/name")? == "cilium-config";
-        is_it.then(|| value.pointer("/data/enable-policy"))??.as_str().and_then(Self::parse)
-    }
-
-    /// The policy that it stands for.
-    pub fn policy(self) -> Option<Object> {
-        if self != Self::Always {
-            return None;
-        }
-        let id = Arc::new(ObjectRef::cluster("v1", "ConfigMap", "cilium-config"));
-        let policy = Policy {
-            id: Arc::clone(&id),
-            tier: Tier::cilium(),
-            priority: Priority::LAST,
-            subject: Subject { namespaces: NamespaceScope::all(), pods: Selector::everything() },
-            isolates_ingress: true,
-            isolates_egress: true,
-            ingress: Vec::new(),
-            egress: Vec::new(),
-        };
-        let policies = vec![Arc::new(policy)];
-        Some(Object::Policy(PolicyObject { id, policies, unread: Vec::new(), implicit_types: false }))
-    }
-
-    /// Takes a policy out of force where none is. Those that only Calico enforces are none of Cilium's business.
-    pub fn apply(self, object: &mut PolicyObject) {
-        if self != Self::Never {
-            return;
-        }
-        for policy in object.policies.iter_mut().filter(|policy| policy.tier.enforcer != Enforcer::Calico) {
-            let tier = Arc::new(Tier { standing: Standing::Off, ..(*policy.tier).clone() });
-            *policy = Arc::new(Policy { tier, ..(**policy).clone() });
-        }
+fn boolean(text: &str) -> Option<bool> {
+    match &*text.to_ascii_lowercase() {
+        "true" | "t" | "1" => Some(true),
+        "false" | "f" | "0" => Some(false),
+        _ => None,
     }
 }
 
@@ -75,14 +52,44 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn named(name: &str, data: &Value) -> Value {
+        json!({"metadata": {"name": name, "namespace": "kube-system"}, "data": data})
+    }
+
+    fn mode(kind: &str, value: &Value) -> Option<Enforcement> {
+        cilium_config("", kind, value).map(|(config, _)| config.mode)
+    }
+
     #[test]
     fn the_configuration_is_one_config_map() {
-        let config = |name: &str, mode: &str| json!({"metadata": {"name": name}, "data": {"enable-policy": mode}});
-        let of = |kind: &str, value: &Value| Enforcement::of_config("", kind, value);
-        assert_eq!(of("ConfigMap", &config("cilium-config", "always")), Some(Enforcement::Always));
-        assert_eq!(of("ConfigMap", &config("cilium-config", "Never")), Some(Enforcement::Never));
-        assert_eq!(of("ConfigMap", &config("cilium-config", "sometimes")), None);
-        assert_eq!(of("ConfigMap", &config("other", "always")), None);
-        assert_eq!(of("Secret", &config("cilium-config", "always")), None);
+        let config = |name: &str, mode: &str| named(name, &json!({"enable-policy": mode}));
+        assert_eq!(mode("ConfigMap", &config("cilium-config", "always")), Some(Enforcement::Always));
+        assert_eq!(mode("ConfigMap", &config("cilium-config", "Never")), Some(Enforcement::Never));
+        assert_eq!(mode("ConfigMap", &named("cilium-config", &json!({}))), Some(Enforcement::Default));
+        assert_eq!(mode("ConfigMap", &json!({"metadata": {"name": "cilium-config"}})), Some(Enforcement::Default));
+        assert_eq!(mode("ConfigMap", &config("other", "always")), None);
+        assert_eq!(mode("Secret", &config("cilium-config", "always")), None);
+    }
+
+    #[test]
+    fn switches_are_read_and_what_is_no_value_is_said() {
+        let data = json!({
+            "enable-policy": "sometimes",
+            "enable-k8s-networkpolicy": "false",
+            "enable-sctp": "True",
+            "enable-cilium-network-policy": true,
+        });
+        let (config, unread) = cilium_config("", "ConfigMap", &named("cilium-config", &data)).unwrap();
+        assert_eq!(config.mode, Enforcement::Default);
+        assert_eq!(config.switches, [(Switch::Kubernetes, false), (Switch::Sctp, true)]);
+        assert_eq!(*config.said_by, CiliumConfig::config_map());
+        let said: Vec<String> = unread.iter().map(|one| format!("{}: {}", one.at, one.what)).collect();
+        assert_eq!(
+            said,
+            [
+                "data.enable-policy: `sometimes` is none of default, always and never; it is taken for default",
+                "data.enable-cilium-network-policy: `true` is neither \"true\" nor \"false\"; it is taken for not set",
+            ]
+        );
     }
 }

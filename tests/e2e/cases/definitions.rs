@@ -95,6 +95,8 @@ async fn writes_status(client: Client) {
     let status = api::HouseRulesStatus {
         observed_generation: stored.metadata.generation,
         namespaces: Some(3),
+        network: Some("no plugin is known".into()),
+        dialect: Some(api::Dialect::Upstream),
         violations: Some(0),
         conditions: portcullis::translate::houserules::conditions(&[], &[], judged),
     };

@@ -14,6 +14,7 @@ mod house;
 mod kinds;
 mod live;
 mod namespaces;
+mod network;
 mod outage;
 mod replicas;
 
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Case> {
         kinds::cases(),
         live::cases(),
         namespaces::cases(),
+        network::cases(),
         folder::cases(),
         foreign::cases(),
         families::cases(),

@@ -27,6 +27,12 @@ impl Follower {
     pub(super) async fn nowhere(&mut self, error: RequestError) -> Result<Duration, WriterGone> {
         let first = self.elsewhere.take();
         let missing = |error: &RequestError| matches!(error, RequestError::NotFound(_));
+        if let (RequestError::Forbidden(_), Some(assumed)) = (&error, self.resource.if_forbidden()) {
+            if !self.seen_absent {
+                tracing::warn!(resource = %self.resource, %error, "{assumed}");
+            }
+            return self.absent().await;
+        }
         if !missing(&error) || !self.resource.is_optional() {
             return Ok(self.failed(error));
         }

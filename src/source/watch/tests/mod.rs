@@ -5,6 +5,7 @@ mod following;
 mod foreign;
 mod large;
 mod losing;
+mod network;
 mod once;
 mod writing;
 

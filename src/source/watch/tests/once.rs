@@ -133,3 +133,38 @@ async fn a_server_that_does_not_answer_is_an_error_and_one_that_is_busy_is_asked
     assert_eq!(script.asked("list deployments").len(), 3);
     assert_eq!(files.omitted.len(), 1, "it never answered, and that is said");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_network_is_and_does_is_read_as_well() {
+    let agents = |wanted: u32| {
+        let template = json!({ "metadata": { "labels": { "k8s-app": "cilium" } }, "spec": {} });
+        json!({
+            "metadata": { "name": "cilium", "namespace": "kube-system" },
+            "spec": { "template": template }, "status": { "desiredNumberScheduled": wanted },
+        })
+    };
+    let node = json!({
+        "metadata": { "name": "n1" },
+        "status": { "conditions": [{ "type": "NetworkUnavailable", "reason": "CiliumIsUp" }] },
+    });
+    let config = json!({
+        "metadata": { "name": "cilium-config", "namespace": "kube-system" }, "data": { "enable-policy": "always" },
+    });
+    let script = server(&["crd.projectcalico.org"]);
+    script.list("daemonsets", "1", &[agents(0)]).list("nodes", "1", &[node]).list("configmaps", "1", &[config]);
+    let network = read(&script).await.unwrap().world().snapshot.network();
+    let said = "enable-policy is always, by ConfigMap kube-system/cilium-config";
+    assert_eq!(network, format!("Cilium, by the condition NetworkUnavailable (CiliumIsUp) of node n1; {said}"));
+    assert_eq!(script.asked("list nodes"), ["list nodes?limit=20"]);
+
+    let script = server(&["crd.projectcalico.org"]);
+    script.list("daemonsets", "1", &[agents(3)]).fail("list nodes", 403).fail("list configmaps", 403);
+    let files = read(&script).await.unwrap();
+    assert_eq!((files.cilium_omitted.as_deref(), files.omitted.len()), (Some("says 403"), 0));
+    let network = files.world().snapshot.network();
+    let said = "enable-policy is taken for default, for want of its configuration";
+    assert_eq!(network, format!("Cilium, by the agents of DaemonSet kube-system/cilium; {said}"));
+    let script = server(&["crd.projectcalico.org"]);
+    let network = read(&script).await.unwrap().world().snapshot.network();
+    assert_eq!(network, "Calico, by the CustomResourceDefinitions of crd.projectcalico.org alone");
+}
