@@ -228,8 +228,12 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) => false,
-            Item::Service(..) | Item::Cilium(..) => false,
+            Item::Object(_)
+            | Item::Rules(..)
+            | Item::Exception(..)
+            | Item::Assertion(..)
+            | Item::Service(..)
+            | Item::Cilium(..) => false,
         }
     }
 
