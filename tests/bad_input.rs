@@ -7,12 +7,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use portcullis::admission::{Cluster, ConfirmError};
-use portcullis::review::{User, World};
+use portcullis::admission::Fixed;
 use portcullis::serve::{DecisionMetrics, GateReviewer, Limits, Metrics, Shutdown, new_registry, webhook_router};
 use portcullis::source::files::Files;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use tower::ServiceExt;
 
 #[path = "bad_input/envelope.rs"]
@@ -70,28 +68,6 @@ spec:
   ingress: [{from: [{podSelector: {}}], ports: [{port: 80}]}]
 ";
 
-struct Fixed(Arc<World>);
-
-impl Cluster for Fixed {
-    fn current(&self) -> Arc<World> {
-        Arc::clone(&self.0)
-    }
-
-    async fn confirm(&self, _namespace: &str, _deadline: Instant) -> Result<Arc<World>, ConfirmError> {
-        Ok(Arc::clone(&self.0))
-    }
-
-    fn may_be_behind(&self, _namespace: &str) -> bool {
-        false
-    }
-
-    fn admitted_policy_change(&self, _namespace: &str) {}
-
-    async fn may_edit_house_rules(&self, _user: &User) -> Result<bool, ConfirmError> {
-        Ok(false)
-    }
-}
-
 /// The routes of a server in front of that cluster.
 fn routes() -> Router {
     let dir = tempfile::TempDir::new().unwrap();
@@ -101,7 +77,7 @@ fn routes() -> Router {
     assert!(files.errors.is_empty());
     let mut registry = new_registry();
     let decisions = DecisionMetrics::register(&mut registry);
-    let cluster = Arc::new(Fixed(Arc::new(files.world())));
+    let cluster = Arc::new(Fixed::for_tenants(files.world()));
     let reviewer = Arc::new(GateReviewer::new(cluster, decisions, Arc::new(|| None)));
     webhook_router(reviewer, Limits::default(), Metrics::register(&mut registry), Shutdown::new())
 }

@@ -272,6 +272,27 @@ fn names_that_are_taken_are_left_alone() {
     assert!(ran.err.contains("; 5 are of that family already, and left as written"), "{}", ran.err);
 }
 
+/// Calico's notPorts leave port 0 in, which nothing can be sent to, and which to Cilium is every port.
+#[test]
+fn all_ports_but_some_are_written_in_every_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let not_mail = "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: not-mail, namespace: shop}\nspec:\n  types: [Egress]\n  egress: [{action: Allow, protocol: TCP, destination: {notPorts: [25, '1000:65535']}}]\n";
+    for (to, low, high) in [
+        ("networkpolicy", "port: 1\n      endPort: 24\n", "port: 26\n      endPort: 999\n"),
+        ("cilium", "port: \"1\"\n        endPort: 24\n", "port: \"26\"\n        endPort: 999\n"),
+        ("clusternetworkpolicy", "start: 1\n            end: 24\n", "start: 26\n            end: 999\n"),
+    ] {
+        let there = from_text(folder.path(), not_mail, to);
+        assert_eq!(there.code, Some(0), "{to}: {}", there.err);
+        assert!(there.out.contains(low) && there.out.contains(high), "{to}: {}", there.out);
+        let back = from_text(folder.path(), &there.out, "calico");
+        if to != "clusternetworkpolicy" {
+            assert_eq!(back.code, Some(0), "{to}: {}", back.err);
+            assert!(back.out.contains("- \"1:24\"\n      - \"26:999\"\n"), "{to}: {}", back.out);
+        }
+    }
+}
+
 /// A proof about no pod is none, and so that is said.
 #[test]
 fn a_policy_that_selects_nobody_is_not_called_proved() {

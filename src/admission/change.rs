@@ -1,8 +1,10 @@
 //! From a request to a change in model terms.
 
-use super::envelope::Incoming;
+use super::envelope::{self, Incoming};
 use super::wire::Given;
+use crate::model::original::{Narrowing, Original, Rewritten};
 use crate::model::{Change, Object, ObjectRef, Operation};
+use crate::translate::narrow::Written;
 use crate::translate::{Defaults, Kind, from_json, unread_policy};
 
 /// What to do with a request.
@@ -55,6 +57,21 @@ pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
         },
     };
     Asked::Judge(Box::new(change))
+}
+
+/// The object of a request, which is looked for only when it is to be written again: one in a thousand requests asks for that.
+pub(super) struct Sent<'a> {
+    /// The body of the request.
+    pub(super) body: &'a [u8],
+    /// What it came to.
+    pub(super) change: &'a Change,
+}
+
+impl Original for Sent<'_> {
+    fn narrowed(&self, narrowing: &Narrowing) -> Option<Rewritten> {
+        let value = envelope::object(self.body)?;
+        Written::of(&self.change.id, &value)?.narrowed(narrowing)
+    }
 }
 
 /// A policy kind that is not read: judged as an object of which nothing is known.

@@ -68,6 +68,15 @@ pub fn open(body: &[u8]) -> Result<Incoming<'_>, EnvelopeError> {
     }
 }
 
+/// The object in an envelope that has been opened before, as a value.
+pub(super) fn object(body: &[u8]) -> Option<serde_json::Value> {
+    let review: Review<'_, false> = serde_json::from_slice(body).ok()?;
+    match review.request?.object? {
+        Given::Raw(raw) => serde_json::from_str(raw.get()).ok(),
+        Given::Absent | Given::Read(_) => None,
+    }
+}
+
 fn opened<const EAGER: bool>(
     review: Review<'_, EAGER>,
     refuse: impl Fn(String) -> EnvelopeError,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::change::{Asked, asked};
+use super::change::{Asked, Sent, asked};
 use super::envelope::{self, Incoming};
 use super::response::Response;
 use super::{Cluster, ConfirmError};
 use crate::model::house::Level;
 use crate::model::{Change, Object};
-use crate::review::{User, Verdict, World, home_of, lowers_level, review, without_own_labels};
+use crate::review::{User, Verdict, World, home_of, lowers_level, review_written, without_own_labels};
 
 /// What an answer came to, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,7 +120,8 @@ impl<C: Cluster> Gate<C> {
                 return bad_request(&request.uid, message);
             }
         };
-        let (verdict, confirmed) = match self.judge(&request, &change, deadline).await {
+        let (verdict, confirmed) = match self.judge(&request, &change, &Sent { body, change: &change }, deadline).await
+        {
             Ok(judged) => judged,
             Err(ConfirmError(error)) => {
                 let outcome = Outcome::Unavailable;
@@ -160,10 +161,11 @@ impl<C: Cluster> Gate<C> {
         &self,
         request: &Incoming<'_>,
         change: &Change,
+        sent: &Sent<'_>,
         deadline: Instant,
     ) -> Result<(Verdict, bool), ConfirmError> {
         let world = self.cluster.current();
-        let verdict = review(&world.snapshot, &world.house, change, &request.user);
+        let verdict = review_written(&world.snapshot, &world.house, change, &request.user, sent);
         let home: &str =
             if matches!(change.object(), Some(Object::Namespace(_))) { &request.name } else { &request.namespace };
         let stale = if verdict.is_allowed() { self.cluster.may_be_behind(home) } else { verdict.rests_on_absence() };
@@ -171,7 +173,7 @@ impl<C: Cluster> Gate<C> {
             return Ok((verdict, false));
         }
         let world: Arc<World> = self.cluster.confirm(home, deadline).await?;
-        Ok((review(&world.snapshot, &world.house, change, &request.user), true))
+        Ok((review_written(&world.snapshot, &world.house, change, &request.user, sent), true))
     }
 
     /// Whether a namespace's labels are lowered by somebody who may not edit house rules.

@@ -4,6 +4,7 @@
 
 mod change;
 mod envelope;
+mod fixed;
 mod gate;
 mod response;
 mod wire;
@@ -11,6 +12,7 @@ mod wire;
 use std::sync::Arc;
 
 pub use envelope::{EnvelopeError, Incoming};
+pub use fixed::Fixed;
 pub use gate::{Decided, Gate, Outcome, Reply};
 pub use response::Response;
 use tokio::time::Instant;

@@ -11,7 +11,7 @@ use super::cluster::{Input, network, omitted};
 use crate::model::house::Level;
 use crate::model::{Change, ObjectRef};
 use crate::report::{FileFinding, Place, Report};
-use crate::review::{User, Verdict, World, review, standing};
+use crate::review::{User, Verdict, World, review_written, standing_written};
 use crate::source::files::{Files, Located};
 
 /// Judge manifests as the webhook would judge them.
@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
 fn judge(files: &Files, world: &World) -> Report {
     let mut findings = Vec::new();
     for located in &files.objects {
-        collect(&standing(&world.snapshot, &world.house, &located.object), located, &mut findings);
+        collect(&standing_written(&world.snapshot, &world.house, &located.object, located), located, &mut findings);
     }
     Report::new(findings, files.objects.len(), files.skipped)
 }
@@ -122,23 +122,23 @@ fn compare(before: &Files, after: &Files, world: &World) -> Report {
                 Some(was) => Change::update(was.clone(), located.object.clone()),
                 None => Change::create(located.object.clone()),
             };
-            collect(&last(world, &change), located, &mut findings);
+            collect(&last(world, &change, located), located, &mut findings);
         }
     }
     for (id, located) in &old {
         if !new.contains_key(id) {
-            collect(&last(world, &Change::delete(located.object.clone())), located, &mut findings);
+            collect(&last(world, &Change::delete(located.object.clone()), located), located, &mut findings);
         }
     }
     Report::new(findings, new.len(), after.skipped)
 }
 
-fn last(world: &World, change: &Change) -> Verdict {
+fn last(world: &World, change: &Change, located: &Located) -> Verdict {
     let mut snapshot = world.snapshot.clone();
     if let Some(object) = &change.after {
         snapshot.remove(object);
     }
-    review(&snapshot, &world.house, change, &User::default())
+    review_written(&snapshot, &world.house, change, &User::default(), located)
 }
 
 fn collect(verdict: &Verdict, located: &Located, findings: &mut Vec<FileFinding>) {

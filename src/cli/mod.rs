@@ -5,7 +5,6 @@ mod cluster;
 mod convert;
 mod demo;
 mod endpoint;
-mod fixed;
 mod generate;
 mod kinds;
 mod live;

@@ -8,8 +8,7 @@ use anyhow::{Context, bail};
 use tokio::time::Instant;
 
 use super::Exit;
-use super::fixed::Fixed;
-use crate::admission::{Gate, Outcome, Reply};
+use crate::admission::{Fixed, Gate, Outcome, Reply};
 use crate::review::World;
 use crate::source::files::Files;
 

@@ -12,8 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::Exit;
 use super::cluster::kube_config;
-use super::fixed::Fixed;
-use crate::admission::Cluster;
+use crate::admission::{Cluster, Fixed};
 use crate::model::house::Level;
 use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
 use crate::serve::{

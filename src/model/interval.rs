@@ -46,9 +46,16 @@ bound!(u128, 0);
 type Spans<T> = SmallVec<[(T, T); 1]>;
 
 /// A set of integers. Sorted, non-empty, non-touching closed intervals.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IntervalSet<T> {
     spans: Spans<T>,
+}
+
+impl<T: Copy> Clone for IntervalSet<T> {
+    fn clone(&self) -> Self {
+        // In one piece; a derived clone goes interval by interval.
+        Self { spans: SmallVec::from_slice(&self.spans) }
+    }
 }
 
 impl<T> Default for IntervalSet<T> {
@@ -180,10 +187,31 @@ impl<T: Bound> IntervalSet<T> {
         if other.is_empty() || self.is_empty() {
             return self.clone();
         }
-        if other.is_full() {
-            return Self::empty();
+        let mut spans = Spans::new();
+        let mut taken = other.spans.as_slice();
+        for &(lo, hi) in &self.spans {
+            // What is taken away below this interval is below all that follow.
+            while let [(_, end), rest @ ..] = taken
+                && *end < lo
+            {
+                taken = rest;
+            }
+            let mut from = Some(lo);
+            for &(start, end) in taken.iter().take_while(|(start, _)| *start <= hi) {
+                if let (Some(from), Some(before)) = (from, start.pred())
+                    && from <= before
+                {
+                    spans.push((from, before));
+                }
+                from = end.succ();
+            }
+            if let Some(from) = from
+                && from <= hi
+            {
+                spans.push((from, hi));
+            }
         }
-        self.intersection(&other.complement())
+        Self { spans }
     }
 
     /// Whether every value of this set is in the other.

@@ -1,12 +1,19 @@
 //! Label sets: small sorted lists, because a pod has a handful.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::Str;
 
 /// The well-known immutable label that holds a namespace's own name (semantics 2.1.12).
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+static SHARED: LazyLock<Str> = LazyLock::new(|| NAMESPACE_NAME_LABEL.into());
+
+/// The same as a text that all selectors share: most that choose namespaces do it by this label.
+pub fn namespace_name_label() -> Str {
+    Arc::clone(&SHARED)
+}
 
 /// Key/value pairs, sorted by key, each key once. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -14,6 +14,7 @@ pub mod ipset;
 pub mod labels;
 pub mod object;
 pub mod origin;
+pub mod original;
 pub mod peer;
 pub mod pod;
 pub mod policy;

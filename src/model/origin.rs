@@ -1,7 +1,7 @@
 //! Where a statement comes from: the object, and the field inside it.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::Str;
 
@@ -78,16 +78,30 @@ impl FieldPath {
     /// The path with one more field.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
-        if name.contains(['.', '/', '[']) {
-            return Self(format!("{}[\"{name}\"]", self.0).into());
-        }
-        Self(if self.0.is_empty() { name.into() } else { format!("{}.{name}", self.0).into() })
+        let mut path = self.0.to_string();
+        Self::push_field(&mut path, name);
+        Self(path.into())
+    }
+
+    /// Puts one more field at the end of a path that is being written.
+    pub fn push_field(path: &mut String, name: &str) {
+        let (before, after) =
+            if name.contains(['.', '/', '[']) { ("[\"", "\"]") } else { (if path.is_empty() { "" } else { "." }, "") };
+        path.extend([before, name, after]);
     }
 
     /// The path with an index.
     #[must_use]
     pub fn index(&self, i: usize) -> Self {
-        Self(format!("{}[{i}]", self.0).into())
+        let mut path = self.0.to_string();
+        Self::push_index(&mut path, i);
+        Self(path.into())
+    }
+
+    /// Puts an index at the end of a path that is being written.
+    pub fn push_index(path: &mut String, i: usize) {
+        // Writing to a text cannot fail.
+        let _ = write!(path, "[{i}]");
     }
 
     /// The text.

@@ -13,7 +13,7 @@ use std::fmt;
 use super::Str;
 use super::labels::Labels;
 
-pub use fold::{and, not, or};
+pub use fold::{and, name_in_namespace, not, or};
 
 /// Pseudo label: the pod's service account name.
 pub const SERVICE_ACCOUNT_KEY: &str = "@serviceaccount";

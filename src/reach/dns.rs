@@ -99,9 +99,8 @@ impl DnsQuery<'_> {
             _ => &[],
         };
         if servers.is_empty() {
-            let reached =
-                self.dns.addresses.iter().any(|a| self.reaches(&policies, pod, *a, self.dns.addresses_assumed));
-            return if reached { None } else { by_pods };
+            let assumed = self.dns.addresses_assumed;
+            return by_pods.filter(|_| !self.dns.addresses.iter().any(|a| self.reaches(&policies, pod, *a, assumed)));
         }
         let private = private_ranges();
         for server in servers {

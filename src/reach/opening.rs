@@ -30,7 +30,7 @@ pub struct Opening<'a> {
 
 /// What policies open to addresses in a direction. On ingress the pod resolves port names; a name that it does not have
 /// stands for a port of its own, because a pod that has it may come. On egress names never match addresses. What rules
-/// deny that are consulted before is not open.
+/// deny that are consulted before is not open, nor what they leave to the next tier in theirs.
 pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec) -> Vec<Opening<'a>> {
     let pod = if direction == Direction::Ingress { with_missing_names(policies, pod) } else { PodSpec::default() };
     let mut ordered: Vec<&'a Policy> = policies.to_vec();
@@ -40,15 +40,22 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
     for tier in ordered.chunk_by(|a, b| a.tier.order == b.tier.order) {
         let union = tier.iter().all(|policy| policy.tier.semantics == TierSemantics::Union);
         // In a union a deny wins wherever it stands.
-        for rule in tier.iter().filter(|_| union).flat_map(|policy| policy.rules(direction)) {
-            denied.extend(denial(rule, &pod));
+        let rules = tier.iter().filter(|_| union).flat_map(|policy| policy.rules(direction));
+        for rule in rules.filter(|rule| rule.action == Action::Deny) {
+            denied.extend(certain(rule, &pod));
         }
+        let mut passed: Vec<(PortSet, IpSet)> = Vec::new();
         for policy in tier {
+            let ordered = policy.tier.semantics != TierSemantics::Union;
             for (index, rule) in policy.rules(direction).iter().enumerate() {
                 match rule.action {
-                    Action::Allow => all.extend(openings_of(policy, (index, rule), &denied, &pod)),
-                    Action::Deny if !union => denied.extend(denial(rule, &pod)),
-                    Action::Deny | Action::Pass => {}
+                    Action::Allow => {
+                        let taken = denied.iter().chain(passed.iter().filter(|_| ordered));
+                        all.extend(openings_of(policy, (index, rule), taken, &pod));
+                    }
+                    Action::Deny if !union => denied.extend(certain(rule, &pod)),
+                    Action::Pass => passed.extend(certain(rule, &pod)),
+                    Action::Deny => {}
                 }
             }
         }
@@ -56,28 +63,28 @@ pub fn openings<'a>(policies: &[&'a Policy], direction: Direction, pod: &PodSpec
     all
 }
 
-/// The ports and addresses that a rule denies for certain.
-fn denial(rule: &Rule, pod: &PodSpec) -> Option<(PortSet, IpSet)> {
+/// The ports and addresses that a rule decides about for certain.
+fn certain(rule: &Rule, pod: &PodSpec) -> Option<(PortSet, IpSet)> {
     let addresses = |peer: &Peer| match peer {
         Peer::Any | Peer::Entity(Entity::World) => Some(IpSet::full()),
         Peer::Addresses(block) => Some(block.set.clone()),
         _ => None,
     };
     let sets: Vec<IpSet> = rule.peers.iter().filter_map(addresses).collect();
-    (rule.action == Action::Deny && !sets.is_empty()).then(|| (resolve_on(&rule.ports, pod), IpSet::union_all(&sets)))
+    (!sets.is_empty()).then(|| (resolve_on(&rule.ports, pod), IpSet::union_all(&sets)))
 }
 
-fn openings_of<'a>(
+fn openings_of<'a, 't>(
     policy: &'a Policy,
     (index, rule): (usize, &'a Rule),
-    denied: &[(PortSet, IpSet)],
+    taken: impl Iterator<Item = &'t (PortSet, IpSet)>,
     pod: &PodSpec,
 ) -> Vec<Opening<'a>> {
     let ports = resolve_on(&rule.ports, pod);
     if ports.is_empty() {
         return Vec::new();
     }
-    let taken = IpSet::union_all(denied.iter().filter(|(on, _)| ports.is_subset(on)).map(|(_, addresses)| addresses));
+    let taken = IpSet::union_all(taken.filter(|(on, _)| ports.is_subset(on)).map(|(_, addresses)| addresses));
     let open = rule.peers.iter().enumerate().map(|(peer, what)| {
         let addresses = what.addresses();
         let addresses = if taken.is_empty() { addresses } else { addresses.difference(&taken) };

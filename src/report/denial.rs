@@ -57,9 +57,9 @@ fn cure(verdict: &Verdict) -> String {
             "fix: apply this first, then {again} passes (checked)\nkubectl apply -f - <<'EOF'\n{}EOF\n\n",
             yaml(policies)
         ),
-        Cure::Instead(policy) => format!(
+        Cure::Instead(written) => format!(
             "fix: apply this in its place; it passes (checked)\nkubectl apply -f - <<'EOF'\n{}EOF\n\n",
-            yaml([policy])
+            written.yaml
         ),
     }
 }

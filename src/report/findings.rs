@@ -92,7 +92,7 @@ impl FileFinding {
         let finding = &judged.finding;
         let proved = match &verdict.cure {
             Cure::First(policies) if judged.level == Level::Enforce => Some(yaml(policies)),
-            Cure::Instead(policy) if judged.level == Level::Enforce => Some(yaml([policy])),
+            Cure::Instead(written) if judged.level == Level::Enforce => Some(written.yaml.clone()),
             _ => None,
         };
         let mut because = finding.because.clone();

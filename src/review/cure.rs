@@ -2,21 +2,24 @@
 
 use super::{Cure, User, Verdict, judge};
 use crate::model::house::{House, Level};
+use crate::model::original::{Narrowing, Original};
 use crate::model::{Change, Object, Policy, PolicyObject};
 use crate::rules::Fix;
 use crate::snapshot::Snapshot;
 
-/// Tries what the findings propose, together. Nothing is offered that does not make the same request pass.
+/// Tries what the findings propose, together. Nothing is offered that does not make the same request pass. What is to be sent
+/// in place of the object takes the object itself, as it was written.
 pub(super) fn prove(
     world: &Snapshot,
     house: &House,
     change: &Change,
     user: &User,
     standing: bool,
+    original: Option<&dyn Original>,
     verdict: &Verdict,
 ) -> Cure {
     let mut first: Vec<Policy> = Vec::new();
-    let mut instead = None;
+    let mut narrower: Option<Narrowing> = None;
     for judged in verdict.at(Level::Enforce) {
         match &judged.finding.fix {
             Some(Fix::ApplyFirst(policies)) => {
@@ -26,25 +29,35 @@ pub(super) fn prove(
                     }
                 }
             }
-            Some(Fix::ApplyInstead(policy)) => instead = Some(policy.clone()),
+            Some(Fix::Narrow(narrowing)) => {
+                let all = narrower.get_or_insert_default();
+                all.rules.extend(narrowing.rules.iter().cloned());
+                all.private = all.private.union(&narrowing.private);
+            }
             None => {}
         }
     }
-    let cure = match (first.is_empty(), instead) {
-        (_, Some(policy)) => Cure::Instead(policy),
-        (false, None) => Cure::First(first),
-        (true, None) => return Cure::None,
-    };
-    if passes(world, house, change, user, standing, &cure) { cure } else { Cure::None }
+    let passes = |cure: &Cure| passes(world, house, change, user, standing, cure);
+    if let Some(narrowing) = narrower {
+        let Some(original) = original else { return Cure::None };
+        // What is there on purpose goes only where the rest is not enough.
+        let tried =
+            [false, true].into_iter().filter_map(|all| original.narrowed(&Narrowing { all, ..narrowing.clone() }));
+        let same = tried.filter(|written| written.object.id() == change.id);
+        return same.map(|written| Cure::Instead(Box::new(written))).find(passes).unwrap_or_default();
+    }
+    let cure = Cure::First(first);
+    if passes(&cure) { cure } else { Cure::None }
 }
 
 fn passes(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool, cure: &Cure) -> bool {
     match cure {
         Cure::None => false,
-        Cure::Instead(policy) => {
-            let change = Change { after: Some(as_object(policy)), ..change.clone() };
+        Cure::Instead(written) => {
+            let change = Change { after: Some(written.object.clone()), ..change.clone() };
             judge(world, house, &change, user, standing).is_allowed()
         }
+        Cure::First(policies) if policies.is_empty() => false,
         Cure::First(policies) => {
             let mut world = world.clone();
             for policy in policies {

@@ -16,6 +16,7 @@ pub use levels::{Effective, effective, lowers_level, without_own_labels};
 pub use verdict::{Cure, Judged, Verdict};
 
 use crate::model::house::{House, Level};
+use crate::model::original::Original;
 use crate::model::{Change, Object, ObjectRef, Operation, Str};
 use crate::rules::{Context, Finding, RULES, Rule};
 use crate::snapshot::{NamespaceState, Snapshot};
@@ -64,13 +65,31 @@ impl User {
 
 /// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
 pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
-    decide(world, house, change, user, false)
+    decide(world, house, change, user, false, None)
 }
 
-fn decide(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool) -> Verdict {
+/// The same where the object is at hand as it was sent: then the cure may be to send it with less in it.
+pub fn review_written(
+    world: &Snapshot,
+    house: &House,
+    change: &Change,
+    user: &User,
+    original: &dyn Original,
+) -> Verdict {
+    decide(world, house, change, user, false, Some(original))
+}
+
+fn decide(
+    world: &Snapshot,
+    house: &House,
+    change: &Change,
+    user: &User,
+    standing: bool,
+    original: Option<&dyn Original>,
+) -> Verdict {
     let mut verdict = judge(world, house, change, user, standing);
     if !verdict.is_allowed() {
-        verdict.cure = cure::prove(world, house, change, user, standing, &verdict);
+        verdict.cure = cure::prove(world, house, change, user, standing, original, &verdict);
     }
     verdict
 }
@@ -209,7 +228,16 @@ fn unreadable_workload(change: &Change) -> bool {
 
 /// Judges an object that is there already, as though it were the last to arrive: what the background audit and `check` do.
 pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
-    decide(&world.without(object), house, &Change::create(object.clone()), &User::default(), true)
+    stands(world, house, object, None)
+}
+
+/// The same with the object as it was written.
+pub fn standing_written(world: &Snapshot, house: &House, object: &Object, original: &dyn Original) -> Verdict {
+    stands(world, house, object, Some(original))
+}
+
+fn stands(world: &Snapshot, house: &House, object: &Object, original: Option<&dyn Original>) -> Verdict {
+    decide(&world.without(object), house, &Change::create(object.clone()), &User::default(), true, original)
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

@@ -1,6 +1,7 @@
 //! What a review comes to.
 
 use crate::model::house::Level;
+use crate::model::original::Rewritten;
 use crate::model::{Change, ObjectRef, Operation, Policy, Str};
 use crate::rules::Finding;
 
@@ -30,7 +31,7 @@ pub enum Cure {
     /// Apply these, then send the same request again.
     First(Vec<Policy>),
     /// Send this in place of the object.
-    Instead(Policy),
+    Instead(Box<Rewritten>),
 }
 
 /// The outcome of a review.

@@ -61,7 +61,7 @@ pub(super) fn addresses(id: &ObjectRef, rule: &policy::Rule, peer: usize) -> Fie
     let path = rule.peer_path(peer);
     match id.group() {
         "networking.k8s.io" | "cilium.io" => return inside_peer(rule, peer, "cidr"),
-        "projectcalico.org" => {}
+        "projectcalico.org" if !rule.peers_at.is_empty() => {}
         _ => return path,
     }
     let mut nets = false;

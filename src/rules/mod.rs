@@ -18,7 +18,6 @@ mod fqdn_without_dns;
 mod host_network;
 mod implicit_policy_types;
 mod missing_default_deny;
-mod narrow;
 mod nearest;
 mod not_understood;
 mod open_cidr;

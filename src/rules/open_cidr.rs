@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::narrow::{Blamed, narrowed};
 use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
 use super::{fields, open_group, wording};
 use crate::model::house::{OpenCidr, RuleId};
+use crate::model::original::Narrowing;
 use crate::model::pod::PodLookup;
 use crate::model::{
     Action, Direction, FieldPath, IpSet, Labels, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet, policy,
@@ -46,6 +46,16 @@ declare_rule! {
     ///   - to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]}}]
     /// ```
     ///
+    /// The refusal carries the object as it was sent, whatever its kind, with the private ranges excepted in the rules that
+    /// are to blame. `networks` of ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy have no except: of a
+    /// narrower block what is left is listed, and beside `0.0.0.0/0` a rule before it takes the private ranges out:
+    ///
+    /// ```yaml
+    /// egress:
+    ///   - {action: Pass, to: [{networks: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]}]}
+    ///   - {action: Accept, to: [{networks: [0.0.0.0/0]}]}
+    /// ```
+    ///
     /// ## Exceptions
     ///
     /// A block that lies inside a private range is there on purpose: beside a wide opening such blocks may have up to as
@@ -71,17 +81,17 @@ impl Rule for OpenCidrRule {
         open_group::check(cx, out);
         let Some(object) = cx.policy_in_force() else { return };
         let own: Vec<&Policy> = object.policies.iter().map(|p| &**p).collect();
-        let mut blamed = Blamed::new();
+        let mut blamed = BTreeSet::new();
         let mut found = Vec::new();
         for &direction in &cx.settings.open_cidr.directions {
             let Some(violation) = judge(cx, &object.id, &own, direction) else { continue };
-            blamed.extend(violation.blamed.iter().map(|index| (direction, *index)));
+            blamed.extend(violation.blamed.iter().cloned());
             found.push(finding(cx, object, direction, violation));
         }
         if found.is_empty() {
             return;
         }
-        let fix = fix(cx, object, &own, &blamed);
+        let fix = fix(cx, object, &blamed);
         out.extend(found.into_iter().map(|finding| Finding { fix: fix.clone(), ..finding }));
     }
 }
@@ -93,7 +103,8 @@ const MOST_ITEMS: usize = 6;
 pub(super) struct Violation {
     pub(super) open: Vec<Exposure>,
     path: FieldPath,
-    blamed: BTreeSet<usize>,
+    /// The rules that take part, by their places.
+    blamed: BTreeSet<FieldPath>,
     pub(super) because: Vec<String>,
     /// Whether a block of the policy reaches into private ranges from outside, so that an except mends it.
     by_accident: bool,
@@ -118,6 +129,11 @@ pub(super) fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction
     if !own.iter().any(|policy| policy.rules(direction).iter().any(opens_addresses)) {
         return None;
     }
+    // Where nobody opens a private address it does not matter whom the policies select.
+    let all = || own.iter().copied().chain(cx.world.policies_in(cx.namespace).map(|policy| &**policy));
+    if !all().any(|policy| policy.rules(direction).iter().any(|rule| may_open(rule, &settings.private))) {
+        return None;
+    }
     let mut seen = BTreeSet::new();
     let mut result: Option<Violation> = None;
     for pod in subjects(cx, own) {
@@ -131,7 +147,8 @@ pub(super) fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction
         let lookup = PodLookup { pod: &pod, namespace: cx.namespace.labels() };
         let own_here = own.iter().filter(|p| own.len() == 1 || p.subject.pods.matches(&lookup));
         let together: Vec<&Policy> = own_here.chain(&others).copied().collect();
-        let all = openings(&together, direction, &pod);
+        let mut all = openings(&together, direction, &pod);
+        all.retain(|o| *o.policy.id == *id || !counts_for_nothing(cx, o));
         if !all.iter().any(|o| *o.policy.id == *id) {
             continue;
         }
@@ -154,7 +171,7 @@ pub(super) fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction
             Some(violation) => {
                 let more = beyond(&open, &violation.open);
                 violation.open.extend(more);
-                violation.blamed.extend(guilty(&mine, &open).map(|o| o.index));
+                violation.blamed.extend(guilty(&mine, &open).map(|o| o.rule.at.clone()));
             }
             None => result = Some(violation(cx, id, &mine, &everything, open)?),
         }
@@ -162,9 +179,27 @@ pub(super) fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction
     result
 }
 
+/// Whether a part of the policy could not be read, so that it is taken as allowing nothing: what it may have been meant to
+/// open is told by `not-understood`.
+fn counts_for_nothing(cx: &Context<'_>, opening: &Opening<'_>) -> bool {
+    let Some(Peer::AllOf(parts)) = opening.rule.peers.get(opening.peer) else { return false };
+    parts.iter().any(|part| matches!(part, Peer::Unsettled(_)))
+        && cx.world.policy(&opening.policy.id).is_some_and(|object| !object.unread.is_empty())
+}
+
 fn opens_addresses(rule: &policy::Rule) -> bool {
     // Entities and combined conditions can be addresses as well; what cannot is told at a glance.
     rule.action == Action::Allow && rule.peers.iter().any(|peer| !matches!(peer, Peer::Pods(_) | Peer::Nobody))
+}
+
+/// Whether a rule may open an address of the set; "no" is certain.
+fn may_open(rule: &policy::Rule, set: &IpSet) -> bool {
+    let reaches = |peer: &Peer| match peer {
+        Peer::Addresses(peer) => peer.set.intersects(set),
+        Peer::Pods(_) | Peer::Nobody => false,
+        _ => true,
+    };
+    rule.action == Action::Allow && rule.peers.iter().any(reaches)
 }
 
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.
@@ -212,8 +247,11 @@ fn violation(
             format!("{} is {again} by {} on {}", written(o), place(o), o.rule.ports)
         }),
     );
-    let mut because: Vec<String> = lines.take(MOST_ITEMS).collect();
-    let more = (wide.len() + inside.len()).saturating_sub(MOST_ITEMS);
+    let mut because: Vec<String> = lines.collect();
+    // What is certain of a rule and what it may mean beyond that can be the same addresses.
+    because.dedup();
+    let more = because.len().saturating_sub(MOST_ITEMS);
+    because.truncate(MOST_ITEMS);
     if more > 0 {
         because.push(format!("and {more} more items"));
     }
@@ -222,7 +260,7 @@ fn violation(
     } else {
         fields::addresses(&first.policy.id, first.rule, first.peer)
     };
-    let blamed = guilty(mine, &open).map(|o| o.index).collect();
+    let blamed = guilty(mine, &open).map(|o| o.rule.at.clone()).collect();
     let by_accident = mine.iter().any(|o| opens(o) && !o.addresses.is_subset(private));
     Some(Violation { open, path, blamed, because, by_accident })
 }
@@ -249,20 +287,24 @@ fn written(opening: &Opening<'_>) -> String {
 fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violation: Violation) -> Finding {
     let addresses = IpSet::union_all(violation.open.iter().map(|e| &e.addresses));
     let ports = violation.open.iter().fold(PortSet::empty(), |all, e| all.union(&e.ports));
-    let named: Vec<String> = violation
-        .blamed
-        .iter()
-        .filter_map(|i| object.policies.iter().find_map(|p| p.rules(direction).get(*i)))
-        .filter(|rule| !rule.ports.names.is_empty())
-        .map(|rule| rule.ports.to_string())
-        .collect();
+    let rules = || object.policies.iter().flat_map(|p| p.rules(direction));
+    let blamed = || rules().filter(|rule| violation.blamed.contains(&rule.at));
+    let named: Vec<String> =
+        blamed().filter(|rule| !rule.ports.names.is_empty()).map(|rule| rule.ports.to_string()).collect();
     let ports = if named.is_empty() { ports.to_string() } else { wording::few(&named, 3, "ports") };
+    // The one group of kinds in which blocks have no excepts.
+    let listed = object.id.group() == "policy.networking.k8s.io";
+    let everyone = blamed().any(|rule| rule.peers.contains(&Peer::Any));
     let message = format!(
         "{} of {} opens private addresses {} beside public ones on {ports}; {}",
         direction.field(),
         wording::policy(&object.id),
         addresses.summary(4),
-        if violation.by_accident { "except them" } else { "narrow the private blocks" },
+        match (violation.by_accident, listed) {
+            (true, false) => "except them",
+            (true, true) => "leave them out",
+            (false, _) => "narrow the private blocks",
+        },
     );
     let mut finding = Finding::new(RuleId::OpenCidr, (*object.id).clone(), message)
         .keyed(key(cx, &object.id, direction, &violation.open))
@@ -275,17 +317,17 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
              private range; name the addresses that are meant"
         ));
     }
-    let everyone = object.policies.iter().any(|p| {
-        p.rules(direction)
-            .iter()
-            .enumerate()
-            .any(|(i, r)| violation.blamed.contains(&i) && r.peers.contains(&Peer::Any))
-    });
+    if listed && violation.by_accident {
+        let pass = if object.id.kind == "BaselineAdminNetworkPolicy" { "" } else { "passes or " };
+        finding.help = Some(format!(
+            "networks have no except: a rule before it that {pass}denies the private ranges takes them out"
+        ));
+    }
     if everyone {
         let (what, by) = if fields::is_cilium(&object.id) {
-            ("it", "their labels")
+            ("it", "their labels".to_owned())
         } else {
-            ("a rule without peers", "podSelector and namespaceSelector")
+            ("a rule without peers", format!("{} and namespaceSelector", fields::pods(&object.id)))
         };
         finding.help = Some(format!(
             "{what} admits every pod as well; with blocks in its place, name the pods that are meant by {by}"
@@ -310,81 +352,13 @@ pub(super) fn key(cx: &Context<'_>, id: &ObjectRef, direction: Direction, open: 
     format!("{direction}: {}", more.join(", "))
 }
 
-/// The same policy with the private ranges excepted, or else without its private blocks, if that is enough.
-fn fix(cx: &Context<'_>, object: &PolicyObject, own: &[&Policy], blamed: &Blamed) -> Option<Fix> {
-    let [policy] = own else { return None };
-    // What could not be read, or hangs on more than addresses and ports, cannot be written again.
-    let whole = Direction::BOTH.into_iter().flat_map(|d| policy.rules(d)).all(|rule| rule.filtered_by.is_none());
-    let known = object.id.group() == "networking.k8s.io" || object.id.kind == "CiliumNetworkPolicy";
-    if !known || (fields::is_cilium(&object.id) && !(whole && object.unread.is_empty())) {
-        return None;
-    }
-    let private = &cx.settings.open_cidr.private;
-    let directions = &cx.settings.open_cidr.directions;
-    [false, true].into_iter().find_map(|all| {
-        let candidate = narrowed(policy, blamed, private, all);
-        let fine = directions.iter().all(|d| judge(cx, &object.id, &[&candidate], *d).is_none());
-        // A policy of which nothing is left in a direction is not what anyone meant.
-        let emptied = |d: &Direction| candidate.rules(*d).is_empty() && !policy.rules(*d).is_empty();
-        (fine && !directions.iter().any(emptied)).then_some(Fix::ApplyInstead(candidate))
+/// The object itself without the private ranges in the rules that are to blame. What could not be read cannot be answered for.
+fn fix(cx: &Context<'_>, object: &PolicyObject, blamed: &BTreeSet<FieldPath>) -> Option<Fix> {
+    object.unread.is_empty().then(|| {
+        let private = cx.settings.open_cidr.private.clone();
+        Fix::Narrow(Narrowing { rules: blamed.clone(), private, all: false })
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Object;
-    use crate::model::house::{House, PartialSettings};
-    use crate::model::{Change, PortSet};
-    use crate::review::{User, review};
-    use crate::rules::fixtures::{block, egress, judge, only, said, to};
-    use crate::snapshot::Snapshot;
-
-    #[test]
-    fn a_thousand_blocks_with_excepts_are_judged_exactly() {
-        let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
-        let mut peers: Vec<Peer> = (0..1000)
-            .map(|i| {
-                block(
-                    &format!("{}.{}.0.0/16", 11 + i / 250, i % 250),
-                    &[&format!("{}.{}.7.0/24", 11 + i / 250, i % 250)],
-                )
-            })
-            .collect();
-        peers.push(block("0.0.0.0/0", &private));
-        let fine = egress("many", vec![to(0, peers.clone(), PortSet::full())]);
-        assert!(said(&judge(RuleId::OpenCidr, &[], &Change::create(fine))).is_empty());
-        peers.push(block("0.0.0.0/0", &private[..2]));
-        let open = egress("many", vec![to(0, peers, PortSet::full())]);
-        let started = std::time::Instant::now();
-        let verdict = judge(RuleId::OpenCidr, &[], &Change::create(open));
-        println!("1,002 blocks with excepts, with the fix and its proof: {:?}", started.elapsed());
-        assert_eq!(
-            said(&verdict),
-            [
-                "enforce: egress of many opens private addresses 192.168.0.0/16 beside public ones on every port; except them"
-            ]
-        );
-        assert_eq!(verdict.findings[0].finding.path.as_str(), "spec.egress[0].to[1001].ipBlock.cidr");
-        assert_ne!(verdict.cure, crate::review::Cure::None);
-    }
-
-    fn with(settings: OpenCidr, object: &Object) -> Vec<String> {
-        let mut house: House = only(RuleId::OpenCidr);
-        house.rules[0].settings = PartialSettings { open_cidr: Some(settings), ..PartialSettings::default() };
-        said(&review(&Snapshot::default(), &house, &Change::create(object.clone()), &User::default()))
-    }
-
-    #[test]
-    fn settings_move_the_limits() {
-        let plain = egress("plain", vec![to(0, vec![block("0.0.0.0/0", &[])], PortSet::full())]);
-        let settings = OpenCidr::default;
-        assert_eq!(with(settings(), &plain).len(), 1);
-        assert!(with(OpenCidr { directions: vec![Direction::Ingress], ..settings() }, &plain).is_empty());
-        assert!(with(OpenCidr { widest_v4: 0, ..settings() }, &plain).is_empty(), "nothing is wider than everything");
-        assert!(with(OpenCidr { private: IpSet::empty(), ..settings() }, &plain).is_empty());
-        let nearly = egress("nearly", vec![to(0, vec![block("10.0.0.0/7", &[])], PortSet::full())]);
-        assert!(with(settings(), &nearly).is_empty(), "a /8 of public addresses is not wider than a /8");
-        assert_eq!(with(OpenCidr { widest_v4: 9, ..settings() }, &nearly).len(), 1);
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::house::{Level, RuleId, Settings};
+use crate::model::original::Narrowing;
 use crate::model::pod::PodLookup;
 use crate::model::{
     Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Selector, TierSemantics, Workload,
@@ -222,8 +223,8 @@ impl Affected {
 pub enum Fix {
     /// Apply these first; then the same request passes.
     ApplyFirst(Vec<Policy>),
-    /// Apply this in place of what was sent.
-    ApplyInstead(Policy),
+    /// Apply what was sent without these addresses.
+    Narrow(Narrowing),
 }
 
 /// Something that a rule found.

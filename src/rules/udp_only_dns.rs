@@ -53,8 +53,9 @@ impl Rule for UdpOnlyDns {
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let Some(object) = cx.policy().filter(|_| cx.settings.dns.protocols.contains(&Protocol::Tcp)) else { return };
         for policy in &object.policies {
-            let rules = policy.rules(Direction::Egress).iter().filter(|rule| is_dns_over_udp(rule));
-            let over_udp: Vec<&policy::Rule> = rules.collect();
+            // A rule that allows TCP as well needs no other to cover it.
+            let alone = |rule: &&policy::Rule| is_dns_over_udp(rule) && !allows_tcp(rule);
+            let over_udp: Vec<&policy::Rule> = policy.rules(Direction::Egress).iter().filter(alone).collect();
             if over_udp.is_empty() {
                 continue;
             }
@@ -110,9 +111,13 @@ fn peers_over_tcp<'a>(cx: &Context<'a>, policy: &'a Arc<Policy>) -> Vec<&'a Peer
     let rules = together.into_iter().flat_map(|p| p.rules(Direction::Egress));
     let over_tcp = rules.filter(|rule| {
         let named = rule.ports.names.iter().any(|(protocol, _)| protocol.is_none_or(|p| p == Protocol::Tcp));
-        rule.action == Action::Allow && (named || rule.ports.numbers.contains(Protocol::Tcp, 53))
+        rule.action == Action::Allow && (named || allows_tcp(rule))
     });
     over_tcp.flat_map(|rule| &rule.peers).collect()
+}
+
+fn allows_tcp(rule: &policy::Rule) -> bool {
+    rule.ports.numbers.contains(Protocol::Tcp, 53)
 }
 
 fn is_covered(peer: &Peer, by: &[&Peer]) -> bool {

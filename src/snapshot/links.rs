@@ -1,6 +1,7 @@
 //! What policies refer to: tiers and groups of addresses, which are objects of their own and may come, change and go at
 //! any time, and Services and service accounts, as far as they are known. The snapshot holds each policy as it is written and as it counts at the moment.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -250,58 +251,62 @@ impl Links {
         if !refers(policy) {
             return Some(Arc::clone(policy));
         }
-        let mut linked = (**policy).clone();
-        if linked.tier.by_name {
-            linked.tier = Arc::new(linked.tier.defined_by(self.tiers.get(&linked.tier.name)));
-        }
-        if of_accounts(&linked.subject.pods) {
-            linked.subject.pods = self.known.settled(&linked.subject.pods);
-            if linked.subject.pods == Selector::nothing() {
+        let mut subject = policy.subject.clone();
+        if of_accounts(&subject.pods) {
+            subject.pods = self.known.settled(&subject.pods);
+            if subject.pods == Selector::nothing() {
                 return None;
             }
         }
-        for rules in [&mut linked.ingress, &mut linked.egress] {
-            *rules = rules.iter().filter_map(|rule| self.rule(rule)).collect();
-        }
-        Some(Arc::new(linked))
+        let tier = if policy.tier.by_name {
+            Arc::new(policy.tier.defined_by(self.tiers.get(&policy.tier.name)))
+        } else {
+            Arc::clone(&policy.tier)
+        };
+        let [ingress, egress] =
+            [&policy.ingress, &policy.egress].map(|rules| rules.iter().filter_map(|rule| self.rule(rule)).collect());
+        Some(Arc::new(Policy { id: Arc::clone(&policy.id), tier, subject, ingress, egress, ..**policy }))
     }
 
     /// `None` where what is certain of it is nobody; what is possible stands beside it.
     fn rule(&self, rule: &Rule) -> Option<Rule> {
-        let mut linked = rule.clone();
+        let (mut ports, mut filtered_by) = (rule.ports.clone(), rule.filtered_by.clone());
         // What one peer comes to beyond the first goes to the end, so that the others keep their places.
-        let (mut more, mut settled) = (Vec::new(), false);
-        for peer in &mut linked.peers {
-            let service = service(peer).cloned();
-            if let Some(service) = service {
+        let (mut peers, mut more, mut settled) = (Vec::with_capacity(rule.peers.len()), Vec::new(), false);
+        for peer in &rule.peers {
+            let mut there = Cow::Borrowed(peer);
+            if let Some(service) = service(peer) {
                 match service.endpoints(&self.known) {
-                    Endpoints::Pods(pods, ports) => {
-                        *peer = exchanged(peer, &Peer::Pods(pods));
+                    Endpoints::Pods(pods, theirs) => {
+                        there = Cow::Owned(exchanged(peer, &Peer::Pods(pods)));
                         if service.their_ports {
-                            linked.ports = ports.within(&linked.ports);
+                            ports = theirs.within(&ports);
                         }
                     }
                     Endpoints::Unknown(what) => {
                         let doubt = |who| Peer::AllOf(vec![who, Peer::Unsettled(Arc::clone(&what))]);
                         let [pods, entities @ ..] = service.at_most();
                         more.extend(entities.map(|who| exchanged(peer, &doubt(who))));
-                        *peer = exchanged(peer, &doubt(pods));
-                        linked.filtered_by.get_or_insert(what);
+                        there = Cow::Owned(exchanged(peer, &doubt(pods)));
+                        filtered_by.get_or_insert(what);
                     }
                 }
             }
-            settled |= by_accounts(peer);
-            *peer = self.peer(peer);
+            settled |= by_accounts(&there);
+            peers.push(self.peer(&there));
         }
-        linked.peers.extend(more);
-        let nobody = settled && linked.peers.iter().all(|peer| *peer == Peer::Nobody);
-        (!nobody).then_some(linked)
+        peers.extend(more);
+        let nobody = settled && peers.iter().all(|peer| *peer == Peer::Nobody);
+        (!nobody).then(|| Rule { peers, ports, filtered_by, at: rule.at.clone(), ..*rule })
     }
 
     fn peer(&self, peer: &Peer) -> Peer {
         match peer {
             Peer::Groups(groups) => {
-                let named = self.candidates(groups).filter(|g| groups.names(&g.group, &g.namespace));
+                let mut named = self.candidates(groups).filter(|g| groups.names(&g.group, &g.namespace)).peekable();
+                if named.peek().is_none() {
+                    return Peer::Nobody;
+                }
                 let addresses = groups.addresses(named.map(|g| &*g.group));
                 if addresses.set.is_empty() { Peer::Nobody } else { Peer::Addresses(addresses) }
             }

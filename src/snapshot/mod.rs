@@ -6,6 +6,7 @@
 mod links;
 mod namespace;
 mod network;
+mod ranges;
 mod referrers;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,8 @@ pub use namespace::{NamespaceState, Owner, PodClass};
 use crate::model::entrance::Service;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, Enforcer, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, References,
-    Standing, Str, TierObject,
+    AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject,
+    References, Standing, Str, TierObject,
 };
 use links::{Held, Links, Touched};
 use network::Network;
@@ -34,6 +35,7 @@ pub struct Snapshot {
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
     network: Arc<Network>,
+    pod_ranges: Arc<IpSet>,
     /// Policy objects that Cilium alone enforces, those that Calico alone does, and those that name Services.
     special: [usize; 3],
     /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
@@ -254,6 +256,7 @@ impl Snapshot {
                         if put { state.insert_workload(workload) } else { state.remove_workload(workload) }
                     });
                     self.note_agent(namespace, workload);
+                    self.note_addresses(&workload.addresses);
                 }
             }
             Object::AddressGroup(group) => {

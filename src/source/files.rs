@@ -11,10 +11,12 @@ use super::watch::{Omitted, OnceError, Wanted, read_once};
 use crate::model::cni::Cni;
 use crate::model::entrance::Entrances;
 use crate::model::house::House;
+use crate::model::original::{Narrowing, Original, Rewritten};
 use crate::model::sighting::Hints;
 use crate::model::{CiliumConfig, Enforcement, FieldPath, Labels, Object, ObjectRef, References, Str, Unread};
 use crate::review::World;
 use crate::snapshot::Snapshot;
+use crate::translate::narrow::{Written, as_applied};
 use crate::translate::{Defaults, Kind, cilium_config, entrance, from_value, houserules, note_hints, unread_policy};
 
 /// Our own kinds that a cluster is asked for: group, version, kind, resource.
@@ -45,6 +47,12 @@ impl Located {
     /// The place of a field, or of its nearest parent that exists.
     pub fn locate(&self, path: &FieldPath) -> Position {
         if path.is_empty() { self.document.start() } else { self.document.spans.locate(path.as_str()) }
+    }
+}
+
+impl Original for Located {
+    fn narrowed(&self, narrowing: &Narrowing) -> Option<Rewritten> {
+        Written::of(&self.object.id(), &self.document.value)?.narrowed(narrowing)
     }
 }
 
@@ -103,7 +111,11 @@ impl Files {
                 files.take(Document { file: CLUSTER.into(), value, spans: Spans::none() }, "", &mut read);
             }
             for located in read.values_mut() {
-                located.document.value = Value::Null;
+                // Policies may be shown again, with a part of them changed.
+                match located.object {
+                    Object::Policy(_) => as_applied(&mut located.document.value),
+                    _ => located.document.value = Value::Null,
+                }
             }
             objects.append(&mut read);
         })

@@ -34,11 +34,19 @@ impl<'p> At<'p> {
 
     /// The path as text.
     pub(super) fn path(&self) -> FieldPath {
+        let mut path = String::with_capacity(64);
+        self.write(&mut path);
+        FieldPath::new(path)
+    }
+
+    fn write(&self, path: &mut String) {
+        if let Some(before) = self.before {
+            before.write(path);
+        }
         match (self.before, self.step) {
-            (None, Step::Field(name)) => FieldPath::new(name),
-            (None, Step::Index(i)) => FieldPath::default().index(i),
-            (Some(before), Step::Field(name)) => before.path().field(name),
-            (Some(before), Step::Index(i)) => before.path().index(i),
+            (None, Step::Field(name)) => path.push_str(name),
+            (Some(_), Step::Field(name)) => FieldPath::push_field(path, name),
+            (_, Step::Index(i)) => FieldPath::push_index(path, i),
         }
     }
 }

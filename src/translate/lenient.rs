@@ -1,7 +1,7 @@
 //! The second reading of a NetworkPolicy that is not quite one: each piece is taken by itself, so that one wrong type or
 //! unknown field costs that piece and not the object.
 
-use serde_json::Value;
+use super::json::Value;
 
 use super::at::At;
 use super::networkpolicy::{NO_PEER, NO_PORT, NO_RULE, NO_SUBJECT};
@@ -11,7 +11,7 @@ use super::wire::Text;
 use crate::model::Unread;
 
 /// Reads the pieces of a policy.
-pub(super) fn network_policy<'v>(fields: &'v Fields, unread: &mut Vec<Unread>) -> NetworkPolicy<'v> {
+pub(super) fn network_policy<'v>(fields: &'v Fields<'v>, unread: &mut Vec<Unread>) -> NetworkPolicy<'v> {
     let mut walk = Walk { unread };
     let unknown = walk.unknown(fields, None, &["apiVersion", "kind", "metadata", "spec", "status"], IGNORED);
     let metadata = walk.metadata(fields.get("metadata"));
@@ -31,7 +31,7 @@ type RuleParts<'v> = (Option<Vec<Peer<'v>>>, Option<Vec<Port<'v>>>, bool);
 
 impl Walk<'_> {
     /// An unknown field of the spec is ignored, but it may be the misspelt subject.
-    fn spec<'v>(&mut self, value: &'v Value) -> Spec<'v> {
+    fn spec<'v>(&mut self, value: &'v Value<'v>) -> Spec<'v> {
         let at = At::root("spec");
         let Value::Object(fields) = value else {
             self.wrong_type(value, &at, "an object", NO_SUBJECT);
@@ -59,7 +59,7 @@ impl Walk<'_> {
         }
     }
 
-    fn rule<'v>(&mut self, value: &'v Value, peers: &str, at: &At<'_>) -> RuleParts<'v> {
+    fn rule<'v>(&mut self, value: &'v Value<'v>, peers: &str, at: &At<'_>) -> RuleParts<'v> {
         let Ok(field) = self.fields(value, at, &[peers, "ports"], NO_RULE) else { return (None, None, true) };
         let list = self.list(field(peers), &at.field(peers), NO_RULE, |walk, value, at| {
             Ok(walk.peer(value, at).unwrap_or(Peer { broken: true, ..Peer::default() }))
@@ -73,7 +73,7 @@ impl Walk<'_> {
         }
     }
 
-    fn peer<'v>(&mut self, value: &'v Value, at: &At<'_>) -> Piece<Peer<'v>> {
+    fn peer<'v>(&mut self, value: &'v Value<'v>, at: &At<'_>) -> Piece<Peer<'v>> {
         let field = self.fields(value, at, &["podSelector", "namespaceSelector", "ipBlock"], NO_PEER)?;
         let mut selector = |name| field(name).map(|value| self.selector(value, &at.field(name), NO_PEER));
         let (pod_selector, namespace_selector) = (selector("podSelector"), selector("namespaceSelector"));
@@ -81,19 +81,19 @@ impl Walk<'_> {
         Ok(Peer { pod_selector, namespace_selector, ip_block, broken: false })
     }
 
-    fn ip_block<'v>(&mut self, value: &'v Value, at: &At<'_>) -> Piece<IpBlock<'v>> {
+    fn ip_block<'v>(&mut self, value: &'v Value<'v>, at: &At<'_>) -> Piece<IpBlock<'v>> {
         let field = self.fields(value, at, &["cidr", "except"], NO_PEER)?;
         let cidr = self.text(field("cidr"), &at.field("cidr"), NO_PEER);
         let except = self.texts(field("except"), &at.field("except"), NO_PEER);
         Ok(IpBlock { cidr: cidr?, except: except? })
     }
 
-    fn port<'v>(&mut self, value: &'v Value, at: &At<'_>) -> Piece<Port<'v>> {
+    fn port<'v>(&mut self, value: &'v Value<'v>, at: &At<'_>) -> Piece<Port<'v>> {
         let field = self.fields(value, at, &["protocol", "port", "endPort"], NO_PORT)?;
         let protocol = self.text(field("protocol"), &at.field("protocol"), NO_PORT);
         let first = match field("port") {
             None => Ok(None),
-            Some(Value::String(name)) => Ok(Some(PortValue::Name(Text(name.as_str().into())))),
+            Some(Value::String(name)) => Ok(Some(PortValue::Name(Text((&**name).into())))),
             Some(value) => {
                 self.integer(value, &at.field("port"), "a number or a name", NO_PORT).map(PortValue::Number).map(Some)
             }

@@ -11,9 +11,11 @@ pub mod convert;
 pub mod entrance;
 mod hints;
 pub mod houserules;
+mod json;
 mod kind;
 mod lenient;
 mod namespace;
+pub mod narrow;
 mod networkpolicy;
 mod policy_wire;
 pub mod render;
@@ -26,15 +28,17 @@ mod walk;
 mod wire;
 mod workload;
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer};
-use serde_json::Value;
 
 pub use cilium::enforcement::cilium_config;
 pub use hints::note_hints;
 pub use kind::{Family, Kind, unread_policy};
 
 use crate::model::{FieldPath, Labels, Object, ObjectRef, Str, Unread};
+use json::Value;
 use wire::{Meta, Pairs, text};
 
 /// What the surroundings know about an object that does not say it itself: the namespace of the request or of the
@@ -52,7 +56,7 @@ pub fn from_json(kind: Kind, json: &[u8], defaults: &Defaults<'_>) -> Object {
     match read(kind, defaults, &mut serde_json::Deserializer::from_slice(json)) {
         Ok(object) => object,
         // The rest of the object is still worth reading, and so is its name.
-        Err(error) => match serde_json::from_slice::<Value>(json) {
+        Err(error) => match serde_json::from_slice::<Value<'_>>(json) {
             Ok(value) => second_reading(kind, &value, defaults, &error),
             Err(error) => unreadable(kind, &Meta::default(), defaults, &error),
         },
@@ -60,7 +64,15 @@ pub fn from_json(kind: Kind, json: &[u8], defaults: &Defaults<'_>) -> Object {
 }
 
 /// Reads an object from a JSON value.
-pub fn from_value(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+pub fn from_value(kind: Kind, value: &serde_json::Value, defaults: &Defaults<'_>) -> Object {
+    read(kind, defaults, value).unwrap_or_else(|error| {
+        let value = Value::deserialize(value).unwrap_or(Value::Null);
+        second_reading(kind, &value, defaults, &error)
+    })
+}
+
+/// Reads an object from a JSON value of ours.
+fn from_borrowed(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     read(kind, defaults, value).unwrap_or_else(|error| second_reading(kind, value, defaults, &error))
 }
 
@@ -93,17 +105,17 @@ fn read<'de, D: Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, from: D)
             networkpolicy::network_policy(&policy_wire::NetworkPolicy::deserialize(from)?, defaults, Vec::new())
         }
         Kind::ConnectivityAssertion | Kind::ClusterConnectivityAssertion => {
-            assertion::assertion(kind, &Value::deserialize(from)?, defaults)
+            assertion::assertion(kind, &serde_json::Value::deserialize(from)?, defaults)
         }
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController => {
             workload::templated(kind, wire::Templated::deserialize(from)?, defaults)
         }
-        kind => foreign(kind, &Value::deserialize(from)?, defaults),
+        kind => foreign(kind, &Value::of_object(from)?, defaults),
     })
 }
 
 /// Reads an object of somebody else's policy kind. Those are read from a value in one reading that never fails.
-fn foreign(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+fn foreign(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let object = match kind.family() {
         Family::ClusterNetworkPolicy => clusternetworkpolicy::read(kind, value, defaults),
         Family::Cilium => cilium::read(kind, value, defaults),
@@ -114,7 +126,7 @@ fn foreign(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
 }
 
 /// A policy kind that is known but not read yet: it is there, and what it says is not counted.
-fn not_read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+fn not_read(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let meta = wire::Headed::deserialize(value).ok().and_then(|headed| headed.metadata).unwrap_or_default();
     let id = id(kind, &meta, defaults);
     let unread = unread_policy(kind.kind(), kind.api_version());
@@ -122,7 +134,7 @@ fn not_read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
 }
 
 /// Reads what the first reading gave up on: policies piece by piece, of others only the name.
-fn second_reading(kind: Kind, value: &Value, defaults: &Defaults<'_>, error: &dyn std::fmt::Display) -> Object {
+fn second_reading(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>, error: &dyn std::fmt::Display) -> Object {
     if kind == Kind::NetworkPolicy
         && let Value::Object(fields) = value
     {
@@ -165,9 +177,13 @@ fn labels(pairs: Option<&Pairs<'_>>) -> Labels {
 
 /// A text from an object, short enough for a message.
 fn shorten(text: &str) -> String {
+    short(text).into_owned()
+}
+
+/// The same, borrowed where it is short enough.
+fn short(text: &str) -> Cow<'_, str> {
     const MOST: usize = 64;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    // Bytes are at least as many as characters.
+    let end = if text.len() > MOST { text.char_indices().nth(MOST) } else { None };
+    end.map_or(Cow::Borrowed(text), |(end, _)| format!("{}…", &text[..end]).into())
 }

@@ -250,6 +250,11 @@ fn ports(ports: &PortMatch, at: &FieldPath) -> Result<Vec<Value>, Obstacle> {
             continue;
         }
         for &(lo, hi) in set.ranges() {
+            // Port 0 would be every port, and nothing can be sent to it.
+            let lo = lo.max(1);
+            if lo > hi {
+                continue;
+            }
             let mut port = json!({"port": lo.to_string(), "protocol": protocol.as_str()});
             if lo != hi {
                 port["endPort"] = hi.into();

@@ -1,7 +1,7 @@
 //! Objects of a version of their API that is not known. They are read as the version that is, and that is a guess: what
 //! they deny may be denied, what they allow may not be allowed, and nothing rests on them.
 
-use serde_json::Value;
+use super::json::Value;
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::model::{
 const AT: &str = "apiVersion";
 
 /// The object as it counts: as it was read if its version is known.
-pub(super) fn settled(kind: Kind, value: &Value, object: Object) -> Object {
+pub(super) fn settled(kind: Kind, value: &Value<'_>, object: Object) -> Object {
     let version = value.get(AT).and_then(Value::as_str).unwrap_or_default();
     let stored = kind.other_collection().and_then(|path| path.strip_prefix("/apis/")?.rsplit_once('/'));
     let known = [Some(kind.api_version()), stored.map(|(version, _)| version)];

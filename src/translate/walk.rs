@@ -3,35 +3,23 @@
 //! A piece with a field that nobody knows counts as unreadable as a whole: the field may be a misspelt condition, and
 //! without it the piece would mean more than its author wrote. Null is absent, as the API server's decoder has it.
 
+use super::json::{Map, Value};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::at::At;
 use super::policy_wire::{LabelSelector, Requirement};
-use super::shorten;
 use super::wire::{Meta, Pairs, Text};
+use super::{short, shorten};
 use crate::model::{FieldPath, Unread};
 
-pub(super) type Fields = Map<String, Value>;
+pub(super) type Fields<'v> = Map<'v>;
 
 /// What becomes of a field that nothing depends on.
 pub(super) const IGNORED: &str = "ignored";
 
 /// The value, unless it is null.
-pub(super) fn present(value: Option<&Value>) -> Option<&Value> {
+pub(super) fn present<'v>(value: Option<&'v Value<'v>>) -> Option<&'v Value<'v>> {
     value.filter(|value| !value.is_null())
-}
-
-/// What a value is, for messages.
-const fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// Collects what could not be read.
@@ -50,15 +38,15 @@ impl Walk<'_> {
         self.unread.push(Unread { at: at.path(), what });
     }
 
-    pub(super) fn wrong_type(&mut self, value: &Value, at: &At<'_>, expected: &str, taken: &str) -> Broken {
-        self.note(at, format!("{} where {expected} belongs; {taken}", type_of(value)));
+    pub(super) fn wrong_type(&mut self, value: &Value<'_>, at: &At<'_>, expected: &str, taken: &str) -> Broken {
+        self.note(at, format!("{} where {expected} belongs; {taken}", value.type_name()));
         Broken
     }
 
     /// Notes every field that is not known. Whether there was one.
-    pub(super) fn unknown(&mut self, fields: &Fields, at: Option<&At<'_>>, known: &[&str], taken: &str) -> bool {
+    pub(super) fn unknown(&mut self, fields: &Fields<'_>, at: Option<&At<'_>>, known: &[&str], taken: &str) -> bool {
         let mut found = false;
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+        for name in fields.keys().filter(|name| !known.contains(name)) {
             found = true;
             let (short, what) = (shorten(name), format!("there is no such field; {taken}"));
             let path = at.map_or_else(|| FieldPath::default().field(&short), |at| at.field(&short).path());
@@ -70,11 +58,11 @@ impl Walk<'_> {
     /// The fields of an object that may hold only these. Null is an object without fields.
     pub(super) fn fields<'v>(
         &mut self,
-        value: &'v Value,
+        value: &'v Value<'v>,
         at: &At<'_>,
         known: &[&str],
         taken: &str,
-    ) -> Piece<impl Fn(&str) -> Option<&'v Value> + use<'v>> {
+    ) -> Piece<impl Fn(&str) -> Option<&'v Value<'v>> + use<'v>> {
         let fields = match value {
             Value::Object(fields) => Some(fields),
             Value::Null => None,
@@ -90,10 +78,10 @@ impl Walk<'_> {
 
     pub(super) fn list<'v, T>(
         &mut self,
-        value: Option<&'v Value>,
+        value: Option<&'v Value<'v>>,
         at: &At<'_>,
         taken: &str,
-        mut item: impl FnMut(&mut Self, &'v Value, &At<'_>) -> Piece<T>,
+        mut item: impl FnMut(&mut Self, &'v Value<'v>, &At<'_>) -> Piece<T>,
     ) -> Piece<Option<Vec<T>>> {
         match present(value) {
             None => Ok(None),
@@ -106,17 +94,22 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn text<'v>(&mut self, value: Option<&'v Value>, at: &At<'_>, taken: &str) -> Piece<Option<Text<'v>>> {
+    pub(super) fn text<'v>(
+        &mut self,
+        value: Option<&'v Value<'v>>,
+        at: &At<'_>,
+        taken: &str,
+    ) -> Piece<Option<Text<'v>>> {
         match present(value) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(Text(text.as_str().into()))),
+            Some(Value::String(text)) => Ok(Some(Text((&**text).into()))),
             Some(other) => Err(self.wrong_type(other, at, "text", taken)),
         }
     }
 
     pub(super) fn texts<'v>(
         &mut self,
-        value: Option<&'v Value>,
+        value: Option<&'v Value<'v>>,
         at: &At<'_>,
         taken: &str,
     ) -> Piece<Option<Vec<Text<'v>>>> {
@@ -124,7 +117,7 @@ impl Walk<'_> {
     }
 
     /// Only name and namespace matter; labels that are wrong do not make a policy nameless.
-    pub(super) fn metadata<'v>(&mut self, value: Option<&'v Value>) -> Option<Meta<'v>> {
+    pub(super) fn metadata<'v>(&mut self, value: Option<&'v Value<'v>>) -> Option<Meta<'v>> {
         let at = At::root("metadata");
         let value = present(value)?;
         let Value::Object(fields) = value else {
@@ -136,13 +129,13 @@ impl Walk<'_> {
         }
         let name = self.text(fields.get("name"), &at.field("name"), IGNORED).unwrap_or_default();
         let namespace = self.text(fields.get("namespace"), &at.field("namespace"), IGNORED).unwrap_or_default();
-        if !["name", "namespace"].iter().any(|field| fields.get(*field).is_some_and(|v| !v.is_string())) {
+        if !["name", "namespace"].into_iter().any(|field| fields.get(field).is_some_and(|v| v.as_str().is_none())) {
             self.note(&at, "labels or owners are not as Kubernetes defines them; only the name is used".to_owned());
         }
         Some(Meta { name, namespace, ..Meta::default() })
     }
 
-    pub(super) fn integer(&mut self, value: &Value, at: &At<'_>, expected: &str, taken: &str) -> Piece<i64> {
+    pub(super) fn integer(&mut self, value: &Value<'_>, at: &At<'_>, expected: &str, taken: &str) -> Piece<i64> {
         match value {
             Value::Number(number) if number.is_f64() => {
                 self.note(at, format!("a whole number belongs here; {taken}"));
@@ -154,11 +147,11 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn selector<'v>(&mut self, value: &'v Value, at: &At<'_>, taken: &str) -> LabelSelector<'v> {
+    pub(super) fn selector<'v>(&mut self, value: &'v Value<'v>, at: &At<'_>, taken: &str) -> LabelSelector<'v> {
         self.try_selector(value, at, taken).unwrap_or(LabelSelector { broken: true, ..LabelSelector::default() })
     }
 
-    fn try_selector<'v>(&mut self, value: &'v Value, at: &At<'_>, taken: &str) -> Piece<LabelSelector<'v>> {
+    fn try_selector<'v>(&mut self, value: &'v Value<'v>, at: &At<'_>, taken: &str) -> Piece<LabelSelector<'v>> {
         let field = self.fields(value, at, &["matchLabels", "matchExpressions"], taken)?;
         let match_labels = self.pairs(field("matchLabels"), &at.field("matchLabels"), taken);
         let expressions = at.field("matchExpressions");
@@ -172,7 +165,7 @@ impl Walk<'_> {
         Ok(LabelSelector { match_labels: match_labels?, match_expressions: match_expressions?, broken: false })
     }
 
-    fn pairs<'v>(&mut self, value: Option<&'v Value>, at: &At<'_>, taken: &str) -> Piece<Option<Pairs<'v>>> {
+    fn pairs<'v>(&mut self, value: Option<&'v Value<'v>>, at: &At<'_>, taken: &str) -> Piece<Option<Pairs<'v>>> {
         let fields = match present(value) {
             None => return Ok(None),
             Some(Value::Object(fields)) => fields,
@@ -181,8 +174,8 @@ impl Walk<'_> {
         let all: Vec<Piece<_>> = fields
             .iter()
             .map(|(key, value)| {
-                let value = self.text(Some(value), &at.field(&shorten(key)), taken)?.unwrap_or_default();
-                Ok((Text(key.as_str().into()), value))
+                let value = self.text(Some(value), &at.field(&short(key)), taken)?.unwrap_or_default();
+                Ok((Text(key.into()), value))
             })
             .collect();
         all.into_iter().collect::<Piece<Vec<_>>>().map(|pairs| Some(Pairs(pairs)))

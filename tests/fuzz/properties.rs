@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::admission::{Cluster, ConfirmError, Gate, Reply};
+use portcullis::admission::{Fixed, Gate, Reply};
 use portcullis::model::house::{Dialect, House};
 use portcullis::model::ipset::parse_cidr;
 use portcullis::model::selector::{Escape, escaping};
@@ -153,34 +153,11 @@ fn passes(world: &Snapshot) -> Vec<String> {
     all
 }
 
-/// A cluster that never changes.
-struct Still(Arc<World>);
-
-impl Cluster for Still {
-    fn current(&self) -> Arc<World> {
-        Arc::clone(&self.0)
-    }
-
-    async fn confirm(&self, _namespace: &str, _deadline: Instant) -> Result<Arc<World>, ConfirmError> {
-        Ok(Arc::clone(&self.0))
-    }
-
-    fn may_be_behind(&self, _namespace: &str) -> bool {
-        false
-    }
-
-    fn admitted_policy_change(&self, _namespace: &str) {}
-
-    async fn may_edit_house_rules(&self, _user: &User) -> Result<bool, ConfirmError> {
-        Ok(false)
-    }
-}
-
 thread_local! {
-    static GATE: RefCell<(tokio::runtime::Runtime, Gate<Still>)> = {
+    static GATE: RefCell<(tokio::runtime::Runtime, Gate<Fixed>)> = {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let world = World { snapshot: Snapshot::of(&cluster()), house: House::default() };
-        RefCell::new((runtime, Gate::new(Arc::new(Still(Arc::new(world))))))
+        RefCell::new((runtime, Gate::new(Arc::new(Fixed::for_tenants(world)))))
     };
 }
 

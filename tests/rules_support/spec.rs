@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use portcullis::model::house::{Exempt, House, HouseRules, Level, PartialSettings, RuleId};
 use portcullis::model::{Change, Object, Policy, Selector};
-use portcullis::review::{Cure, User, Verdict, review};
+use portcullis::review::{Cure, User, Verdict, review_written};
 use portcullis::snapshot::Snapshot;
 use portcullis::source::manifests;
+use portcullis::translate::narrow::Written;
 use portcullis::translate::{self, Defaults, Kind, render};
+use serde_json::Value;
 
 /// What a change led to.
 pub struct Outcome {
@@ -64,10 +66,16 @@ pub fn run(rule: RuleId, text: &str) -> Run {
         let body = body.join("\n") + "\n";
         let _ = writeln!(run.text, "{body}```");
         match info {
-            "yaml state" => state.0.extend(objects(&body)),
+            "yaml state" => state.0.extend(objects(&body).into_iter().map(|(object, _)| object)),
             "yaml apply" | "yaml delete" => {
-                let change = change(&state, info == "yaml delete", &body);
-                let verdict = review(&Snapshot::of(&state.0), &house, &change, &User::default());
+                let (change, value) = change(&state, info == "yaml delete", &body);
+                let original = Written::of(&change.id, &value).expect("a kind that is known");
+                let world = Snapshot::of(&state.0);
+                let verdict = review_written(&world, &house, &change, &User::default(), &original);
+                if let Cure::Instead(written) = &verdict.cure {
+                    let again = objects(&written.yaml);
+                    assert!(again.iter().map(|(object, _)| object).eq([&written.object]), "{}", written.yaml);
+                }
                 let _ = writeln!(run.text, "\n{VERDICT}\n{}```", show(&verdict));
                 // As in a cluster: what was allowed is there from now on.
                 if verdict.is_allowed() {
@@ -105,28 +113,31 @@ fn without_verdicts(text: &str) -> String {
     out.join("\n") + "\n"
 }
 
-fn change(state: &State, delete: bool, body: &str) -> Change {
+fn change(state: &State, delete: bool, body: &str) -> (Change, Value) {
     let mut list = objects(body);
     assert_eq!(list.len(), 1, "one object for each change:\n{body}");
-    let object = list.remove(0);
+    let (object, value) = list.remove(0);
     let before = state.find(&object).cloned();
-    match (delete, before) {
+    let change = match (delete, before) {
         (true, Some(before)) => Change::delete(before),
         (true, None) => panic!("{} is not there to be deleted", object.id()),
         (_, Some(before)) => Change::update(before, object),
         (_, None) => Change::create(object),
-    }
+    };
+    (change, value)
 }
 
-fn objects(yaml: &str) -> Vec<Object> {
+/// Objects as they are read, and as they are written.
+fn objects(yaml: &str) -> Vec<(Object, Value)> {
     let (documents, errors) = manifests::read_str("spec", yaml);
     assert!(errors.is_empty(), "{errors:?}\n{yaml}");
-    let read = documents.iter().map(|document| {
+    let read = documents.into_iter().map(|document| {
         let api = document.api_version().unwrap_or_default();
         let group = api.split_once('/').map_or("", |(group, _)| group);
         let kind = document.kind().and_then(|kind| Kind::of(group, kind));
         let kind = kind.unwrap_or_else(|| panic!("{api} {:?} is no kind that is known", document.kind()));
-        translate::from_value(kind, &document.value, &Defaults { namespace: "default", name: "" })
+        let object = translate::from_value(kind, &document.value, &Defaults { namespace: "default", name: "" });
+        (object, document.value)
     });
     read.collect()
 }
@@ -168,8 +179,8 @@ fn show(verdict: &Verdict) -> String {
         Cure::First(policies) => {
             let _ = write!(out, "cure: apply this first\n{}", yaml(policies));
         }
-        Cure::Instead(policy) => {
-            let _ = write!(out, "cure: apply this instead\n{}", yaml(std::slice::from_ref(policy)));
+        Cure::Instead(written) => {
+            let _ = write!(out, "cure: apply this instead\n{}", written.yaml);
         }
     }
     out

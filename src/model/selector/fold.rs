@@ -1,6 +1,9 @@
 //! Selectors put together so that parts which say nothing fall out: `everything && x` is as plain as `x`.
 
-use super::{Selector, Str, Test};
+use std::sync::{Arc, LazyLock};
+
+use super::super::labels::NAMESPACE_NAME_LABEL;
+use super::{NAMESPACE_LABEL_PREFIX, Selector, Str, Test};
 
 /// The opposite.
 pub fn not(selector: Selector) -> Selector {
@@ -42,6 +45,14 @@ pub fn or(parts: impl IntoIterator<Item = Selector>) -> Selector {
         }
         (_, None) => Selector::nothing(),
     }
+}
+
+static NAME_IN_NAMESPACE: LazyLock<Str> =
+    LazyLock::new(|| format!("{NAMESPACE_LABEL_PREFIX}{NAMESPACE_NAME_LABEL}").into());
+
+/// Pseudo label: the name of the pod's namespace, as a text that all selectors share.
+pub fn name_in_namespace() -> Str {
+    Arc::clone(&NAME_IN_NAMESPACE)
 }
 
 impl Selector {

@@ -9,7 +9,7 @@ use super::kinds::{Kinds, Member};
 use super::partition::Outcomes;
 use super::{Matrix, Row, combine, witnesses};
 use crate::model::house::Dialect;
-use crate::model::{AddressScope, Departure, Direction, IpSet, ObjectRef, PortSet, Protocol, Touches};
+use crate::model::{AddressScope, Departure, Direction, IntervalSet, IpSet, ObjectRef, PortSet, Protocol, Touches};
 use crate::reach::bounds::{Bounds, Readings};
 use crate::snapshot::Snapshot;
 
@@ -64,11 +64,15 @@ pub fn compare(worlds: [&Snapshot; 2], dialects: [Dialect; 2], departures: &[Dep
     let invented = worlds.each_ref().map(|world| witnesses::invented(world, &pods));
     let [kinds, others] = [0, 1].map(|i| Kinds::of(&worlds[i], &invented[i]));
     let [before, after] = [(&kinds, 0), (&others, 1)].map(|(k, i)| Matrix::over(k, &Readings::of(Some(dialects[i]))));
+    let mut by_policy: HashMap<(&ObjectRef, Direction), Vec<(usize, &Departure)>> = HashMap::new();
+    for (i, departure) in departures.iter().enumerate() {
+        by_policy.entry((&*departure.policy, departure.direction)).or_default().push((i, departure));
+    }
     let mut both = Both {
         kinds: &kinds,
         before: &before,
         after: &after,
-        departures,
+        departures: by_policy,
         dialects,
         known: HashMap::new(),
         ranges: BTreeSet::new(),
@@ -123,7 +127,8 @@ struct Both<'a> {
     kinds: &'a Kinds<'a>,
     before: &'a Matrix,
     after: &'a Matrix,
-    departures: &'a [Departure],
+    /// By policy and direction, with their places in the list that was given.
+    departures: HashMap<(&'a ObjectRef, Direction), Vec<(usize, &'a Departure)>>,
     dialects: [Dialect; 2],
     /// Pairs of outcomes that have been compared: what differs, or nothing.
     known: HashMap<(Sides, Sides), Option<(Bounds, Bounds)>>,
@@ -212,14 +217,14 @@ impl<'a> Both<'a> {
         let (mut left, mut because) = (changed.clone(), Vec::new());
         for (subject, direction, other) in sides {
             let list = &self.kinds.lists[self.kinds.list(subject.before, *direction)];
-            for (i, departure) in self.departures.iter().enumerate() {
-                if departure.direction != *direction || !list.iter().any(|p| p.id == departure.policy) {
-                    continue;
-                }
+            // Several policies of the list can be of one object.
+            let ids: BTreeSet<&ObjectRef> = list.iter().map(|policy| &*policy.id).collect();
+            let departures = ids.into_iter().filter_map(|id| self.departures.get(&(id, *direction)));
+            for (i, departure) in departures.flatten() {
                 let touched = touched(&departure.touches, other, destination, self.dialects);
                 if touched.intersects(&changed) {
                     left = left.difference(&touched);
-                    because.push(i);
+                    because.push(*i);
                 }
             }
         }
@@ -275,10 +280,13 @@ fn changed(before: &Bounds, after: &Bounds) -> PortSet {
     apart.fold(PortSet::empty(), |all, one| all.union(&one))
 }
 
-/// Traffic without ports is left to networks by NetworkPolicy (semantics 2.1.21), and so it is not compared.
+/// Traffic without ports is left to networks by NetworkPolicy (semantics 2.1.21), and so it is not compared; nor is port 0,
+/// which nothing can be sent to and most kinds have no way to write.
 fn with_ports(bounds: &Bounds) -> Bounds {
+    let sendable = IntervalSet::range(1, u16::MAX);
     let only = |set: &PortSet| {
-        Protocol::ALL.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::of(*p, set.ports(*p).clone())))
+        let of = |p: &Protocol| PortSet::of(*p, set.ports(*p).intersection(&sendable));
+        Protocol::ALL.iter().fold(PortSet::empty(), |all, p| all.union(&of(p)))
     };
     Bounds { certain: only(&bounds.certain), possible: only(&bounds.possible), filtered: only(&bounds.filtered) }
 }

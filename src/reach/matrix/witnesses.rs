@@ -1,7 +1,7 @@
 //! Pods and namespaces that do not exist, made of the selectors of policies, so that two sets of policies are compared on
 //! whatever either of them could mean and not only on what is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::kinds::Invented;
 use super::nodes::REPRESENTATIVE;
@@ -91,13 +91,11 @@ pub(super) fn pods(worlds: [&Snapshot; 2]) -> Vec<(Str, Owner, PodSpec)> {
             wanted.entry(namespace.name().clone()).or_default().insert(Labels::default());
         }
         let mut known: BTreeSet<(usize, &Selector)> = BTreeSet::new();
-        let mut scopes: Vec<&NamespaceScope> = Vec::new();
+        let mut scopes: HashMap<&NamespaceScope, usize> = HashMap::new();
         for policy in policies(world) {
             selectors(policy, &mut |scope, pods| {
-                let number = scopes.iter().position(|known| *known == scope).unwrap_or_else(|| {
-                    scopes.push(scope);
-                    scopes.len() - 1
-                });
+                let next = scopes.len();
+                let number = *scopes.entry(scope).or_insert(next);
                 if pods.is_everything() || !known.insert((number, pods)) {
                     return;
                 }

@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
+use super::super::json::Value;
 use ipnet::IpNet;
-use serde_json::Value;
 
 use super::super::at::At;
 use super::super::shorten;
@@ -47,7 +47,7 @@ const FIELDS: [&str; 9] = [
 /// Reads a selector. One that cannot be read is no condition here; the piece is broken then.
 pub(super) fn selector<'v>(
     reader: &mut Reader,
-    value: Option<&'v Value>,
+    value: Option<&'v Value<'v>>,
     at: &At<'_>,
     global: bool,
     taken: &str,
@@ -70,7 +70,7 @@ pub(super) fn selector<'v>(
 }
 
 /// A block, or one address.
-pub(super) fn net(text: &str) -> Result<IpNet, String> {
+pub(in super::super) fn net(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.into());
     }
@@ -78,7 +78,7 @@ pub(super) fn net(text: &str) -> Result<IpNet, String> {
 }
 
 /// Reads blocks. With one that cannot be read the list is no condition.
-fn nets(reader: &mut Reader, value: Option<&Value>, at: &At<'_>, taken: &str) -> Vec<IpNet> {
+fn nets(reader: &mut Reader, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> Vec<IpNet> {
     let texts = reader.texts(value, at, taken);
     let mut list = Vec::with_capacity(texts.len());
     for (i, text) in texts.iter().enumerate() {
@@ -94,7 +94,7 @@ impl<'v> Entity<'v> {
     /// Reads an end. `own` is the policy's namespace, `ports_beside_services` whether Calico takes both here.
     pub(super) fn read(
         reader: &mut Reader,
-        value: Option<&'v Value>,
+        value: Option<&'v Value<'v>>,
         at: &At<'_>,
         own: Option<&str>,
         ports_beside_services: bool,
@@ -151,6 +151,9 @@ impl<'v> Entity<'v> {
 
     fn endpoints(&self, keys: Keys, account_keys: Keys) -> Lowered {
         let labels = self.selector.as_ref().map_or_else(Lowered::everything, |expr| expr.lower(keys));
+        if self.accounts.is_none() && self.account_names.is_empty() {
+            return labels;
+        }
         let accounts = self.accounts(account_keys);
         Lowered {
             certain: and([labels.certain, accounts.certain]),
@@ -166,17 +169,15 @@ impl<'v> Entity<'v> {
         }
         let positive = self.positive(own);
         let negative = self.negative();
-        if positive.iter().flatten().any(|peer| !peer.is_exact()) || !negative.is_exact() {
-            residual.push(ACCOUNTS.to_owned());
+        if positive.iter().flatten().all(Pair::is_exact) && negative.is_exact() {
+            let positive = positive.map(|list| list.into_iter().map(Pair::into_narrow).collect());
+            return Pair::exact(together(positive, negative.narrow()));
         }
-        let read = |wide: bool| {
-            let of = |pair: &Pair<Peer>| if wide { pair.wide.clone() } else { pair.narrow.clone() };
-            let others = if wide { &negative.wide } else { &negative.narrow };
-            let Some(positive) = &positive else { return vec![all_of(None, others)] };
-            let alternatives = positive.iter().map(of).filter(|peer| *peer != Peer::Nobody);
-            alternatives.map(|peer| all_of(Some(peer), others)).collect()
+        residual.push(ACCOUNTS.to_owned());
+        let read = |of: fn(&Pair<Peer>) -> &Peer, others: &[Peer]| {
+            together(positive.as_ref().map(|list| list.iter().map(|pair| of(pair).clone()).collect()), others)
         };
-        Pair { narrow: read(false), wide: read(true) }
+        Pair::new(read(Pair::narrow, negative.narrow()), read(Pair::wide, negative.wide()))
     }
 
     /// Pods and network sets that the selectors name, or nothing if there are no selectors.
@@ -196,42 +197,34 @@ impl<'v> Entity<'v> {
             (None, None) if selects => (NamespaceScope::all(), sets, &SETS[..]),
             _ => return None,
         };
-        let mut all = vec![Pair { narrow: pods_peer(&scope, pods.certain), wide: pods_peer(&scope, pods.possible) }];
+        let mut all = Vec::with_capacity(1 + kinds.len());
+        all.push(pair(pods).map(|pods| pods_peer(&scope, pods)));
         let scope = if self.namespaces.is_some() { NamespaceScope::all() } else { scope };
-        all.extend(kinds.iter().map(|kind| Pair {
-            narrow: sets_peer(*kind, &scope, sets.certain.clone()),
-            wide: sets_peer(*kind, &scope, sets.possible.clone()),
-        }));
+        let sets = pair(sets);
+        all.extend(kinds.iter().map(|kind| sets.clone().map(|sets| sets_peer(*kind, &scope, sets))));
         Some(all)
     }
 
     /// Networks, and what is excepted. notSelector takes away pods and sets of every namespace and leaves everything
     /// else, addresses outside the cluster included (semantics 2.4.8).
     fn negative(&self) -> Pair<Vec<Peer>> {
-        let mut pair = Pair { narrow: Vec::new(), wide: Vec::new() };
-        let mut both = |peer: Peer| {
-            pair.narrow.push(peer.clone());
-            pair.wide.push(peer);
-        };
+        let mut known = Vec::new();
         if !self.nets.is_empty() {
-            both(blocks(&self.nets));
+            known.push(blocks(&self.nets));
         }
         if !self.not_nets.is_empty() {
-            both(opposite(blocks(&self.not_nets)));
+            known.push(opposite(blocks(&self.not_nets)));
         }
-        if let Some(expr) = &self.not_selector {
-            let (pods, sets) = (expr.lower(Keys::Pods), expr.lower(Keys::Sets));
-            let all = NamespaceScope::all();
-            for kind in SETS {
-                both(opposite(sets_peer(kind, &all, sets.certain.clone())));
-            }
-            pair.narrow.push(opposite(pods_peer(&all, pods.possible)));
-            pair.wide.push(opposite(pods_peer(&all, pods.certain)));
-        }
-        for list in [&mut pair.narrow, &mut pair.wide] {
-            list.retain(|peer| *peer != opposite(Peer::Nobody));
-        }
-        pair
+        let Some(expr) = &self.not_selector else { return Pair::exact(known) };
+        let (pods, sets) = (expr.lower(Keys::Pods), expr.lower(Keys::Sets));
+        let all = NamespaceScope::all();
+        known.extend(SETS.map(|kind| opposite(sets_peer(kind, &all, sets.certain.clone()))));
+        let with = |pods: Selector| {
+            let pods = opposite(pods_peer(&all, pods));
+            let somebody = |peer: &Peer| *peer != opposite(Peer::Nobody);
+            known.iter().cloned().chain([pods]).filter(somebody).collect::<Vec<Peer>>()
+        };
+        Pair::new(with(pods.possible), with(pods.certain))
     }
 
     /// What it says about the pod that the policy applies to: which of the pods the rule is for. That a network set may
@@ -243,14 +236,14 @@ impl<'v> Entity<'v> {
         let unwanted = unwanted.unwrap_or(Lowered { certain: Selector::nothing(), possible: Selector::nothing() });
         let wide = and([namespaces.possible, labels.possible, not(unwanted.certain)]);
         let narrow = and([namespaces.certain, labels.certain, not(unwanted.possible)]);
-        let mut pair = Pair { narrow, wide };
+        let mut pair = Pair::new(narrow, wide);
         if !pair.is_exact() {
             residual.push(ACCOUNTS.to_owned());
         }
         // Which of its pods have such an address nobody knows before they run.
         if !self.nets.is_empty() || !self.not_nets.is_empty() || self.service.is_some() {
             residual.push("addresses or Services of the selected pods".to_owned());
-            pair.narrow = Selector::nothing();
+            pair = pair.narrowed(|_| Selector::nothing());
         }
         pair
     }
@@ -285,6 +278,10 @@ fn service(
     Some(ServicePeer { namespace, services: ServiceChoice::Named(name.into()), their_ports: false })
 }
 
+fn pair(lowered: Lowered) -> Pair<Selector> {
+    Pair::new(lowered.certain, lowered.possible)
+}
+
 fn pods_peer(scope: &NamespaceScope, pods: Selector) -> Peer {
     let nowhere = |selector: &Selector| *selector == Selector::nothing();
     match scope {
@@ -313,6 +310,13 @@ fn blocks(nets: &[IpNet]) -> Peer {
 
 fn opposite(peer: Peer) -> Peer {
     Peer::Not(Box::new(peer))
+}
+
+/// Each of the alternatives together with all others; without alternatives the others alone.
+fn together(alternatives: Option<Vec<Peer>>, others: &[Peer]) -> Vec<Peer> {
+    let Some(alternatives) = alternatives else { return vec![all_of(None, others)] };
+    let somebody = alternatives.into_iter().filter(|peer| *peer != Peer::Nobody);
+    somebody.map(|peer| if others.is_empty() { peer } else { all_of(Some(peer), others) }).collect()
 }
 
 /// All of them together; one alone stays as it is.

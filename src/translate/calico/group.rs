@@ -1,6 +1,6 @@
 //! Calico's NetworkSet, GlobalNetworkSet and Tier → model (semantics 2.4.2, 2.4.12).
 
-use serde_json::Value;
+use super::super::json::{Map, Value};
 
 use super::super::at::At;
 use super::super::{Defaults, Kind, shorten};
@@ -10,10 +10,10 @@ use crate::model::policy::{Priority, TierEnd};
 use crate::model::{AddressGroup, GroupKind, Labels, Object, TierObject};
 
 /// Where Calico keeps the labels of an object that it stores as `crd.projectcalico.org`.
-const METADATA: &str = "/metadata/annotations/projectcalico.org~1metadata";
+const METADATA: [&str; 3] = ["metadata", "annotations", "projectcalico.org/metadata"];
 
 /// Reads a set of networks. A block that cannot be read is not in it.
-pub(super) fn set(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+pub(super) fn set(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let mut reader = Reader::default();
     let at = At::root("spec");
     let fields = reader.fields(value.get("spec"), &at, &["nets"], "ignored");
@@ -33,17 +33,17 @@ pub(super) fn set(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object 
 }
 
 /// The labels of the object, and those that its stored form carries inside an annotation.
-fn labels(value: &Value) -> Labels {
-    let stored = value.pointer(METADATA).and_then(Value::as_str);
-    let stored: Option<Value> = stored.and_then(|text| serde_json::from_str(text).ok());
-    let own = value.pointer("/metadata/labels").and_then(Value::as_object);
+fn labels(value: &Value<'_>) -> Labels {
+    let stored = value.at(&METADATA).and_then(Value::as_str);
+    let stored: Option<Value<'_>> = stored.and_then(|text| serde_json::from_str(text).ok());
+    let own = value.at(&["metadata", "labels"]).and_then(Value::as_object);
     let stored = stored.as_ref().and_then(|meta| meta.get("labels")).and_then(Value::as_object);
-    let pairs = own.into_iter().chain(stored).flatten();
-    Labels::new(pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))))
+    let pairs = own.into_iter().chain(stored).flat_map(Map::iter);
+    Labels::new(pairs.filter_map(|(key, value)| Some((key, value.as_str()?))))
 }
 
 /// Reads a tier.
-pub(super) fn tier(value: &Value, defaults: &Defaults<'_>) -> Object {
+pub(super) fn tier(value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let mut reader = Reader::default();
     let at = At::root("spec");
     let fields = reader.fields(value.get("spec"), &at, &["order", "defaultAction"], "ignored");

@@ -15,13 +15,13 @@ pub mod selector;
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
+pub(super) use self::entity::net;
+use super::json::Value;
 use super::{Defaults, Kind, own_or};
 use crate::model::{Object, ObjectRef, Policy, PolicyObject};
 
 /// Reads an object of one of these kinds.
-pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+pub(super) fn read(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     match kind {
         Kind::CalicoTier => group::tier(value, defaults),
         Kind::NetworkSet | Kind::GlobalNetworkSet => group::set(kind, value, defaults),
@@ -32,15 +32,15 @@ pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object
 
 /// What the object is called. Calico stores a policy of the default tier with the tier as a prefix; seen either way it is
 /// one object (semantics 2.4.16).
-fn id(kind: Kind, value: &Value, defaults: &Defaults<'_>, tier: &str) -> ObjectRef {
-    let text = |name: &str| value.pointer(name).and_then(Value::as_str).unwrap_or_default();
-    let name = own_or(text("/metadata/name"), defaults.name);
+fn id(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>, tier: &str) -> ObjectRef {
+    let text = |name| value.at(&["metadata", name]).and_then(Value::as_str).unwrap_or_default();
+    let name = own_or(text("name"), defaults.name);
     let name = match name.strip_prefix("default.") {
         Some(short) if kind.is_policy() && matches!(tier, "" | "default") && !short.is_empty() => short.into(),
         _ => name,
     };
     if kind.is_namespaced() {
-        let namespace = own_or(text("/metadata/namespace"), defaults.namespace);
+        let namespace = own_or(text("namespace"), defaults.namespace);
         ObjectRef::namespaced(kind.api_version(), kind.kind(), namespace, name)
     } else {
         ObjectRef::cluster(kind.api_version(), kind.kind(), name)
@@ -48,22 +48,29 @@ fn id(kind: Kind, value: &Value, defaults: &Defaults<'_>, tier: &str) -> ObjectR
 }
 
 /// A NetworkPolicy that is staged: read as one, and never in force.
-fn staged_kubernetes(value: &Value, defaults: &Defaults<'_>) -> Object {
+fn staged_kubernetes(value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let kind = Kind::StagedKubernetesNetworkPolicy;
-    let mut plain = value.clone();
-    let action = plain.pointer_mut("/spec").and_then(Value::as_object_mut).and_then(|spec| spec.remove("stagedAction"));
-    if let Some(fields) = plain.as_object_mut() {
-        fields.insert("apiVersion".to_owned(), Kind::NetworkPolicy.api_version().into());
-    }
-    let Object::Policy(object) = super::from_value(Kind::NetworkPolicy, &plain, defaults) else {
+    let action = value.at(&["spec", "stagedAction"]);
+    let Object::Policy(object) = super::from_borrowed(Kind::NetworkPolicy, &unstaged(value), defaults) else {
         return super::not_read(kind, value, defaults);
     };
     let id = Arc::new(id(kind, value, defaults, ""));
-    let stays = matches!(action.as_ref().and_then(Value::as_str), None | Some("Set"));
+    let stays = matches!(action.and_then(Value::as_str), None | Some("Set"));
     let policies = object
         .policies
         .into_iter()
         .filter(|_| stays)
         .map(|policy| Arc::new(Policy { id: Arc::clone(&id), tier: policy.tier.staged(), ..(*policy).clone() }));
     Object::Policy(PolicyObject { id: Arc::clone(&id), policies: policies.collect(), ..object })
+}
+
+/// The NetworkPolicy that is staged.
+fn unstaged<'v>(value: &Value<'v>) -> Value<'v> {
+    let Value::Object(fields) = value else { return value.clone() };
+    let version = Value::String(Kind::NetworkPolicy.api_version().into());
+    let plain = fields.clone().with("apiVersion", version);
+    Value::Object(match fields.get("spec") {
+        Some(Value::Object(spec)) => plain.with("spec", Value::Object(spec.clone().without("stagedAction"))),
+        _ => plain,
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use super::super::json::Value;
 
 use super::super::at::At;
 use super::super::{Defaults, Kind, shorten};
@@ -35,7 +35,7 @@ struct Whom {
 }
 
 /// Reads a policy.
-pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+pub(super) fn read(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let mut reader = Reader::default();
     let at = At::root("spec");
     let spec = &mut reader;
@@ -82,21 +82,23 @@ pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object
     };
     if !order_known {
         builder.priority = Priority::new(f64::NEG_INFINITY);
-        builder.doubtful(&whom.pods.wide, "a place in the tier that could not be read", true);
+        builder.doubtful(whom.pods.wide(), "a place in the tier that could not be read", true);
     } else if on_host_endpoints(spec, fields, &at) || action == Staged::Nothing {
         // Nothing of it concerns pods.
     } else if fields.get("applyOnForward").and_then(Value::as_bool) == Some(true) {
         // It is written for host endpoints, but a pod that its selector matches is not let off either.
-        builder.doubtful(&whom.pods.wide, "host endpoints and forwarded traffic", false);
+        builder.doubtful(whom.pods.wide(), "host endpoints and forwarded traffic", false);
+    } else if let Some(doubt) = whom.doubt {
+        if *whom.pods.narrow() != Selector::nothing() {
+            let rules = builder.rules.clone();
+            builder.exact(whom.pods.narrow());
+            builder.rules = rules;
+        }
+        // Calico drops a policy whose selector it cannot read, so it refuses nothing by its mere presence.
+        let beyond = and([whom.pods.wide().clone(), not(whom.pods.into_narrow())]);
+        builder.doubtful(&beyond, &doubt, whom.readable);
     } else {
-        if whom.pods.narrow != Selector::nothing() || whom.doubt.is_none() {
-            builder.exact(&whom.pods.narrow);
-        }
-        if let Some(doubt) = whom.doubt {
-            // Calico drops a policy whose selector it cannot read, so it refuses nothing by its mere presence.
-            let beyond = and([whom.pods.wide, not(whom.pods.narrow)]);
-            builder.doubtful(&beyond, &doubt, whom.readable);
-        }
+        builder.exact(whom.pods.narrow());
     }
     let policies = builder.policies;
     Object::Policy(PolicyObject { id, policies, unread: reader.unread, implicit_types })
@@ -136,9 +138,9 @@ fn whom(reader: &mut Reader, fields: Fields<'_>, id: &ObjectRef, at: &At<'_>, wh
     let wide = and([labels.possible, accounts.possible]);
     if !known {
         let doubt = Some("a selector that could not be read".to_owned());
-        return Whom { namespaces, pods: Pair { narrow: Selector::nothing(), wide }, doubt, readable: false };
+        return Whom { namespaces, pods: Pair::new(Selector::nothing(), wide), doubt, readable: false };
     }
-    let pods = Pair { narrow: and([labels.certain, accounts.certain]), wide };
+    let pods = Pair::new(and([labels.certain, accounts.certain]), wide);
     let doubt = (!pods.is_exact()).then(|| ACCOUNTS.to_owned());
     Whom { namespaces, pods, doubt, readable: true }
 }
@@ -228,19 +230,23 @@ impl Builder {
         }));
     }
 
-    /// The rules of the directions that are governed; others have no effect.
-    fn governed(&self) -> [Vec<ForPods>; 2] {
-        let rules = |i: usize| if self.governs[i] { self.rules[i].clone() } else { Vec::new() };
-        [rules(0), rules(1)]
+    /// Takes the rules of the directions that are governed; others have no effect.
+    fn governed(&mut self) -> [Vec<ForPods>; 2] {
+        let mut rules = std::mem::take(&mut self.rules);
+        for (list, _) in rules.iter_mut().zip(self.governs).filter(|(_, governs)| !governs) {
+            list.clear();
+        }
+        rules
     }
 
+    /// The policy as it applies to these pods for certain. Takes its rules.
     fn exact(&mut self, subject: &Selector) {
         let rules = self.governed();
         self.sequence(subject, self.governs, rules);
     }
 
     /// The policy as it may apply to these pods: its allows do not count for certain, its denies may, and what it does not
-    /// decide it may refuse (`closes`).
+    /// decide it may refuse (`closes`). Takes its rules.
     fn doubtful(&mut self, subject: &Selector, doubt: &str, closes: bool) {
         let at = FieldPath::new("spec");
         let mut rules = self.governed();

@@ -1,6 +1,6 @@
 //! Protocols and ports of a Calico rule → the model's port conditions (semantics 2.4.10, 2.4.15).
 
-use serde_json::Value;
+use super::super::json::Value;
 
 use super::super::at::At;
 use super::super::shorten;
@@ -31,7 +31,7 @@ fn of_number(number: u64) -> Named {
     }
 }
 
-fn protocol(reader: &mut Reader, value: Option<&Value>, at: &At<'_>, taken: &str) -> Option<Named> {
+fn protocol(reader: &mut Reader, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> Option<Named> {
     let value = value?;
     let number = match value {
         Value::Number(number) => number.as_u64(),
@@ -62,7 +62,7 @@ struct Listed {
     any: bool,
 }
 
-fn ports(reader: &mut Reader, value: Option<&Value>, at: &At<'_>, taken: &str) -> Listed {
+fn ports(reader: &mut Reader, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> Listed {
     let list = reader.list(value, at, taken);
     let mut listed = Listed { any: !list.is_empty(), ..Listed::default() };
     let mut ranges = Vec::new();
@@ -83,7 +83,7 @@ enum Port<'v> {
 }
 
 /// `80`, `"80"`, `"80:90"` or the name of a container port.
-fn port(value: &Value) -> Result<Port<'_>, String> {
+fn port<'v>(value: &'v Value<'v>) -> Result<Port<'v>, String> {
     let number =
         |text: &str| text.parse::<u16>().map_err(|_| format!("`{}` is no port from 0 to 65535", shorten(text)));
     match value {
@@ -134,23 +134,22 @@ pub(super) fn condition(
     match &named {
         Some(Named::Ports(protocol)) => set = Pair::exact(PortSet::protocol(*protocol)),
         Some(Named::Other(name)) => {
-            set = Pair { narrow: PortSet::empty(), wide: without_ports() };
+            set = Pair::new(PortSet::empty(), without_ports());
             residual.push(format!("{name} only"));
         }
         None => {}
     }
     match protocol(reader, rule.get("notProtocol"), &at.field("notProtocol"), taken) {
         Some(Named::Ports(protocol)) => {
-            let minus = |set: PortSet| set.difference(&PortSet::protocol(protocol));
-            set = Pair { narrow: minus(set.narrow), wide: minus(set.wide) };
+            set = set.map(|set| set.difference(&PortSet::protocol(protocol)));
         }
         Some(Named::Other(name)) => {
-            set.narrow = set.narrow.intersection(&all_ports());
+            set = set.narrowed(|set| set.intersection(&all_ports()));
             residual.push(format!("not {name}"));
         }
         None => {}
     }
-    icmp(reader, rule, named.as_ref(), at, taken, &mut set, residual);
+    let set = icmp(reader, rule, named.as_ref(), at, taken, set, residual);
 
     let at = at.field("destination");
     let (wanted, unwanted) = (
@@ -165,30 +164,26 @@ pub(super) fn condition(
                 reader.note(&at.field(field), format!("ports need protocol TCP, UDP or SCTP; {taken}"));
             }
         }
-        return Pair { narrow: PortMatch::numbers(set.narrow), wide: PortMatch::numbers(set.wide) };
+        return set.map(PortMatch::numbers);
     };
+    let mut set = set;
     if unwanted.any {
         let minus = PortSet::of(protocol, unwanted.numbers.clone());
-        set = Pair { narrow: set.narrow.difference(&minus), wide: set.wide.difference(&minus) };
+        set = set.map(|set| set.difference(&minus));
         if !unwanted.names.is_empty() {
-            set.narrow = PortSet::empty();
+            set = set.narrowed(|_| PortSet::empty());
             residual.push(format!("not port {}", unwanted.names.join(", ")));
         }
     }
     if !wanted.any {
-        return Pair { narrow: PortMatch::numbers(set.narrow), wide: PortMatch::numbers(set.wide) };
+        return set.map(PortMatch::numbers);
     }
     let numbers = PortSet::of(protocol, wanted.numbers);
     let names: Vec<(Option<Protocol>, Str)> = wanted.names.into_iter().map(|name| (Some(protocol), name)).collect();
     // A name may stand for a port that is excluded by number.
     let sure = names.is_empty() || !unwanted.any;
-    Pair {
-        narrow: PortMatch {
-            numbers: set.narrow.intersection(&numbers),
-            names: if sure { names.clone() } else { Vec::new() },
-        },
-        wide: PortMatch { numbers: set.wide.intersection(&numbers), names },
-    }
+    let set = set.map(|set| PortMatch { numbers: set.intersection(&numbers), names: names.clone() });
+    if sure { set } else { set.narrowed(|set| PortMatch::numbers(set.numbers.clone())) }
 }
 
 /// Types and codes of ICMP are beyond the model; they only ever narrow traffic without ports.
@@ -198,9 +193,9 @@ fn icmp(
     named: Option<&Named>,
     at: &At<'_>,
     taken: &str,
-    set: &mut Pair<PortSet>,
+    mut set: Pair<PortSet>,
     residual: &mut Vec<String>,
-) {
+) -> Pair<PortSet> {
     for (field, negated) in [("icmp", false), ("notICMP", true)] {
         let Some(value) = rule.get(field) else { continue };
         let at = at.field(field);
@@ -220,11 +215,12 @@ fn icmp(
         if !matches!(named, Some(Named::Other(name)) if name.starts_with("ICMP")) && !negated {
             reader.note(&at, format!("it needs protocol ICMP or ICMPv6; {taken}"));
         }
-        set.narrow = set.narrow.intersection(&all_ports());
+        set = set.narrowed(|set| set.intersection(&all_ports()));
         let kind = kind.map(|n| format!(" type {n}")).unwrap_or_default();
         let code = code.map(|n| format!(" code {n}")).unwrap_or_default();
         residual.push(format!("{}ICMP{kind}{code}", if negated { "not " } else { "" }));
     }
+    set
 }
 
 /// Whether a list of ports of the source is there. The model knows ports of the destination only.

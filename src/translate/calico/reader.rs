@@ -1,6 +1,6 @@
 //! Walks through an object piece by piece and notes what cannot be read, with the nearest name for a slip.
 
-use serde_json::{Map, Value};
+use super::super::json::{Map, Value};
 
 use super::super::at::At;
 use super::super::shorten;
@@ -15,13 +15,13 @@ pub(super) struct Reader {
 
 /// The fields of an object.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'v>(Option<&'v Map<String, Value>>);
+pub(super) struct Fields<'v>(Option<&'v Map<'v>>);
 
 impl<'v> Fields<'v> {
     pub(super) const NONE: Self = Self(None);
 
     /// The value, unless it is absent or null.
-    pub(super) fn get(self, name: &str) -> Option<&'v Value> {
+    pub(super) fn get(self, name: &str) -> Option<&'v Value<'v>> {
         self.0?.get(name).filter(|value| !value.is_null())
     }
 }
@@ -50,7 +50,7 @@ impl Reader {
     /// The fields of an object that may have only these.
     pub(super) fn fields<'v>(
         &mut self,
-        value: Option<&'v Value>,
+        value: Option<&'v Value<'v>>,
         at: &At<'_>,
         known: &[&str],
         taken: &str,
@@ -63,19 +63,19 @@ impl Reader {
                 return Fields::NONE;
             }
         };
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+        for name in fields.keys().filter(|name| !known.contains(name)) {
             let (short, hint) = (shorten(name), suggestion(name, known));
             self.note(&at.field(&short), format!("there is no such field{hint}; {taken}"));
         }
         Fields(Some(fields))
     }
 
-    fn wrong_type(&mut self, value: &Value, at: &At<'_>, expected: &str, taken: &str) {
-        self.note(at, format!("{} where {expected} belongs; {taken}", type_of(value)));
+    fn wrong_type(&mut self, value: &Value<'_>, at: &At<'_>, expected: &str, taken: &str) {
+        self.note(at, format!("{} where {expected} belongs; {taken}", value.type_name()));
     }
 
     /// A text; absent, null and empty are alike.
-    pub(super) fn text<'v>(&mut self, value: Option<&'v Value>, at: &At<'_>, taken: &str) -> &'v str {
+    pub(super) fn text<'v>(&mut self, value: Option<&'v Value<'v>>, at: &At<'_>, taken: &str) -> &'v str {
         match value {
             None | Some(Value::Null) => "",
             Some(Value::String(text)) => text,
@@ -86,7 +86,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn list<'v>(&mut self, value: Option<&'v Value>, at: &At<'_>, taken: &str) -> &'v [Value] {
+    pub(super) fn list<'v>(&mut self, value: Option<&'v Value<'v>>, at: &At<'_>, taken: &str) -> &'v [Value<'v>] {
         match value {
             None | Some(Value::Null) => &[],
             Some(Value::Array(list)) => list,
@@ -97,12 +97,12 @@ impl Reader {
         }
     }
 
-    pub(super) fn texts<'v>(&mut self, value: Option<&'v Value>, at: &At<'_>, taken: &str) -> Vec<&'v str> {
+    pub(super) fn texts<'v>(&mut self, value: Option<&'v Value<'v>>, at: &At<'_>, taken: &str) -> Vec<&'v str> {
         let list = self.list(value, at, taken);
         list.iter().enumerate().map(|(i, item)| self.text(Some(item), &at.index(i), taken)).collect()
     }
 
-    pub(super) fn flag(&mut self, value: Option<&Value>, at: &At<'_>, taken: &str) -> bool {
+    pub(super) fn flag(&mut self, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> bool {
         match value {
             None | Some(Value::Null) => false,
             Some(Value::Bool(flag)) => *flag,
@@ -113,7 +113,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn number(&mut self, value: Option<&Value>, at: &At<'_>, taken: &str) -> Option<f64> {
+    pub(super) fn number(&mut self, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> Option<f64> {
         match value {
             None | Some(Value::Null) => None,
             Some(Value::Number(number)) => number.as_f64(),
@@ -122,18 +122,6 @@ impl Reader {
                 None
             }
         }
-    }
-}
-
-/// What a value is, for messages.
-const fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 

@@ -159,9 +159,14 @@ fn ports(ports: &PortMatch, at: &FieldPath) -> Result<Ports, Obstacle> {
             all.push((Some(protocol), Vec::new()));
             continue;
         }
-        let range = |&(lo, hi): &(u16, u16)| if lo == hi { json!(lo) } else { json!(format!("{lo}:{hi}")) };
+        // Nothing can be sent to port 0.
+        let range = |&(lo, hi): &(u16, u16)| match lo.max(1) {
+            lo if lo > hi => None,
+            lo if lo == hi => Some(json!(lo)),
+            lo => Some(json!(format!("{lo}:{hi}"))),
+        };
         let names = ports.names.iter().filter(|(p, _)| p.is_none_or(|p| p == protocol)).map(|(_, name)| json!(&**name));
-        let list: Vec<Value> = set.ranges().iter().map(range).chain(names).collect();
+        let list: Vec<Value> = set.ranges().iter().filter_map(range).chain(names).collect();
         if !list.is_empty() {
             all.push((Some(protocol), list));
         }

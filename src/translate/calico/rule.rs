@@ -1,6 +1,6 @@
 //! One Calico rule → model rules: what is certain first, and after it what may be meant beyond that.
 
-use serde_json::Value;
+use super::super::json::Value;
 
 use super::super::at::At;
 use super::super::shorten;
@@ -40,7 +40,7 @@ enum Does {
     Unknown,
 }
 
-fn action(reader: &mut Reader, value: Option<&Value>, at: &At<'_>) -> Does {
+fn action(reader: &mut Reader, value: Option<&Value<'_>>, at: &At<'_>) -> Does {
     const NAMES: [&str; 4] = ["Allow", "Deny", "Pass", "Log"];
     match value.and_then(Value::as_str) {
         Some("Allow") => Does::Decides(Action::Allow),
@@ -76,7 +76,7 @@ struct Conditions {
 /// Reads a rule. It comes to nothing if it only logs.
 pub(super) fn rules(
     reader: &mut Reader,
-    value: &Value,
+    value: &Value<'_>,
     direction: Direction,
     own: Option<&str>,
     at: &At<'_>,
@@ -110,25 +110,25 @@ pub(super) fn rules(
     let Conditions { pods, peers, ports, residual, http } = conditions;
     let whole = whole && action.is_some();
     if !whole && action == Some(Action::Allow) {
-        return vec![rule(pods.wide, vec![Peer::Nobody], PortMatch::numbers(PortSet::empty()), None)];
+        return vec![rule(pods.into_wide(), vec![Peer::Nobody], PortMatch::numbers(PortSet::empty()), None)];
     }
     let mut list = Vec::new();
     let exact = pods.is_exact() && peers.is_exact() && ports.is_exact();
     if whole {
-        let empty = pods.narrow == Selector::nothing() || peers.narrow.is_empty() || is_empty(&ports.narrow);
+        let empty = *pods.narrow() == Selector::nothing() || peers.narrow().is_empty() || is_empty(ports.narrow());
         if exact || !empty {
             // A rule that can match nobody stays, so that it can be shown.
-            let narrow = if peers.narrow.is_empty() { vec![Peer::Nobody] } else { peers.narrow };
-            list.push(rule(pods.narrow, narrow, ports.narrow, http.clone()));
-        }
-        if exact {
-            return list;
+            let shown = |peers: Vec<Peer>| if peers.is_empty() { vec![Peer::Nobody] } else { peers };
+            if exact {
+                return vec![rule(pods.into_narrow(), shown(peers.into_narrow()), ports.into_narrow(), http)];
+            }
+            list.push(rule(pods.narrow().clone(), shown(peers.narrow().clone()), ports.narrow().clone(), http.clone()));
         }
     }
     let doubt: Vec<String> = residual.into_iter().chain(http).collect();
     let doubt = if whole { doubt.join(", ") } else { "a part that could not be read".to_owned() };
-    let peers = peers.wide.into_iter().map(|peer| unsettled(peer, &doubt)).collect();
-    list.push(rule(pods.wide, peers, ports.wide, Some(doubt)));
+    let peers = peers.into_wide().into_iter().map(|peer| unsettled(peer, &doubt)).collect();
+    list.push(rule(pods.into_wide(), peers, ports.into_wide(), Some(doubt)));
     list
 }
 
@@ -150,7 +150,7 @@ pub(super) fn unsettled(peer: Peer, what: &str) -> Peer {
 
 fn conditions(
     reader: &mut Reader,
-    value: &Value,
+    value: &Value<'_>,
     direction: Direction,
     own: Option<&str>,
     at: &At<'_>,
@@ -165,7 +165,7 @@ fn conditions(
         Entity::read(reader, fields.get("destination"), &at.field("destination"), own, false, taken);
     let mut ports = ports::condition(reader, fields, destination_fields, at, taken, &mut residual);
     if ports::source(reader, source_fields, at, taken, &mut residual) {
-        ports.narrow = PortMatch::numbers(PortSet::empty());
+        ports = ports.narrowed(|_| PortMatch::numbers(PortSet::empty()));
     }
     let (local, remote) = if ingress { (&destination, &source) } else { (&source, &destination) };
     let pods = if local.is_anyone() { Pair::exact(Selector::everything()) } else { local.local(&mut residual) };
@@ -178,7 +178,7 @@ fn conditions(
 /// Only one family: exact for addresses. Which families a pod has is not known.
 fn ip_version(
     reader: &mut Reader,
-    value: Option<&Value>,
+    value: Option<&Value<'_>>,
     at: &At<'_>,
     taken: &str,
     peers: Pair<Vec<Peer>>,
@@ -206,13 +206,14 @@ fn ip_version(
         };
         list.into_iter().map(add).collect()
     };
-    Pair { narrow: within(peers.narrow, AddressScope::ExternalOnly), wide: within(peers.wide, AddressScope::PodsToo) }
+    let narrow = within(peers.narrow().clone(), AddressScope::ExternalOnly);
+    Pair::new(narrow, within(peers.into_wide(), AddressScope::PodsToo))
 }
 
 /// HTTP methods and paths, in words. They filter what an allowed connection may carry.
 fn http(
     reader: &mut Reader,
-    value: Option<&Value>,
+    value: Option<&Value<'_>>,
     at: &At<'_>,
     action: Option<Action>,
     taken: &str,

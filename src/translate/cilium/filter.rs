@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use crate::translate::json::Value;
 
 use super::reading::{Fields, Piece, Reading};
 use crate::model::dns_names::dns_filter;
@@ -63,7 +63,7 @@ impl Reading {
     }
 
     /// The rules of layer 7; at most one kind of them.
-    fn layer_7(&mut self, value: &Value, direction: Direction, at: &At<'_>, taken: &str) -> Piece<Option<String>> {
+    fn layer_7(&mut self, value: &Value<'_>, direction: Direction, at: &At<'_>, taken: &str) -> Piece<Option<String>> {
         const KINDS: [&str; 4] = ["http", "kafka", "dns", "l7proto"];
         let fields = self.fields(value, at, &["http", "kafka", "dns", "l7proto", "l7"], taken)?;
         let mut given = KINDS.into_iter().filter(|kind| fields.get(kind).is_some());
@@ -102,7 +102,7 @@ impl Reading {
     }
 
     /// A name or a pattern of names, as `toFQDNs` and DNS rules have it.
-    pub(super) fn dns_name(&mut self, item: &Value, at: &At<'_>, taken: &str) -> Piece<String> {
+    pub(super) fn dns_name(&mut self, item: &Value<'_>, at: &At<'_>, taken: &str) -> Piece<String> {
         let fields = self.fields(item, at, &["matchName", "matchPattern"], taken)?;
         let name = self.text(fields.get("matchName"), &at.field("matchName"), taken)?;
         let pattern = self.text(fields.get("matchPattern"), &at.field("matchPattern"), taken)?;
@@ -121,7 +121,12 @@ impl Reading {
     }
 
     /// The condition that both ends must have authenticated each other; `Err` where nothing can pass.
-    pub(super) fn authentication(&mut self, value: &Value, at: &At<'_>, taken: &str) -> Piece<Option<&'static str>> {
+    pub(super) fn authentication(
+        &mut self,
+        value: &Value<'_>,
+        at: &At<'_>,
+        taken: &str,
+    ) -> Piece<Option<&'static str>> {
         let fields = self.fields(value, at, &["mode"], taken)?;
         match self.text(fields.get("mode"), &at.field("mode"), taken)? {
             "disabled" => Ok(None),
@@ -142,7 +147,7 @@ pub(super) fn join(all: impl Iterator<Item = String>) -> Option<Str> {
 }
 
 /// `GET /health host api.example.com`, or `any request`.
-fn http(item: &Value) -> String {
+fn http(item: &Value<'_>) -> String {
     let mut parts: Vec<String> = ["method", "path"].iter().filter_map(|f| item[f].as_str()).map(shorten).collect();
     parts.extend(item["host"].as_str().map(|host| format!("host {}", shorten(host))));
     if item["headers"].as_array().is_some_and(|h| !h.is_empty())
@@ -154,7 +159,7 @@ fn http(item: &Value) -> String {
 }
 
 /// `produce topic orders`, or `any request`.
-fn kafka(item: &Value) -> String {
+fn kafka(item: &Value<'_>) -> String {
     let mut parts: Vec<String> = ["role", "apiKey"].iter().filter_map(|f| item[f].as_str()).map(shorten).collect();
     parts.extend(["topic", "clientID"].iter().filter_map(|f| Some(format!("{f} {}", shorten(item[f].as_str()?)))));
     if parts.is_empty() { "any request".to_owned() } else { parts.join(" ") }

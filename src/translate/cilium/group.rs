@@ -1,6 +1,6 @@
 //! CiliumCIDRGroup: blocks under a name, which policies refer to by it or by label.
 
-use serde_json::Value;
+use crate::translate::json::Value;
 
 use super::reading::{IGNORED, Reading};
 use crate::model::{AddressGroup, GroupKind, Labels, Object};
@@ -10,7 +10,7 @@ use crate::translate::{Defaults, Kind, id, labels};
 /// How the sentence ends about a block that cannot be read.
 const NOT_IN: &str = "it is not in the group";
 
-pub(super) fn read(value: &Value, defaults: &Defaults<'_>) -> Object {
+pub(super) fn read(value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let kind = Kind::CiliumCidrGroup;
     let mut reading = Reading::default();
     let meta = reading.metadata(value);

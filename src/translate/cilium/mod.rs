@@ -17,8 +17,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::translate::json::Value;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::at::At;
 use super::version::doubtful;
@@ -32,7 +32,7 @@ use reading::{Fields, IGNORED, NO_SUBJECT, Piece, Reading};
 use rule::Section;
 
 /// Reads an object of one of Cilium's kinds. What it holds beyond the policy, such as its status, is skipped over.
-pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+pub(super) fn read(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     if kind == Kind::CiliumCidrGroup {
         return group::read(value, defaults);
     }
@@ -58,7 +58,7 @@ const SPEC: [&str; 10] = [
 
 impl Reading {
     /// Name, namespace and labels; of metadata that is not as Kubernetes defines it the name alone.
-    fn metadata<'v>(&mut self, value: &'v Value) -> Meta<'v> {
+    fn metadata<'v>(&mut self, value: &'v Value<'v>) -> Meta<'v> {
         let Some(value) = value.get("metadata").filter(|meta| !meta.is_null()) else { return Meta::default() };
         Meta::deserialize(value).unwrap_or_else(|error| {
             let what = format!("not as Kubernetes defines it: {error}; only the name is used");
@@ -69,7 +69,7 @@ impl Reading {
     }
 
     /// `known` are the versions that are alike in everything that is read.
-    fn version(&mut self, value: &Value, known: &[&str]) {
+    fn version(&mut self, value: &Value<'_>, known: &[&str]) {
         let Some(version) = value.get("apiVersion").filter(|version| !version.is_null()) else { return };
         let version = version.as_str().map_or_else(|| version.to_string(), str::to_owned);
         if !known.contains(&version.as_str()) {
@@ -79,7 +79,7 @@ impl Reading {
         }
     }
 
-    fn policy(&mut self, id: &Arc<ObjectRef>, value: &Value) -> PolicyObject {
+    fn policy(&mut self, id: &Arc<ObjectRef>, value: &Value<'_>) -> PolicyObject {
         let mut policies = Vec::new();
         for (at, spec) in self.specs(value) {
             policies.extend(self.spec(id, spec, &at));
@@ -103,7 +103,7 @@ impl Reading {
     }
 
     /// `spec` and `specs`, each with its place (semantics 2.3.17).
-    fn specs<'v>(&mut self, value: &'v Value) -> Vec<(Place, &'v Value)> {
+    fn specs<'v>(&mut self, value: &'v Value<'v>) -> Vec<(Place, &'v Value<'v>)> {
         let known = ["apiVersion", "kind", "metadata", "spec", "specs", "status"];
         let root = At::root("");
         let Ok((fields, _)) = self.some_fields(value, &root, &known, IGNORED) else { return Vec::new() };
@@ -123,7 +123,7 @@ impl Reading {
     }
 
     /// One spec; `None` where it is not about pods, or selects none that are known.
-    fn spec(&mut self, id: &Arc<ObjectRef>, value: &Value, place: &Place) -> Option<Policy> {
+    fn spec(&mut self, id: &Arc<ObjectRef>, value: &Value<'_>, place: &Place) -> Option<Policy> {
         let specs = At::root("specs");
         let at = match place {
             Place::Spec => At::root("spec"),

@@ -1,7 +1,7 @@
 //! The other end of a rule, in every way in which Cilium names it.
 
+use crate::translate::json::Value;
 use ipnet::IpNet;
-use serde_json::Value;
 
 use super::reading::{Broken, Piece, Reading, Taken};
 use crate::model::ipset::parse_cidr;
@@ -50,7 +50,7 @@ impl PeerKind {
 
 impl Reading {
     /// The peers that one item of a list of this kind stands for.
-    pub(super) fn peers(&mut self, kind: PeerKind, item: &Value, action: Action, at: &At<'_>) -> Vec<Peer> {
+    pub(super) fn peers(&mut self, kind: PeerKind, item: &Value<'_>, action: Action, at: &At<'_>) -> Vec<Peer> {
         let taken = Taken::of(action).peer;
         let read = match kind {
             PeerKind::Endpoints => self.endpoints(item, action, at),
@@ -78,7 +78,7 @@ impl Reading {
     }
 
     /// Services by name or by their labels (semantics 2.3.13). Without a namespace those of every namespace are meant.
-    fn services(&mut self, item: &Value, at: &At<'_>, taken: &str) -> Piece<Vec<Peer>> {
+    fn services(&mut self, item: &Value<'_>, at: &At<'_>, taken: &str) -> Piece<Vec<Peer>> {
         let fields = self.fields(item, at, &["k8sService", "k8sServiceSelector"], taken)?;
         let mut peers = Vec::new();
         for (field, key) in [("k8sService", "serviceName"), ("k8sServiceSelector", "selector")] {
@@ -104,7 +104,7 @@ impl Reading {
     }
 
     /// semantics 2.3.11.
-    fn entity(&mut self, item: &Value, at: &At<'_>, taken: &str) -> Piece<Peer> {
+    fn entity(&mut self, item: &Value<'_>, at: &At<'_>, taken: &str) -> Piece<Peer> {
         Ok(Peer::Entity(match self.text(Some(item), at, taken)? {
             "all" => return Ok(Peer::Any),
             "world" => Entity::World,
@@ -129,7 +129,7 @@ impl Reading {
     }
 
     /// An item of a CIDR set: a block or a group of blocks, less excepts that limit this item only (semantics 2.3.12).
-    fn cidr_rule(&mut self, item: &Value, action: Action, at: &At<'_>) -> Piece<Peer> {
+    fn cidr_rule(&mut self, item: &Value<'_>, action: Action, at: &At<'_>) -> Piece<Peer> {
         let taken = Taken::of(action).peer;
         let fields = self.fields(item, at, &["cidr", "cidrGroupRef", "cidrGroupSelector", "except"], taken)?;
         let except_at = at.field("except");

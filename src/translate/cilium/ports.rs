@@ -1,6 +1,6 @@
 //! `toPorts` and `icmps`: which ports a rule is about, and what Cilium's proxies look at beyond them.
 
-use serde_json::Value;
+use crate::translate::json::Value;
 
 use super::filter;
 use super::reading::{Fields, Piece, Reading, Taken};
@@ -41,21 +41,21 @@ enum Named {
 
 fn protocols(name: &str) -> Option<Named> {
     // Cilium takes lower case as well.
-    Some(match name.to_ascii_uppercase().as_str() {
-        "" | "ANY" => Named::Ports(&Protocol::ALL),
-        "TCP" => Named::Ports(&[Protocol::Tcp]),
-        "UDP" => Named::Ports(&[Protocol::Udp]),
-        "SCTP" => Named::Ports(&[Protocol::Sctp]),
-        "ICMP" | "ICMPV6" | "VRRP" | "IGMP" => Named::WithoutPorts,
-        _ => return None,
-    })
+    let is = |names: &[&str]| names.iter().any(|one| name.eq_ignore_ascii_case(one));
+    if let Some(one) = Protocol::ALL.iter().find(|protocol| is(&[protocol.as_str()])) {
+        return Some(Named::Ports(std::slice::from_ref(one)));
+    }
+    if is(&["", "ANY"]) {
+        return Some(Named::Ports(&Protocol::ALL));
+    }
+    is(&["ICMP", "ICMPV6", "VRRP", "IGMP"]).then_some(Named::WithoutPorts)
 }
 
 impl Reading {
     /// The items of a rule's `toPorts`, those without a further condition as one, and whether one could not be read.
     pub(super) fn port_rules(
         &mut self,
-        items: &[Value],
+        items: &[Value<'_>],
         direction: Direction,
         action: Action,
         at: &At<'_>,
@@ -77,7 +77,7 @@ impl Reading {
         (all, broken)
     }
 
-    fn port_rule(&mut self, item: &Value, direction: Direction, action: Action, at: &At<'_>) -> Piece<Filtered> {
+    fn port_rule(&mut self, item: &Value<'_>, direction: Direction, action: Action, at: &At<'_>) -> Piece<Filtered> {
         let taken = Taken::of(action).port;
         let known = if action == Action::Deny { &ALLOW_FIELDS[..1] } else { &ALLOW_FIELDS };
         let fields = self.fields(item, at, known, taken)?;
@@ -106,11 +106,11 @@ impl Reading {
     }
 
     /// One port: a number, a range or a name, of one protocol or of any (semantics 2.3.15).
-    fn port(&mut self, item: &Value, action: Action, at: &At<'_>) -> Piece<PortMatch> {
+    fn port(&mut self, item: &Value<'_>, action: Action, at: &At<'_>) -> Piece<PortMatch> {
         let taken = Taken::of(action).port;
         let fields = self.fields(item, at, &["port", "endPort", "protocol"], taken)?;
         let (port_at, last_at, protocol_at) = (at.field("port"), at.field("endPort"), at.field("protocol"));
-        if fields.get("port").is_some_and(Value::is_number) {
+        if fields.get("port").is_some_and(|port| matches!(port, Value::Number(_))) {
             return Err(self.note(&port_at, format!("Cilium wants port numbers in quotes; {taken}")));
         }
         let port = self.text(fields.get("port"), &port_at, taken)?;
@@ -174,7 +174,7 @@ impl Reading {
     }
 
     /// ICMP has types and no ports: some of the traffic without ports.
-    pub(super) fn icmps(&mut self, items: &[Value], action: Action, at: &At<'_>) -> Piece<Filtered> {
+    pub(super) fn icmps(&mut self, items: &[Value<'_>], action: Action, at: &At<'_>) -> Piece<Filtered> {
         let taken = Taken::of(action).port;
         let mut types = Vec::new();
         for (i, item) in items.iter().enumerate() {
@@ -194,7 +194,7 @@ impl Reading {
         Ok((PortMatch::numbers(without_ports()), (action != Action::Deny).then(|| filter.into())))
     }
 
-    fn icmp(&mut self, item: &Value, at: &At<'_>, taken: &str) -> Piece<String> {
+    fn icmp(&mut self, item: &Value<'_>, at: &At<'_>, taken: &str) -> Piece<String> {
         let fields: Fields<'_> = self.fields(item, at, &["family", "type"], taken)?;
         let family = match self.text(fields.get("family"), &at.field("family"), taken)? {
             "" | "IPv4" => "IPv4",

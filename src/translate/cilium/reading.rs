@@ -4,7 +4,7 @@
 //! Cilium's objects are read field by field from JSON. A field that nobody knows may be a misspelt condition, so the piece
 //! that holds it counts as unreadable; what that means depends on whether the piece allows or denies.
 
-use serde_json::{Map, Value};
+use crate::translate::json::{Map, Value};
 
 use crate::model::{Action, Str, Unread};
 use crate::translate::at::At;
@@ -19,11 +19,11 @@ pub(super) type Piece<T> = Result<T, Broken>;
 
 /// The fields of an object in which only known fields are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fields<'v>(&'v Map<String, Value>);
+pub(super) struct Fields<'v>(&'v Map<'v>);
 
 impl<'v> Fields<'v> {
     /// The value of a field; null is absent, as the API server's decoder has it.
-    pub(super) fn get(self, name: &str) -> Option<&'v Value> {
+    pub(super) fn get(self, name: &str) -> Option<&'v Value<'v>> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 }
@@ -89,22 +89,14 @@ impl Reading {
         self.note(at, format!("{what}; Cilium refuses such a policy, so it counts as isolating and allowing nothing"))
     }
 
-    fn wrong_type(&mut self, value: &Value, at: &At<'_>, expected: &str, taken: &str) -> Broken {
-        let found = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "true or false",
-            Value::Number(_) => "a number",
-            Value::String(_) => "text",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "an object",
-        };
-        self.note(at, format!("{found} where {expected} belongs; {taken}"))
+    fn wrong_type(&mut self, value: &Value<'_>, at: &At<'_>, expected: &str, taken: &str) -> Broken {
+        self.note(at, format!("{} where {expected} belongs; {taken}", value.type_name()))
     }
 
     /// The fields of an object that may hold only these.
     pub(super) fn fields<'v>(
         &mut self,
-        value: &'v Value,
+        value: &'v Value<'v>,
         at: &At<'_>,
         known: &[&str],
         taken: &str,
@@ -116,14 +108,14 @@ impl Reading {
     /// The fields of an object, and whether there are others than these.
     pub(super) fn some_fields<'v>(
         &mut self,
-        value: &'v Value,
+        value: &'v Value<'v>,
         at: &At<'_>,
         known: &[&str],
         taken: &str,
     ) -> Piece<(Fields<'v>, bool)> {
         let Value::Object(fields) = value else { return Err(self.wrong_type(value, at, "an object", taken)) };
         let mut unknown = false;
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
+        for name in fields.keys().filter(|name| !known.contains(name)) {
             unknown = true;
             self.note(&at.field(&shorten(name)), format!("there is no such field; {taken}"));
         }
@@ -133,10 +125,10 @@ impl Reading {
     /// The items of a list; `None` where there is none.
     pub(super) fn list<'v>(
         &mut self,
-        value: Option<&'v Value>,
+        value: Option<&'v Value<'v>>,
         at: &At<'_>,
         taken: &str,
-    ) -> Piece<Option<&'v [Value]>> {
+    ) -> Piece<Option<&'v [Value<'v>]>> {
         match value {
             None => Ok(None),
             Some(Value::Array(items)) => Ok(Some(items)),
@@ -145,7 +137,7 @@ impl Reading {
     }
 
     /// A text, empty where there is none.
-    pub(super) fn text<'v>(&mut self, value: Option<&'v Value>, at: &At<'_>, taken: &str) -> Piece<&'v str> {
+    pub(super) fn text<'v>(&mut self, value: Option<&'v Value<'v>>, at: &At<'_>, taken: &str) -> Piece<&'v str> {
         match value {
             None => Ok(""),
             Some(Value::String(text)) => Ok(text),
@@ -154,7 +146,7 @@ impl Reading {
     }
 
     /// Texts, none where there are none. All are looked at before giving up.
-    pub(super) fn texts<'v>(&mut self, value: Option<&'v Value>, at: &At<'_>, taken: &str) -> Piece<Vec<&'v str>> {
+    pub(super) fn texts<'v>(&mut self, value: Option<&'v Value<'v>>, at: &At<'_>, taken: &str) -> Piece<Vec<&'v str>> {
         let items = self.list(value, at, taken)?.unwrap_or_default();
         let all: Vec<Piece<&str>> =
             items.iter().enumerate().map(|(i, item)| self.text(Some(item), &at.index(i), taken)).collect();
@@ -162,7 +154,7 @@ impl Reading {
     }
 
     /// True or false.
-    pub(super) fn flag(&mut self, value: Option<&Value>, at: &At<'_>, taken: &str) -> Piece<Option<bool>> {
+    pub(super) fn flag(&mut self, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> Piece<Option<bool>> {
         match value {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
@@ -171,7 +163,7 @@ impl Reading {
     }
 
     /// A whole number.
-    pub(super) fn number(&mut self, value: Option<&Value>, at: &At<'_>, taken: &str) -> Piece<Option<i64>> {
+    pub(super) fn number(&mut self, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> Piece<Option<i64>> {
         match value {
             None => Ok(None),
             // Beyond any range that is checked later, either way.

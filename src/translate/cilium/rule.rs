@@ -1,7 +1,7 @@
 //! Ingress, egress and deny rules. An absent list of peers, an empty one and an empty rule all mean different things here,
 //! and none of them what they mean in a NetworkPolicy (semantics 2.3.2, 2.3.3).
 
-use serde_json::Value;
+use crate::translate::json::Value;
 
 use super::filter::join;
 use super::peers::PeerKind;
@@ -49,14 +49,14 @@ impl Section {
 
 impl Reading {
     /// The rules that one item of a section stands for: one for each condition on top of addresses and ports.
-    pub(super) fn rules(&mut self, section: Section, item: &Value, at: &At<'_>) -> Vec<Rule> {
+    pub(super) fn rules(&mut self, section: Section, item: &Value<'_>, at: &At<'_>) -> Vec<Rule> {
         self.try_rules(section, item, at).unwrap_or_else(|_| match section.action {
             Action::Deny => vec![rule(section, vec![Peer::Unreadable], "", (PortMatch::any(), None), at)],
             Action::Allow | Action::Pass => Vec::new(),
         })
     }
 
-    fn try_rules(&mut self, section: Section, item: &Value, at: &At<'_>) -> Piece<Vec<Rule>> {
+    fn try_rules(&mut self, section: Section, item: &Value<'_>, at: &At<'_>) -> Piece<Vec<Rule>> {
         let action = section.action;
         let taken = Taken::of(action).rule;
         let mut known: Vec<&str> = section.kinds().iter().map(|(field, _)| *field).collect();

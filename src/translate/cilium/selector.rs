@@ -1,15 +1,15 @@
 //! Cilium's label selectors: labels have sources (`k8s:`, `reserved:`), namespaces and service accounts are labels too,
 //! and a selector may mean endpoints that are no pods.
 
-use serde_json::Value;
+use crate::translate::json::Value;
 
 use super::reading::{Broken, Fields, Piece, Reading, Taken};
-use crate::model::labels::NAMESPACE_NAME_LABEL;
+use crate::model::labels::{NAMESPACE_NAME_LABEL, namespace_name_label};
 use crate::model::peer::Entity;
-use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY};
+use crate::model::selector::{NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY, name_in_namespace};
 use crate::model::{Action, NamespaceScope, Peer, PodPeer, Selector, Str, Subject};
 use crate::translate::at::At;
-use crate::translate::shorten;
+use crate::translate::{short, shorten};
 
 const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 const NAMESPACE_LABELS: &str = "io.cilium.k8s.namespace.labels.";
@@ -104,7 +104,12 @@ impl Labels {
 fn own_keys(selector: &Selector) -> Selector {
     match selector {
         Selector::Key(key, test) => {
-            Selector::Key(key.strip_prefix(NAMESPACE_LABEL_PREFIX).unwrap_or(key).into(), test.clone())
+            let own = match key.strip_prefix(NAMESPACE_LABEL_PREFIX) {
+                Some(NAMESPACE_NAME_LABEL) => namespace_name_label(),
+                Some(label) => label.into(),
+                None => key.clone(),
+            };
+            Selector::Key(own, test.clone())
         }
         Selector::Not(inner) => own_keys(inner).negate(),
         Selector::And(parts) => Selector::And(parts.iter().map(own_keys).collect()),
@@ -119,7 +124,7 @@ fn scope(namespaces: &[Selector]) -> NamespaceScope {
 impl Reading {
     /// The subject: pods of the policy's own namespace, whatever the selector says about namespaces (semantics 2.3.6), or
     /// pods of any (2.3.8). `Ok(None)` where it can only select endpoints that are no pods.
-    pub(super) fn subject(&mut self, value: &Value, at: &At<'_>) -> Piece<Option<Subject>> {
+    pub(super) fn subject(&mut self, value: &Value<'_>, at: &At<'_>) -> Piece<Option<Subject>> {
         let labels = self.labels(value, at, super::reading::NO_SUBJECT)?;
         let Some(own) = self.namespace.clone() else {
             let subject = |(namespaces, pods): (Vec<_>, Vec<_>)| Subject {
@@ -129,8 +134,9 @@ impl Reading {
             return Ok(labels.pods().map(subject));
         };
         let mut terms = labels.0;
+        let name = name_in_namespace();
         terms.retain(|term| {
-            let Some(value) = term.test.required_value(&namespace_key(NAMESPACE_NAME_LABEL)) else { return true };
+            let Some(value) = term.test.required_value(&name) else { return true };
             if **value != *own {
                 let what = format!(
                     "`{NAMESPACE}` is {}, but a CiliumNetworkPolicy only selects pods of its own namespace; taken as {own}",
@@ -148,7 +154,7 @@ impl Reading {
     }
 
     /// Peers by label (semantics 2.3.7, 2.3.8, 2.3.9): pods, and where the selector lets them in, other endpoints.
-    pub(super) fn endpoints(&mut self, value: &Value, action: Action, at: &At<'_>) -> Piece<Vec<Peer>> {
+    pub(super) fn endpoints(&mut self, value: &Value<'_>, action: Action, at: &At<'_>) -> Piece<Vec<Peer>> {
         let labels = self.labels(value, at, Taken::of(action).peer)?;
         let mut peers = Vec::new();
         // Selectors that speak of reserved labels are left as they are; in all others a namespace is required.
@@ -170,12 +176,12 @@ impl Reading {
     }
 
     /// A selector over the labels of anything else, such as nodes or CIDR groups.
-    pub(super) fn plain_labels(&mut self, value: &Value, at: &At<'_>, taken: &str) -> Piece<Selector> {
+    pub(super) fn plain_labels(&mut self, value: &Value<'_>, at: &At<'_>, taken: &str) -> Piece<Selector> {
         let labels = self.labels(value, at, taken)?;
         Ok(Selector::all(labels.0.into_iter().map(|term| term.test).collect()))
     }
 
-    fn labels(&mut self, value: &Value, at: &At<'_>, taken: &str) -> Piece<Labels> {
+    fn labels(&mut self, value: &Value<'_>, at: &At<'_>, taken: &str) -> Piece<Labels> {
         let fields = self.fields(value, at, &["matchLabels", "matchExpressions"], taken)?;
         let by_label = self.match_labels(fields, at, taken);
         let by_expression = self.match_expressions(fields, at, taken);
@@ -190,10 +196,8 @@ impl Reading {
         let Value::Object(pairs) = value else {
             return Err(self.note(&at, format!("matchLabels must be an object; {taken}")));
         };
-        let mut pairs: Vec<(&String, &Value)> = pairs.iter().collect();
-        pairs.sort_by_key(|(key, _)| *key);
-        let read = pairs.into_iter().map(|(key, value)| {
-            let (short, null) = (shorten(key), value.is_null());
+        let read = pairs.iter().map(|(key, value)| {
+            let (short, null) = (short(key), value.is_null());
             let at = at.field(&short);
             let value = self.text((!null).then_some(value), &at, taken)?;
             self.term(key, "In", vec![value.into()], &at, taken)
@@ -211,7 +215,7 @@ impl Reading {
         Ok(all.into_iter().collect::<Piece<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
-    fn expression(&mut self, value: &Value, at: &At<'_>, taken: &str) -> Piece<Option<Term>> {
+    fn expression(&mut self, value: &Value<'_>, at: &At<'_>, taken: &str) -> Piece<Option<Term>> {
         let fields = self.fields(value, at, &["key", "operator", "values"], taken)?;
         let key = self.text(fields.get("key"), &at.field("key"), taken)?;
         let operator = self.text(fields.get("operator"), &at.field("operator"), taken)?;
@@ -262,7 +266,7 @@ impl Reading {
             }
         }
         Ok(match name {
-            NAMESPACE => Key::Namespace(namespace_key(NAMESPACE_NAME_LABEL).into()),
+            NAMESPACE => Key::Namespace(name_in_namespace()),
             SERVICE_ACCOUNT => Key::Pod(SERVICE_ACCOUNT_KEY.into()),
             CLUSTER => Key::Cluster,
             name => match name.strip_prefix(NAMESPACE_LABELS) {

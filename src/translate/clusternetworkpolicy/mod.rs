@@ -9,9 +9,8 @@ pub(super) mod render;
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::at::At;
+use super::json::Value;
 use super::networkpolicy::{NO_SUBJECT, check_version};
 use super::walk::{Fields, IGNORED, Walk, present};
 use super::wire::text;
@@ -63,14 +62,14 @@ struct Reading<'u> {
 }
 
 /// Reads an object of one of the three kinds.
-pub(super) fn read(kind: Kind, value: &Value, defaults: &Defaults<'_>) -> Object {
+pub(super) fn read(kind: Kind, value: &Value<'_>, defaults: &Defaults<'_>) -> Object {
     let Value::Object(fields) = value else {
         return super::unreadable(kind, &super::Meta::default(), defaults, &"it is not an object");
     };
     let mut unread = Vec::new();
     let mut reading = Reading { api: Api::of(kind), walk: Walk { unread: &mut unread } };
     let id = Arc::new(reading.head(fields, defaults));
-    let empty = Fields::new();
+    let empty = Fields::default();
     let spec = match present(fields.get("spec")) {
         Some(Value::Object(spec)) => spec,
         Some(other) => {
@@ -88,7 +87,7 @@ impl Reading<'_> {
         self.walk.note(at, what);
     }
 
-    fn head(&mut self, fields: &Fields, defaults: &Defaults<'_>) -> crate::model::ObjectRef {
+    fn head(&mut self, fields: &Fields<'_>, defaults: &Defaults<'_>) -> crate::model::ObjectRef {
         let kind = self.api.kind;
         self.walk.unknown(fields, None, &["apiVersion", "kind", "metadata", "spec", "status"], IGNORED);
         let meta = self.walk.metadata(fields.get("metadata")).unwrap_or_default();
@@ -97,7 +96,7 @@ impl Reading<'_> {
         id(kind, &meta, defaults)
     }
 
-    fn spec(&mut self, spec: &Fields, id: &Arc<crate::model::ObjectRef>) -> Policy {
+    fn spec(&mut self, spec: &Fields<'_>, id: &Arc<crate::model::ObjectRef>) -> Policy {
         let at = At::root("spec");
         let known: &[&str] = match self.api.kind {
             Kind::ClusterNetworkPolicy => &["tier", "priority", "subject", "ingress", "egress"],
@@ -129,7 +128,7 @@ impl Reading<'_> {
         }
     }
 
-    fn tier(&mut self, spec: &Fields, at: &At<'_>) -> Option<Arc<Tier>> {
+    fn tier(&mut self, spec: &Fields<'_>, at: &At<'_>) -> Option<Arc<Tier>> {
         match self.api.kind {
             Kind::AdminNetworkPolicy => return Some(Tier::admin()),
             Kind::BaselineAdminNetworkPolicy => return Some(Tier::baseline()),
@@ -152,7 +151,7 @@ impl Reading<'_> {
     }
 
     /// semantics 2.2.6
-    fn priority(&mut self, spec: &Fields, at: &At<'_>) -> Option<Priority> {
+    fn priority(&mut self, spec: &Fields<'_>, at: &At<'_>) -> Option<Priority> {
         let at = at.field("priority");
         let Some(value) = present(spec.get("priority")) else {
             self.note(&at, format!("a priority is needed, from 0 (first) to 1000; {NO_SUBJECT}"));
@@ -167,7 +166,7 @@ impl Reading<'_> {
     }
 
     /// Exactly one of `namespaces` and `pods` (semantics 2.2.7).
-    fn subject(&mut self, value: Option<&Value>, at: &At<'_>) -> Option<Subject> {
+    fn subject(&mut self, value: Option<&Value<'_>>, at: &At<'_>) -> Option<Subject> {
         let Some(value) = value else {
             self.note(at, format!("a subject is needed, with namespaces or pods; {NO_SUBJECT}"));
             return None;
@@ -193,9 +192,9 @@ impl Reading<'_> {
         }
     }
 
-    fn selector(&mut self, value: &Value, at: &At<'_>, taken: &str) -> Option<Selector> {
+    fn selector(&mut self, value: &Value<'_>, at: &At<'_>, taken: &str) -> Option<Selector> {
         if let Value::Object(fields) = value
-            && let Some(old) = TENANCY.into_iter().find(|name| fields.contains_key(*name))
+            && let Some(old) = TENANCY.into_iter().find(|name| fields.contains_key(name))
         {
             let what = format!("{old} was removed from the API in v0.1.7, and nothing does what it did; {taken}");
             self.note(&at.field(old), what);
@@ -205,7 +204,7 @@ impl Reading<'_> {
         selector::read(&wire, at, taken, self.walk.unread)
     }
 
-    fn rules(&mut self, spec: &Fields, at: &At<'_>, field: &'static str, peers: &'static str) -> Option<Vec<Rule>> {
+    fn rules(&mut self, spec: &Fields<'_>, at: &At<'_>, field: &'static str, peers: &'static str) -> Option<Vec<Rule>> {
         let at = at.field(field);
         let list = match present(spec.get(field)) {
             None => return Some(Vec::new()),
@@ -227,7 +226,7 @@ impl Reading<'_> {
         }
     }
 
-    fn rule(&mut self, value: &Value, peers_at: &'static str, at: &At<'_>) -> Rule {
+    fn rule(&mut self, value: &Value<'_>, peers_at: &'static str, at: &At<'_>) -> Rule {
         let ports_at = self.api.ports;
         let mut rule = Rule {
             action: Action::Deny,
@@ -264,7 +263,7 @@ impl Reading<'_> {
         rule
     }
 
-    fn action(&mut self, value: Option<&Value>, at: &At<'_>, taken: &str) -> Option<Action> {
+    fn action(&mut self, value: Option<&Value<'_>>, at: &At<'_>, taken: &str) -> Option<Action> {
         let action = self.walk.text(value, at, taken).ok()?;
         match text(action.as_ref()) {
             allow if allow == self.api.allow => Some(Action::Allow),

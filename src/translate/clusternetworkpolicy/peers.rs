@@ -1,6 +1,6 @@
 //! The peers of a rule: exactly one field each, and none that is passed over (semantics 2.2.7, 2.2.9).
 
-use serde_json::Value;
+use super::super::json::Value;
 
 use super::{FAILS_CLOSED, Reading};
 use crate::model::ipset::parse_cidr;
@@ -11,7 +11,7 @@ use crate::translate::shorten;
 
 impl Reading<'_> {
     /// The peers, or `None` if one of them cannot be read: then the rule fails closed as a whole.
-    pub(super) fn peers(&mut self, value: Option<&Value>, at: &At<'_>, action: Action) -> Option<Vec<Peer>> {
+    pub(super) fn peers(&mut self, value: Option<&Value<'_>>, at: &At<'_>, action: Action) -> Option<Vec<Peer>> {
         let egress = matches!(at.path().as_str().rsplit('.').next(), Some("to"));
         let list = match value {
             Some(Value::Array(list)) if !list.is_empty() => list,
@@ -31,7 +31,7 @@ impl Reading<'_> {
         all.into_iter().collect()
     }
 
-    fn peer(&mut self, value: &Value, at: &At<'_>, egress: bool, action: Action) -> Option<Peer> {
+    fn peer(&mut self, value: &Value<'_>, at: &At<'_>, egress: bool, action: Action) -> Option<Peer> {
         // Ingress has no peers by address (semantics 2.2.7).
         let known: &[&str] = match (egress, self.api.is_banp()) {
             (false, _) => &["namespaces", "pods"],
@@ -65,7 +65,7 @@ impl Reading<'_> {
     }
 
     /// Pods by both selectors. The new API may leave out the one for namespaces, and then means all of them.
-    pub(super) fn pods(&mut self, value: &Value, at: &At<'_>, taken: &str) -> Option<PodPeer> {
+    pub(super) fn pods(&mut self, value: &Value<'_>, at: &At<'_>, taken: &str) -> Option<PodPeer> {
         let known = &["namespaceSelector", "podSelector", "sameLabels", "notSameLabels", "namespaces"];
         let field = self.walk.fields(value, at, known, taken).ok()?;
         if let Some(old) = ["sameLabels", "notSameLabels", "namespaces"].into_iter().find(|name| field(name).is_some())
@@ -92,7 +92,7 @@ impl Reading<'_> {
     }
 
     /// Blocks match pods as well as everything else (semantics 2.2.8).
-    fn networks(&mut self, value: &Value, at: &At<'_>) -> Option<Peer> {
+    fn networks(&mut self, value: &Value<'_>, at: &At<'_>) -> Option<Peer> {
         let texts = self.texts(value, at)?;
         let mut nets = Vec::with_capacity(texts.len());
         for (i, text) in texts.iter().enumerate() {
@@ -112,7 +112,7 @@ impl Reading<'_> {
     }
 
     /// Names are for rules that accept (semantics 2.2.7); what they resolve to is outside of the cluster (semantics 2.2.12).
-    fn domains(&mut self, value: &Value, at: &At<'_>, action: Action) -> Option<Peer> {
+    fn domains(&mut self, value: &Value<'_>, at: &At<'_>, action: Action) -> Option<Peer> {
         let texts = self.texts(value, at)?;
         if action != Action::Allow {
             let allow = self.api.allow;
@@ -133,7 +133,7 @@ impl Reading<'_> {
     }
 
     /// A list of texts with something in it.
-    fn texts(&mut self, value: &Value, at: &At<'_>) -> Option<Vec<String>> {
+    fn texts(&mut self, value: &Value<'_>, at: &At<'_>) -> Option<Vec<String>> {
         let texts = self.walk.texts(Some(value), at, FAILS_CLOSED).ok()??;
         if texts.is_empty() {
             self.note(at, format!("an empty list names nobody; {FAILS_CLOSED}"));

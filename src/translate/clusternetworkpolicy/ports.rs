@@ -1,6 +1,6 @@
 //! The port conditions of a rule: `protocols` of the new API and `ports` of the old one (semantics 2.2.10, 2.2.11).
 
-use serde_json::Value;
+use super::super::json::Value;
 
 use super::{FAILS_CLOSED, Reading};
 use crate::model::{PortMatch, PortSet, Protocol, Str};
@@ -13,7 +13,12 @@ const NAMELESS: [&str; 3] = ["networks", "nodes", "domainNames"];
 
 impl Reading<'_> {
     /// The conditions, or `None` if one of them cannot be read. Absent is no condition: every port of every protocol.
-    pub(super) fn ports(&mut self, value: Option<&Value>, at: &At<'_>, peers: Option<&Value>) -> Option<PortMatch> {
+    pub(super) fn ports(
+        &mut self,
+        value: Option<&Value<'_>>,
+        at: &At<'_>,
+        peers: Option<&Value<'_>>,
+    ) -> Option<PortMatch> {
         let list = match value {
             None => return Some(PortMatch::any()),
             Some(Value::Array(list)) if !list.is_empty() => list,
@@ -45,7 +50,7 @@ impl Reading<'_> {
     }
 
     /// `{tcp|udp|sctp: {destinationPort: {number|range}}}` or `{destinationNamedPort}`.
-    fn port(&mut self, value: &Value, at: &At<'_>, into: &mut PortMatch) -> Option<()> {
+    fn port(&mut self, value: &Value<'_>, at: &At<'_>, into: &mut PortMatch) -> Option<()> {
         const KINDS: [(&str, Protocol); 3] = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
         let field = self.walk.fields(value, at, &["tcp", "udp", "sctp", "destinationNamedPort"], FAILS_CLOSED).ok()?;
         let mut protocols = KINDS.into_iter().filter_map(|(name, protocol)| Some((name, protocol, field(name)?)));
@@ -74,7 +79,7 @@ impl Reading<'_> {
         }
     }
 
-    fn destination(&mut self, value: &Value, at: &At<'_>, protocol: Protocol, into: &mut PortMatch) -> Option<()> {
+    fn destination(&mut self, value: &Value<'_>, at: &At<'_>, protocol: Protocol, into: &mut PortMatch) -> Option<()> {
         let field = self.walk.fields(value, at, &["number", "range"], FAILS_CLOSED).ok()?;
         let (number, range) = (field("number"), field("range"));
         match (number, range) {
@@ -92,7 +97,7 @@ impl Reading<'_> {
     }
 
     /// `{portNumber|portRange|namedPort}` of v1alpha1.
-    fn old_port(&mut self, value: &Value, at: &At<'_>, into: &mut PortMatch) -> Option<()> {
+    fn old_port(&mut self, value: &Value<'_>, at: &At<'_>, into: &mut PortMatch) -> Option<()> {
         let field = self.walk.fields(value, at, &["portNumber", "portRange", "namedPort"], FAILS_CLOSED).ok()?;
         match (field("portNumber"), field("portRange"), field("namedPort")) {
             (Some(value), None, None) => {
@@ -122,7 +127,7 @@ impl Reading<'_> {
 
     fn range(
         &mut self,
-        value: &Value,
+        value: &Value<'_>,
         at: &At<'_>,
         protocol: Protocol,
         known: &[&str],
@@ -147,7 +152,7 @@ impl Reading<'_> {
     }
 
     /// TCP where none is named (semantics 2.2.11).
-    fn protocol(&mut self, value: Option<&Value>, at: &At<'_>) -> Option<Protocol> {
+    fn protocol(&mut self, value: Option<&Value<'_>>, at: &At<'_>) -> Option<Protocol> {
         let name = self.walk.text(value, at, FAILS_CLOSED).ok()?;
         let name = text(name.as_ref());
         let protocol = if name.is_empty() { Some(Protocol::Tcp) } else { Protocol::parse(name) };
@@ -158,7 +163,7 @@ impl Reading<'_> {
         protocol
     }
 
-    fn number(&mut self, value: Option<&Value>, at: &At<'_>) -> Option<u16> {
+    fn number(&mut self, value: Option<&Value<'_>>, at: &At<'_>) -> Option<u16> {
         let Some(value) = value else {
             self.note(at, format!("a port from 1 to 65535 is needed; {FAILS_CLOSED}"));
             return None;
@@ -172,7 +177,7 @@ impl Reading<'_> {
     }
 
     /// A name says nothing about the protocol: the container that has it does.
-    fn named(&mut self, value: Option<&Value>, at: &At<'_>, into: &mut PortMatch) -> Option<()> {
+    fn named(&mut self, value: Option<&Value<'_>>, at: &At<'_>, into: &mut PortMatch) -> Option<()> {
         let name = self.walk.text(value, at, FAILS_CLOSED).ok()?;
         let name = text(name.as_ref());
         if name.is_empty() {
@@ -188,7 +193,7 @@ impl Reading<'_> {
 }
 
 /// Whether one of the peers has this field.
-fn has_peer(peers: Option<&Value>, name: &str) -> bool {
+fn has_peer(peers: Option<&Value<'_>>, name: &str) -> bool {
     let mut list = peers.and_then(Value::as_array).into_iter().flatten();
     list.any(|peer| peer.get(name).is_some_and(|value| !value.is_null()))
 }

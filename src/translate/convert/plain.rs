@@ -102,8 +102,8 @@ fn not_cut_off(
     let after = others.iter().find(|other| {
         other.id != policy.id
             && place(other) >= place(policy)
-            && !apart(&policy.subject, &other.subject)
             && other.rules(direction).iter().any(|rule| rule.action == Action::Allow)
+            && !apart(&policy.subject, &other.subject)
     });
     match after {
         None => Ok(()),

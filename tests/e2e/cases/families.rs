@@ -112,7 +112,14 @@ fn calico_policies_block_warn_and_cure(suite: &Suite) {
 
     let world =
         "{selector: app == 'web', types: [Egress], egress: [{action: Allow, destination: {nets: [\"0.0.0.0/0\"]}}]}";
-    once_asked(&kubectl, &policy("world", world)).denied("open-cidr", "spec.egress[0].destination.nets[0]");
+    let world = policy("world", world);
+    once_asked(&kubectl, &world);
+    let denial = kubectl.denied_then_replaced(&world, "open-cidr", "spec.egress[0].destination.nets[0]");
+    assert!(denial.cure().unwrap().contains("notNets:"), "in the kind that was sent: {denial}");
+    // A change of it is answered without what the API server has added.
+    let wider = kubectl.apply(&world).denied("open-cidr", "spec.egress[0].destination.nets[0]");
+    assert!(!wider.cure().unwrap().contains("managedFields"), "{wider}");
+    kubectl.run(&["-n", "family-calico", "delete", "networkpolicies.projectcalico.org", "world"]).passes();
     let slip = policy("slip", "{selector: \"app = 'web'\", types: [Ingress]}");
     try_out(&kubectl, &slip).warns("not-understood", "column 5");
 

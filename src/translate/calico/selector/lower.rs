@@ -5,9 +5,9 @@
 //! expression with tests of them has two readings, the narrowest and the widest, which are the same for accounts that are.
 
 use super::{Expr, Op};
-use crate::model::labels::NAMESPACE_NAME_LABEL;
+use crate::model::labels::{NAMESPACE_NAME_LABEL, namespace_name_label};
 use crate::model::selector::{
-    ACCOUNT_KNOWN_KEY, ACCOUNT_LABEL_PREFIX, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY, Test,
+    ACCOUNT_KNOWN_KEY, ACCOUNT_LABEL_PREFIX, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_KEY, Test, name_in_namespace,
 };
 use crate::model::{Selector, Str};
 
@@ -70,7 +70,23 @@ impl Lowered {
 impl Expr<'_> {
     /// In terms of the model.
     pub fn lower(&self, keys: Keys) -> Lowered {
-        Lowered { certain: reading(self, keys, false), possible: reading(self, keys, true) }
+        let certain = reading(self, keys, false);
+        let possible = if self.asks_accounts(keys) { reading(self, keys, true) } else { certain.clone() };
+        Lowered { certain, possible }
+    }
+
+    /// Whether anything in it may be unknown: the two readings are one where nothing is.
+    fn asks_accounts(&self, keys: Keys) -> bool {
+        match self {
+            Self::All | Self::Global => false,
+            Self::Label(key, _) => match keys {
+                Keys::Pods => key.starts_with(OF_ACCOUNT),
+                Keys::Accounts => true,
+                _ => false,
+            },
+            Self::Not(inner) => inner.asks_accounts(keys),
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.asks_accounts(keys)),
+        }
     }
 }
 
@@ -89,7 +105,7 @@ enum Key {
 fn key(key: &str, keys: Keys) -> Key {
     let of_namespace = |key: &str| format!("{NAMESPACE_LABEL_PREFIX}{key}").into();
     let of_account = |key: &str| format!("{ACCOUNT_LABEL_PREFIX}{key}").into();
-    let namespace_name = || of_namespace(NAMESPACE_NAME_LABEL);
+    let namespace_name = name_in_namespace;
     let is_name = |key: &str| matches!(key, NAME | NAMESPACE_NAME_LABEL);
     match keys {
         Keys::Pods => match (key.strip_prefix(OF_NAMESPACE), key.strip_prefix(OF_ACCOUNT)) {
@@ -104,7 +120,7 @@ fn key(key: &str, keys: Keys) -> Key {
                 _ => Key::Label(key.into()),
             },
         },
-        Keys::Namespaces if is_name(key) => Key::Always(NAMESPACE_NAME_LABEL.into()),
+        Keys::Namespaces if is_name(key) => Key::Always(namespace_name_label()),
         Keys::Namespaces => Key::Label(key.into()),
         Keys::NamespacesOfPods if is_name(key) => Key::Always(namespace_name()),
         Keys::NamespacesOfSets if is_name(key) => Key::Label(namespace_name()),
@@ -125,7 +141,7 @@ fn key(key: &str, keys: Keys) -> Key {
 /// What is in a namespace at all.
 fn in_namespace(keys: Keys) -> Selector {
     match keys {
-        Keys::NamespacesOfSets => Selector::exists(format!("{NAMESPACE_LABEL_PREFIX}{NAMESPACE_NAME_LABEL}")),
+        Keys::NamespacesOfSets => Selector::exists(name_in_namespace()),
         _ => Selector::everything(),
     }
 }
