@@ -278,19 +278,41 @@ fn all_ports_but_some_are_written_in_every_kind() {
     let folder = tempfile::tempdir().unwrap();
     let not_mail = "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: not-mail, namespace: shop}\nspec:\n  types: [Egress]\n  egress: [{action: Allow, protocol: TCP, destination: {notPorts: [25, '1000:65535']}}]\n";
     for (to, low, high) in [
-        ("networkpolicy", "port: 1\n      endPort: 24\n", "port: 26\n      endPort: 999\n"),
-        ("cilium", "port: \"1\"\n        endPort: 24\n", "port: \"26\"\n        endPort: 999\n"),
-        ("clusternetworkpolicy", "start: 1\n            end: 24\n", "start: 26\n            end: 999\n"),
+        ("networkpolicy", "port: 1 endPort: 24", "port: 26 endPort: 999"),
+        ("cilium", "port: \"1\" endPort: 24", "port: \"26\" endPort: 999"),
+        ("clusternetworkpolicy", "start: 1 end: 24", "start: 26 end: 999"),
     ] {
         let there = from_text(folder.path(), not_mail, to);
         assert_eq!(there.code, Some(0), "{to}: {}", there.err);
-        assert!(there.out.contains(low) && there.out.contains(high), "{to}: {}", there.out);
+        let flat = there.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(low) && flat.contains(high), "{to}: {}", there.out);
         let back = from_text(folder.path(), &there.out, "calico");
         if to != "clusternetworkpolicy" {
             assert_eq!(back.code, Some(0), "{to}: {}", back.err);
-            assert!(back.out.contains("- \"1:24\"\n      - \"26:999\"\n"), "{to}: {}", back.out);
+            assert!(back.out.contains("- \"1:24\"\n      - 26:999\n"), "{to}: {}", back.out);
         }
     }
+}
+
+/// What names resolve to is not known, so that only the patterns can be held against each other.
+#[test]
+fn names_of_the_dns_keep_their_meaning_or_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = |pattern: &str| {
+        format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: out, namespace: shop}}\nspec:\n  endpointSelector: {{}}\n  egress: [{{toFQDNs: [{{matchName: pay.example.com}}, {{matchPattern: '{pattern}'}}]}}]\n"
+        )
+    };
+    let there = from_text(folder.path(), &policy("**.example.org"), "cnp");
+    assert_eq!(there.code, Some(0), "{}", there.err);
+    assert!(there.err.contains("- Cilium lets names through once it has seen the answers"), "{}", there.err);
+    assert!(there.out.contains("- \"*.example.org\"") && there.out.contains("- pay.example.com"), "{}", there.out);
+    let back = from_text(folder.path(), &there.out, "cilium");
+    assert!(back.out.contains("matchPattern: \"**.example.org\""), "{}{}", back.err, back.out);
+    let refused = from_text(folder.path(), &policy("*.example.org"), "cnp");
+    assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
+    let why = "`*.example.org` stands for names that no pattern there stands for (at spec.egress[0].toFQDNs[1])";
+    assert!(refused.err.contains(why), "{}", refused.err);
 }
 
 /// A proof about no pod is none, and so that is said.

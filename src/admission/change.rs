@@ -91,3 +91,72 @@ fn unknown_policy(request: &Incoming<'_>, operation: Operation) -> Change {
         Operation::Delete => Change::delete(object),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::admission::{Fixed, Gate, Reply};
+    use crate::review::World;
+
+    async fn denial(operation: &str, object: &Value, old: &Value) -> String {
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "1", "kind": {"group": "projectcalico.org", "version": "v3", "kind": "NetworkPolicy"},
+                "namespace": "shop", "name": "out", "operation": operation, "userInfo": {"username": "ann"},
+                "object": object, "oldObject": old,
+            },
+        });
+        let gate = Gate::new(std::sync::Arc::new(Fixed::new(World::default())));
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+        match gate.answer(review.to_string().as_bytes(), deadline, |_| {}).await {
+            Reply::Review(bytes) => {
+                let review: Value = serde_json::from_slice(&bytes).unwrap();
+                review["response"]["status"]["message"].as_str().unwrap_or_default().to_owned()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_found_again_for_its_cure() {
+        let policy = |net: &str| {
+            json!({
+                "apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy",
+                "metadata": {"name": "out", "namespace": "shop", "uid": "7", "managedFields": [{"manager": "kubectl"}]},
+                "spec": {
+                    "tier": "default", "order": 7.5, "serviceAccountSelector": "has(team)", "types": ["Egress"],
+                    "egress": [{"action": "Allow", "destination": {"nets": [net]}}],
+                },
+            })
+        };
+        let cure = "kubectl apply -f - <<'EOF'
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata:
+  name: out
+  namespace: shop
+spec:
+  tier: default
+  order: 7.5
+  types:
+  - Egress
+  egress:
+  - action: Allow
+    destination:
+      nets:
+      - 0.0.0.0/1
+      notNets:
+      - 10.0.0.0/8
+  serviceAccountSelector: has(team)
+EOF
+";
+        let created = denial("CREATE", &policy("0.0.0.0/1"), &Value::Null).await;
+        assert!(created.contains(cure), "{created}");
+        // Of an update it is the new object.
+        let updated = denial("UPDATE", &policy("0.0.0.0/1"), &policy("198.51.100.0/24")).await;
+        assert!(updated.contains(cure), "{updated}");
+        assert_eq!(denial("UPDATE", &policy("198.51.100.0/24"), &policy("0.0.0.0/1")).await, "");
+    }
+}

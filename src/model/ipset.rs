@@ -52,6 +52,13 @@ impl IpSet {
         Self { v4: IntervalSet::from_ranges(v4), v6: IntervalSet::from_ranges(v6) }
     }
 
+    /// The block of this prefix length that the address lies in: the first for IPv4, the second for IPv6. Nothing where the
+    /// length is too long.
+    pub fn around(ip: IpAddr, (v4, v6): (u8, u8)) -> Self {
+        let prefix = if ip.is_ipv4() { v4 } else { v6 };
+        IpNet::new(ip, prefix).map_or_else(|_| Self::empty(), |net| Self::from_nets([&net]))
+    }
+
     /// One address.
     pub fn single(ip: IpAddr) -> Self {
         match ip {

@@ -1,5 +1,5 @@
-//! What policies refer to that nobody watches: Services and service accounts, as far as they have been read from files or
-//! from a cluster. What is not among them may still exist, so a policy that needs it has two readings.
+//! What policies refer to that is no policy: Services and service accounts, as far as they have been read from files or from
+//! a cluster. What is not among them may still exist, so a policy that needs it has two readings.
 
 use std::collections::BTreeMap;
 

@@ -38,8 +38,8 @@ declare_rule! {
     ///
     /// ## Exceptions
     ///
-    /// Services are only looked for where some were read: the webhook does not follow them, and a folder without any says
-    /// nothing about those of the cluster. A selector of Calico names pods and network sets alike and is no reference.
+    /// Services are only looked for where some were read: the webhook follows them from the first policy on that names one,
+    /// and a folder without any says nothing about those of the cluster. A selector of Calico names pods and network sets alike and is no reference.
     ///
     /// ## References
     ///

@@ -258,7 +258,15 @@ fn violation(
     let path = if matches!(first.rule.peers.get(first.peer), Some(Peer::Any)) {
         if first.rule.peers_at.is_empty() { first.rule.at.clone() } else { first.rule.at.field(first.rule.peers_at) }
     } else {
-        fields::addresses(&first.policy.id, first.rule, first.peer)
+        // Sets of addresses have been put in the place of selectors that name them.
+        let written = cx.world.written_policy(&first.policy.id);
+        let policies = written.iter().flat_map(|object| &object.policies);
+        let same = |rule: &&policy::Rule| {
+            let key = |rule: &policy::Rule| (rule.at.clone(), rule.peers_at, rule.peers.len());
+            key(rule) == key(first.rule)
+        };
+        let rule = policies.flat_map(|policy| policy.ingress.iter().chain(&policy.egress)).find(same);
+        fields::addresses(&first.policy.id, rule.unwrap_or(first.rule), first.peer)
     };
     let blamed = guilty(mine, &open).map(|o| o.rule.at.clone()).collect();
     let by_accident = mine.iter().any(|o| opens(o) && !o.addresses.is_subset(private));

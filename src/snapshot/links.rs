@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::network::Overruled;
 use super::referrers::{Reference, Referrers, references};
+use crate::model::entrance::Service;
 use crate::model::reference::is_of_account;
 use crate::model::{
     AddressGroup, Endpoints, Enforcer, GroupChoice, GroupKind, GroupPeer, Labels, NamespaceScope, ObjectRef, Peer,
@@ -141,6 +142,10 @@ fn is_in(kind: GroupKind, there: &str, namespace: &str) -> bool {
 impl Links {
     pub(super) fn knowing(known: References) -> Self {
         Self { known, ..Self::default() }
+    }
+
+    pub(super) fn know(&mut self, services: BTreeMap<(Str, Str), Service>) {
+        self.known.services = services;
     }
 
     pub(super) const fn known(&self) -> &References {
@@ -350,6 +355,12 @@ fn exchanged(peer: &Peer, by: &Peer) -> Peer {
         Peer::AllOf(parts) => Peer::AllOf(parts.iter().map(|part| exchanged(part, by)).collect()),
         other => other.clone(),
     }
+}
+
+/// Whether any rule of the object names Services.
+pub(super) fn names_services(object: &PolicyObject) -> bool {
+    let rules = object.policies.iter().flat_map(|policy| policy.ingress.iter().chain(&policy.egress));
+    rules.flat_map(|rule| &rule.peers).any(|peer| service(peer).is_some())
 }
 
 /// Whether a policy refers to anything that is an object of its own.

@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 pub use namespace::{NamespaceState, Owner, PodClass};
 
+use crate::model::entrance::Service;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
     AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject,
-    References, Standing, TierObject,
+    References, Standing, Str, TierObject,
 };
 use links::{Held, Links, Touched};
 use network::Network;
@@ -35,8 +36,8 @@ pub struct Snapshot {
     links: Arc<Links>,
     network: Arc<Network>,
     pod_ranges: Arc<IpSet>,
-    /// Policy objects that Cilium alone enforces, and those that Calico alone does.
-    exclusive: [usize; 2],
+    /// Policy objects that Cilium alone enforces, those that Calico alone does, and those that name Services.
+    special: [usize; 3],
     /// Of both kinds, in one list: one of a namespace can speak of other namespaces, and a change there concerns it.
     assertions: Arc<BTreeMap<Arc<ObjectRef>, Arc<Assertion>>>,
     version: u64,
@@ -114,8 +115,22 @@ impl Snapshot {
 
     /// Whether there are policies that only Cilium enforces, and whether there are some that only Calico does.
     pub fn has_exclusive(&self) -> (bool, bool) {
-        let [cilium, calico] = self.exclusive;
+        let [cilium, calico, _] = self.special;
         (cilium > 0 || self.network.everywhere.is_some(), calico > 0)
+    }
+
+    /// Whether there are policies that name Services.
+    pub const fn names_services(&self) -> bool {
+        let [.., services] = self.special;
+        services > 0
+    }
+
+    /// Takes over the Services that there are; none at all means that they are not known.
+    pub fn set_services(&mut self, services: BTreeMap<(Str, Str), Service>) {
+        if self.links.known().services != services {
+            Arc::make_mut(&mut self.links).know(services);
+            self.hold_again(links::names_services);
+        }
     }
 
     /// Cluster-scoped policy objects.
@@ -270,10 +285,9 @@ impl Snapshot {
 
     fn change_policy(&mut self, policy: &PolicyObject, put: bool, place: Where) {
         // Where there are none at all, what is replaced or taken out was none either.
-        let was =
-            if self.exclusive == [0; 2] { None } else { self.held(&policy.id).map(|held| exclusive(held.written())) };
-        let will_be = if put { exclusive(policy) } else { [0; 2] };
-        for ((count, more), less) in self.exclusive.iter_mut().zip(will_be).zip(was.unwrap_or_default()) {
+        let was = if self.special == [0; 3] { None } else { self.held(&policy.id).map(|held| special(held.written())) };
+        let will_be = if put { special(policy) } else { [0; 3] };
+        for ((count, more), less) in self.special.iter_mut().zip(will_be).zip(was.unwrap_or_default()) {
             *count = (*count + more).saturating_sub(less);
         }
         let held = put.then(|| self.hold(policy));
@@ -352,10 +366,13 @@ impl Snapshot {
     }
 }
 
-/// One for Cilium, one for Calico, where the object has policies that no other network enforces.
-fn exclusive(object: &PolicyObject) -> [usize; 2] {
-    let any = |enforcer| usize::from(object.policies.iter().any(|policy| policy.tier.enforcer == enforcer));
-    [any(Enforcer::Cilium), any(Enforcer::Calico)]
+/// One for Cilium, one for Calico, where the object has policies that no other network enforces, and one for Services.
+fn special(object: &PolicyObject) -> [usize; 3] {
+    let any = |enforcer| object.policies.iter().any(|policy| policy.tier.enforcer == enforcer);
+    let (cilium, calico) = (any(Enforcer::Cilium), any(Enforcer::Calico));
+    // No other kinds can name any.
+    let services = (cilium || calico) && links::names_services(object);
+    [cilium, calico, services].map(usize::from)
 }
 
 /// Whether something comes or goes.

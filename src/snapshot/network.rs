@@ -175,17 +175,20 @@ impl Snapshot {
         let overruled = in_force.filter(|config| config.overrules()).map(|by| Overruled { by, others });
         if overruled != self.links.overruled {
             Arc::make_mut(&mut self.links).overruled = overruled;
-            self.hold_again();
+            self.hold_again(|_| true);
         }
     }
 
-    /// Every policy as it counts now.
-    fn hold_again(&mut self) {
+    /// The policies of these objects as they count now.
+    pub(super) fn hold_again(&mut self, concerned: impl Fn(&PolicyObject) -> bool) {
         let links = Arc::clone(&self.links);
         let again = |held: &Held| links.held(Arc::clone(held.written()));
+        let concerned = |held: &&Held| concerned(held.written());
         let names: Vec<Str> = self.namespaces().map(|state| state.name().clone()).collect();
         for name in names {
-            let Some(list) = self.namespace(&name).map(|state| state.held_policies().map(again).collect::<Vec<_>>())
+            let Some(list) = self
+                .namespace(&name)
+                .map(|state| state.held_policies().filter(concerned).map(again).collect::<Vec<_>>())
             else {
                 continue;
             };
@@ -194,8 +197,10 @@ impl Snapshot {
                     .edit(&name, Where::Tree, |state| list.into_iter().for_each(|held| state.insert_policy(held)));
             }
         }
-        for held in Arc::make_mut(&mut self.cluster_policies).values_mut() {
-            *held = again(held);
+        if self.cluster_policies.values().any(|held| concerned(&held)) {
+            for held in Arc::make_mut(&mut self.cluster_policies).values_mut().filter(|held| concerned(&&**held)) {
+                *held = again(held);
+            }
         }
     }
 }

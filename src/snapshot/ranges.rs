@@ -4,14 +4,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
 use super::Snapshot;
 use crate::model::IpSet;
 
-/// Networks give their pods addresses out of few blocks of this size.
-const V4: u8 = 16;
-const V6: u8 = 48;
+/// Networks give their pods addresses out of few blocks of this size (IPv4, IPv6).
+const RANGE: (u8, u8) = (16, 48);
 
 impl Snapshot {
     /// Whether a pod may have an address in the set. "No" is certain.
@@ -22,15 +19,35 @@ impl Snapshot {
     /// A range that pods have left stays: that makes an answer slower, and never wrong.
     pub(super) fn note_addresses(&mut self, addresses: &[IpAddr]) {
         for address in addresses {
-            if self.pod_ranges.contains(*address) {
-                continue;
+            if !self.pod_ranges.contains(*address) {
+                self.pod_ranges = Arc::new(self.pod_ranges.union(&IpSet::around(*address, RANGE)));
             }
-            let range = match address {
-                IpAddr::V4(v4) => Ipv4Net::new(*v4, V4).map(IpNet::V4),
-                IpAddr::V6(v6) => Ipv6Net::new(*v6, V6).map(IpNet::V6),
-            };
-            let Ok(range) = range else { continue };
-            self.pod_ranges = Arc::new(self.pod_ranges.union(&IpSet::from_nets([&range])));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ipset::parse_cidr;
+
+    #[test]
+    fn no_is_said_only_where_no_pod_can_be() {
+        let mut snapshot = Snapshot::default();
+        let asks = |snapshot: &Snapshot, cidr: &str| {
+            snapshot.may_have_pods_in(&IpSet::from_nets([&parse_cidr(cidr).unwrap().0]))
+        };
+        assert!(!asks(&snapshot, "0.0.0.0/0") && !asks(&snapshot, "::/0"));
+        snapshot.note_addresses(&["10.63.7.9".parse().unwrap(), "fd00:1:2::5".parse().unwrap()]);
+        for (cidr, may) in [
+            ("10.63.7.9/32", true),
+            ("10.63.0.0/24", true),
+            ("10.0.0.0/8", true),
+            ("10.64.0.0/16", false),
+            ("fd00:1:2:9::/64", true),
+            ("fd00:1:3::/48", false),
+        ] {
+            assert_eq!(asks(&snapshot, cidr), may, "{cidr}");
         }
     }
 }

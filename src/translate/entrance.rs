@@ -1,5 +1,5 @@
 //! Services, Ingresses and the Gateway API → model, as far as it takes to know which pods they expose. Read from files
-//! and by the command line from a cluster; no review looks at them.
+//! and by the command line from a cluster; of a review only the Services matter that policies name.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Map, Value};
@@ -96,7 +96,8 @@ pub fn account(group: &str, kind: &str, value: &Value, default_namespace: &str) 
     Some(((namespace.into(), text(value, "/metadata/name").into()), own.map(labels).unwrap_or_default()))
 }
 
-fn service(value: &Value) -> Service {
+/// What a Service is to policies that name it.
+pub fn service(value: &Value) -> Service {
     let selector = value.pointer("/spec/selector").and_then(Value::as_object).filter(|labels| !labels.is_empty());
     // A name elsewhere has no pods, whatever its selector says.
     let selector = selector.filter(|_| text(value, "/spec/type") != "ExternalName");

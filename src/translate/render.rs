@@ -282,12 +282,14 @@ pub fn to_yaml(value: &Value) -> String {
 }
 
 /// The order in which people write fields; what is not here follows, sorted.
-const ORDER: [&str; 31] = [
+const ORDER: [&str; 34] = [
     "apiVersion",
     "kind",
     "metadata",
     "name",
     "namespace",
+    "labels",
+    "annotations",
     "spec",
     "tier",
     "order",
@@ -311,6 +313,7 @@ const ORDER: [&str; 31] = [
     "source",
     "destination",
     "port",
+    "start",
     "matchLabels",
     "key",
     "operator",

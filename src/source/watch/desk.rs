@@ -110,7 +110,7 @@ impl Desk {
             .iter()
             .filter_map(|item| match item {
                 Item::Rules(key, _) | Item::Exception(key, _) | Item::Assertion(key, _) => Some(key),
-                Item::Object(_) | Item::Cilium(..) => None,
+                Item::Object(_) | Item::Service(..) | Item::Cilium(..) => None,
             })
             .collect();
         let missing = |key: &&Key| !listed.contains(key);

@@ -3,6 +3,7 @@
 //! versions run backwards is given up.
 
 mod elsewhere;
+mod timing;
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::progress::Progress;
 use super::resource::Resource;
 use super::wire::{Head, Line, Page, Status};
 use crate::model::sighting::Hints;
+pub use timing::Timing;
 
 /// Refusals in a row after which a new list is taken instead of the same watch once more.
 const PATIENCE: u32 = 4;
@@ -25,43 +27,6 @@ const PATIENCE: u32 = 4;
 /// How long the first watch after a failure lasts. Its end in good order tells that nothing has happened, which the end
 /// of a long one would tell half a minute later.
 const FIRST_WATCH: Duration = Duration::from_secs(3);
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// Objects per page of a list.
-    pub page: u32,
-    /// How long a page may take.
-    pub list: Duration,
-    /// How long one watch request lasts. API servers send a bookmark shortly before its end, so this is also the
-    /// longest time without a word from a healthy one.
-    pub watch: Duration,
-    /// How long the end of a watch may be overdue before the connection counts as dead.
-    pub grace: Duration,
-    /// First pause after a failure; doubles up to `longest_pause`.
-    pub first_pause: Duration,
-    /// Longest pause after a failure.
-    pub longest_pause: Duration,
-    /// How often to look for a kind that does not exist.
-    pub look_again: Duration,
-    /// How often to look what nodes and definitions tell of the network.
-    pub scout: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            page: 500,
-            list: Duration::from_secs(30),
-            watch: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
-            first_pause: Duration::from_millis(250),
-            longest_pause: Duration::from_secs(15),
-            look_again: Duration::from_secs(30),
-            scout: Duration::from_mins(10),
-        }
-    }
-}
 
 /// What the writer is told.
 #[derive(Debug)]
@@ -132,6 +97,8 @@ pub(super) struct Follower {
     coming_back: watch::Receiver<u64>,
     seen_absent: bool,
     in_one: bool,
+    /// Whether anybody asks for it, where it is not followed for its own sake.
+    pub(super) named: Option<watch::Receiver<bool>>,
 }
 
 impl Follower {
@@ -158,6 +125,7 @@ impl Follower {
             coming_back,
             seen_absent: false,
             in_one: false,
+            named: None,
         }
     }
 
@@ -166,6 +134,9 @@ impl Follower {
         loop {
             // What other kinds find out from now on is news to this one.
             self.coming_back.mark_unchanged();
+            if let Err(gone) = self.until_named().await {
+                return gone;
+            }
             let step = match self.at.clone() {
                 None => self.list().await,
                 Some(version) => self.watch(version).await,

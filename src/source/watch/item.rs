@@ -6,9 +6,10 @@ use serde_json::value::RawValue;
 use super::resource::Resource;
 use super::wire::Head;
 use crate::api::Condition;
+use crate::model::entrance::Service;
 use crate::model::house::{Exception, HouseRules};
 use crate::model::{Assertion, CiliumConfig, Object, PolicyObject, Str, Unread};
-use crate::translate::{Defaults, Kind, cilium_config, from_json, from_value, houserules};
+use crate::translate::{Defaults, Kind, cilium_config, entrance, from_json, from_value, houserules};
 
 /// Namespace (empty for cluster-scoped objects) and name.
 pub type Key = (Str, Str);
@@ -55,6 +56,8 @@ pub(super) enum Item {
     Exception(Key, Box<Configured<Option<Exception>>>),
     /// An assertion of either kind.
     Assertion(Key, Box<Configured<Assertion>>),
+    /// A Service, as far as policies that name it go.
+    Service(Key, Box<Service>),
     /// Cilium's configuration, and what of it cannot be read.
     Cilium(Box<(CiliumConfig, Vec<Unread>)>),
 }
@@ -71,6 +74,7 @@ impl Item {
             Resource::Assertions => return Self::read_assertion(Kind::ConnectivityAssertion, raw),
             Resource::ClusterAssertions => return Self::read_assertion(Kind::ClusterConnectivityAssertion, raw),
             Resource::CiliumConfig => return Self::read_cilium(raw),
+            Resource::Services => return Self::read_service(raw),
         };
         let object = match from_json(kind, raw.get().as_bytes(), &Defaults::default()) {
             // A policy that is there must show, even where nothing of it can be used.
@@ -107,6 +111,12 @@ impl Item {
         }
     }
 
+    fn read_service(raw: &RawValue) -> Result<Self, String> {
+        let key = Head::of(raw).key().ok_or("it has no metadata.name")?;
+        let value: Value = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
+        Ok(Self::Service(key, Box::new(entrance::service(&value))))
+    }
+
     fn read_cilium(raw: &RawValue) -> Result<Self, String> {
         let value: Value = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
         let read = cilium_config("", "ConfigMap", &value).ok_or("it is not the one that was asked for")?;
@@ -120,6 +130,7 @@ impl Item {
             Self::Rules(key, _) => format!("HouseRules {}", key.1),
             Self::Exception(key, _) => format!("RuleException {}/{}", key.0, key.1),
             Self::Assertion(_, assertion) => assertion.read.id.to_string(),
+            Self::Service(key, _) => format!("Service {}/{}", key.0, key.1),
             Self::Cilium(read) => read.0.said_by.to_string(),
         }
     }
@@ -131,6 +142,7 @@ impl Item {
             Self::Rules(_, rules) => &rules.unread,
             Self::Exception(_, exception) => &exception.unread,
             Self::Assertion(_, assertion) => &assertion.unread,
+            Self::Service(..) => &[],
             Self::Cilium(read) => &read.1,
         }
     }

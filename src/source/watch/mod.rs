@@ -96,6 +96,8 @@ struct Shared {
     desk: watch::Sender<Arc<Desk>>,
     progress: Arc<Progress>,
     dirty: Dirty,
+    /// Whether a policy names Services, which are followed only then.
+    services_named: watch::Sender<bool>,
 }
 
 /// A cluster that is followed. Following ends when this is dropped.
@@ -136,6 +138,7 @@ impl Watched {
             desk: watch::Sender::new(Arc::new(desk.clone())),
             progress: Arc::new(Progress::new()),
             dirty: Dirty::default(),
+            services_named: watch::Sender::new(false),
         });
         let (updates, inbox) = mpsc::channel(QUEUE);
         let tasks = tasks::run(client.clone(), desk, Arc::clone(&shared), settings.clone(), (updates, inbox));

@@ -22,6 +22,8 @@ pub enum Resource {
     ClusterAssertions,
     /// Cilium's configuration: one ConfigMap, and no other.
     CiliumConfig,
+    /// Services, as long as a policy names one.
+    Services,
     /// Policies of other kinds, and what they refer to.
     Foreign(Kind),
 }
@@ -31,7 +33,7 @@ const CILIUM_CONFIG: &str = "/api/v1/namespaces/kube-system/configmaps?fieldSele
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Namespaces,
         Self::Pods,
         Self::NetworkPolicies,
@@ -40,6 +42,7 @@ impl Resource {
         Self::Assertions,
         Self::ClusterAssertions,
         Self::CiliumConfig,
+        Self::Services,
         Self::Foreign(Kind::ClusterNetworkPolicy),
         Self::Foreign(Kind::AdminNetworkPolicy),
         Self::Foreign(Kind::BaselineAdminNetworkPolicy),
@@ -86,6 +89,7 @@ impl Resource {
             Self::Assertions => "connectivityassertions.portcullis.dev",
             Self::ClusterAssertions => "clusterconnectivityassertions.portcullis.dev",
             Self::CiliumConfig => "configmaps",
+            Self::Services => "services",
             Self::Foreign(kind) => kind.qualified(),
         }
     }
@@ -101,6 +105,7 @@ impl Resource {
             Self::Assertions => "/apis/portcullis.dev/v1alpha1/connectivityassertions",
             Self::ClusterAssertions => "/apis/portcullis.dev/v1alpha1/clusterconnectivityassertions",
             Self::CiliumConfig => CILIUM_CONFIG,
+            Self::Services => "/api/v1/services",
             Self::Foreign(kind) => kind.collection(),
         }
     }
@@ -136,7 +141,7 @@ impl Resource {
 
     /// Whether a cluster may be without the kind: definitions can be installed later, and then count at once.
     pub const fn is_optional(self) -> bool {
-        !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies | Self::CiliumConfig)
+        !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies | Self::CiliumConfig | Self::Services)
     }
 
     /// What is assumed where it may not be read; `None` where nothing may be.
@@ -146,8 +151,17 @@ impl Resource {
                 "Cilium's enable-policy is taken for default; to know it, get, list and watch on the ConfigMap \
                  kube-system/cilium-config are needed, see the Role of Portcullis in kube-system",
             ),
+            Self::Services => Some(
+                "what policies allow or deny to Services is not known; to know it, get, list and watch on services are needed, \
+                 see the ClusterRole of Portcullis",
+            ),
             _ => None,
         }
+    }
+
+    /// Whether it is followed only as long as a policy names one of its objects.
+    pub(super) const fn is_followed_when_named(self) -> bool {
+        matches!(self, Self::Services)
     }
 }
 

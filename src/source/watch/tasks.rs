@@ -29,7 +29,10 @@ pub(super) async fn run(
     let mut tasks = JoinSet::new();
     for resource in Resource::ALL {
         let progress = Arc::clone(&shared.progress);
-        let follower = Follower::new(resource, client.clone(), updates.clone(), progress, settings.timing);
+        let mut follower = Follower::new(resource, client.clone(), updates.clone(), progress, settings.timing);
+        if resource.is_followed_when_named() {
+            follower.named = Some(shared.services_named.subscribe());
+        }
         tasks.spawn(async move {
             follower.run().await;
             resource.name()
@@ -127,6 +130,7 @@ fn show(publication: Publication, writer: &Writer, shared: &Shared) {
     for (resource, at) in publication.complete_at {
         shared.progress.complete_at(resource, at);
     }
+    shared.services_named.send_if_modified(|named| std::mem::replace(named, publication.services_named) != *named);
     for namespace in publication.policies_changed {
         shared.dirty.passed(&namespace);
     }

@@ -3,6 +3,7 @@
 
 mod foreign;
 mod pods;
+mod services;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -15,6 +16,7 @@ use super::follow::Update;
 use super::item::{Item, Key};
 use super::resource::Resource;
 use pods::is_same;
+use services::Services;
 
 use crate::model::house::{House, Level};
 use crate::model::pod::Controller;
@@ -62,6 +64,8 @@ pub(super) struct Publication {
     pub(super) synced: Vec<(Resource, bool)>,
     /// Namespaces in which a policy has changed.
     pub(super) policies_changed: Vec<Str>,
+    /// Whether there are policies that name Services.
+    pub(super) services_named: bool,
 }
 
 /// The writer's working copy.
@@ -73,6 +77,7 @@ pub(super) struct Writer {
     namespaces: BTreeMap<Key, Seen<()>>,
     policies: BTreeMap<Key, Seen<()>>,
     foreign: BTreeMap<Kind, BTreeMap<Key, Seen<()>>>,
+    services: Services,
     /// Whether there is a configuration of Cilium.
     cilium: bool,
     desk: Desk,
@@ -93,6 +98,7 @@ impl Writer {
             namespaces: BTreeMap::new(),
             policies: BTreeMap::new(),
             foreign: BTreeMap::new(),
+            services: Services::default(),
             cilium: false,
             desk,
             relists: std::array::from_fn(|_| Relist::default()),
@@ -115,6 +121,7 @@ impl Writer {
             Resource::NetworkPolicies => self.policies.len(),
             Resource::Foreign(kind) => self.foreign.get(&kind).map_or(0, BTreeMap::len),
             Resource::CiliumConfig => usize::from(self.cilium),
+            Resource::Services => self.services.len(),
             _ => self.desk.missing(resource, &[]).len(),
         }
     }
@@ -163,6 +170,7 @@ impl Writer {
                 match resource {
                     Resource::Foreign(kind) => self.clear_foreign(kind),
                     Resource::CiliumConfig => self.set_cilium(None),
+                    Resource::Services => self.services.clear(),
                     _ => {}
                 }
                 self.synced.push((resource, true));
@@ -174,6 +182,10 @@ impl Writer {
     /// The next version, given the time in seconds since the epoch.
     pub(super) fn publish(&mut self, now: i64, cap: Level, from_controllers: Level) -> Publication {
         let house = self.desk.expire(now);
+        if let Some(services) = self.services.take_changed() {
+            self.work.set_services(services);
+            self.changed = true;
+        }
         let desk_changed = self.desk.take_changed();
         let mut world = None;
         if self.changed || house {
@@ -188,6 +200,7 @@ impl Writer {
             complete_at: std::mem::take(&mut self.complete_at),
             synced: std::mem::take(&mut self.synced),
             policies_changed: std::mem::take(&mut self.policies_changed),
+            services_named: self.work.names_services(),
         }
     }
 
@@ -215,7 +228,12 @@ impl Writer {
                 same && mark(&mut self.pods, &key, list)
             }
             // Few, and cheap to put in again.
-            Item::Object(_) | Item::Rules(..) | Item::Exception(..) | Item::Assertion(..) | Item::Cilium(..) => false,
+            Item::Object(_)
+            | Item::Rules(..)
+            | Item::Exception(..)
+            | Item::Assertion(..)
+            | Item::Service(..)
+            | Item::Cilium(..) => false,
         }
     }
 
@@ -265,6 +283,7 @@ impl Writer {
                     self.changed = true;
                 }
             }
+            Item::Service(key, service) => self.services.put(key, *service),
             Item::Cilium(read) => self.set_cilium(Some(read.0)),
         }
     }
@@ -289,6 +308,7 @@ impl Writer {
             }
             Resource::Foreign(kind) => self.delete_foreign(kind, key),
             Resource::CiliumConfig => self.set_cilium(None),
+            Resource::Services => self.services.delete(key),
             _ => {
                 if let Some(assertion) = self.desk.delete(resource, key) {
                     self.work.remove(&Object::Assertion(assertion));
@@ -318,6 +338,7 @@ impl Writer {
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
             Resource::Foreign(kind) => self.foreign.get(&kind).map(|all| unseen(all, number)).unwrap_or_default(),
+            Resource::Services => self.services.missing(waiting),
             Resource::CiliumConfig if waiting.is_empty() && self.cilium => vec![Key::default()],
             _ => self.desk.missing(resource, waiting),
         };

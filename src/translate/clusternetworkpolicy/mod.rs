@@ -9,6 +9,7 @@ pub(super) mod render;
 
 use std::sync::Arc;
 
+pub(super) use self::peers::is_domain;
 use super::at::At;
 use super::json::Value;
 use super::networkpolicy::{NO_SUBJECT, check_version};

@@ -144,7 +144,7 @@ impl Reading<'_> {
 }
 
 /// At least two labels, and a wildcard only as the whole first one.
-fn is_domain(text: &str) -> bool {
+pub(in super::super) fn is_domain(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
     let text = text.strip_prefix("*.").unwrap_or(text);
     let label = |label: &str| {

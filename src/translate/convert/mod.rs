@@ -1,6 +1,7 @@
 //! Policies of one kind → policies of another, with every point at which those cannot mean the same. What has no counterpart
 //! is refused, object by object, and never approximated. Whether verdicts are the same is for the caller to prove.
 
+mod names;
 mod plain;
 mod tiered;
 
@@ -175,6 +176,7 @@ fn of_kind(
         return Ok(vec![(newer(policy), name(""))]);
     }
     let mut plain = plain(policy, all)?;
+    names::translated(&mut plain, family(&policy.id), to.family(), reading)?;
     groups(policy, reading);
     outside(policy, reading);
     match to {

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::foreign::CILIUM;
 use crate::support::{Gate, Kubectl, Outcome, Settings, Suite, cases, objects, until};
 
-cases![; alone: ciliums_configuration_counts_while_it_is_there, the_plugin_that_nodes_report_is_known];
+cases![services_are_known_while_a_policy_names_them; alone: ciliums_configuration_counts_while_it_is_there, the_plugin_that_nodes_report_is_known];
 
 fn try_out(kubectl: &Kubectl, yaml: &str) -> Outcome {
     kubectl.run_with_input(&["apply", "--dry-run=server", "-f", "-"], yaml)
@@ -31,6 +31,29 @@ fn portcullis(kubeconfig: &Path, args: &[&str]) -> String {
 fn configure(kubectl: &Kubectl, mode: &str) {
     let config = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: cilium-config, namespace: kube-system}\n";
     kubectl.apply(&format!("{config}data: {{enable-policy: {mode}, cluster-name: default}}\n")).passes();
+}
+
+fn services_are_known_while_a_policy_names_them(suite: &Suite) {
+    let kubectl = suite.kubectl();
+    CILIUM.install(&kubectl);
+    kubectl.namespace("naming", &[]);
+    let policy = |name: &str, spec: &str| {
+        let head = "---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n";
+        format!("{head}metadata: {{name: {name}, namespace: naming}}\nspec: {{endpointSelector: {{}}, {spec}}}\n")
+    };
+    kubectl.apply(&policy("deny", "ingress: [{}], egress: [{}]")).passes();
+    let dns = "egress: [{toServices: [{k8sService: {serviceName: dns-of-naming, namespace: kube-system}}]}]";
+    kubectl.apply(&policy("to-dns", dns)).passes();
+    let web = objects::deployment("naming", "web");
+    once("the policies", &kubectl, &web, |outcome| outcome.rules() == ["blocked-dns"]);
+
+    // The Service leads to the DNS pods, and so does the policy as soon as there is one.
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: dns-of-naming, namespace: kube-system}\n\
+                   spec: {selector: {k8s-app: kube-dns}, ports: [{port: 53, protocol: UDP}]}\n";
+    kubectl.apply(service).passes();
+    once("the Service", &kubectl, &web, |outcome| outcome.ok);
+    kubectl.run(&["-n", "kube-system", "delete", "service", "dns-of-naming"]).passes();
+    once("no Service", &kubectl, &web, |outcome| outcome.rules() == ["blocked-dns"]);
 }
 
 fn ciliums_configuration_counts_while_it_is_there(suite: &Suite) {

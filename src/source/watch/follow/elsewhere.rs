@@ -1,8 +1,10 @@
-//! Kinds that are served in one of two places, and kinds that are nowhere.
+//! Kinds that are served in one of two places, kinds that are nowhere, and those that nobody asks for.
 
 use std::time::Duration;
 
-use super::{Follower, RequestError, WriterGone};
+use tokio::time::Instant;
+
+use super::{Follower, RequestError, Update, WriterGone};
 
 impl Follower {
     /// Whether the collection may be in another place, which is tried at once. An aggregated API server that is down, or
@@ -41,5 +43,19 @@ impl Follower {
             Some(first) if !missing(&first) => Ok(self.failed(first)),
             _ => self.absent().await,
         }
+    }
+
+    /// Waits as long as nobody asks for the kind. It counts as one that is not there, and nothing waits for it.
+    pub(super) async fn until_named(&mut self) -> Result<(), WriterGone> {
+        let Some(mut named) = self.named.take() else { return Ok(()) };
+        while !*named.borrow_and_update() {
+            self.at = None;
+            self.healthy();
+            self.tell(Update::Absent(self.resource, Instant::now())).await?;
+            // An error would mean that the sender is gone, which lives as long as this.
+            let _ = tokio::time::timeout(self.timing.look_again, named.changed()).await;
+        }
+        self.named = Some(named);
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod large;
 mod losing;
 mod network;
 mod once;
+mod services;
 mod writing;
 
 use std::time::Duration;
