@@ -84,8 +84,8 @@ pub fn selecting<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, pod:
         return Vec::new();
     }
     let lookup = PodLookup { pod, namespace: namespace.labels() };
-    let mut policies: Vec<&Arc<Policy>> =
-        snapshot.policies_in(namespace).filter(|policy| policy.subject.pods.matches(&lookup)).collect();
+    let mut policies: Vec<&Arc<Policy>> = Vec::with_capacity(16);
+    policies.extend(snapshot.policies_in(namespace).filter(|policy| policy.subject.pods.matches(&lookup)));
     policies.sort_by(|a, b| Ranking::Own.place(a).cmp(&Ranking::Own.place(b)));
     policies
 }

@@ -40,10 +40,10 @@ pub fn default_deny(
     direction: Direction,
     dialect: Dialect,
 ) -> DefaultDeny {
-    let all: Vec<&Arc<Policy>> = snapshot.policies_in(namespace).collect();
-    let here = enforced(&all, dialect);
+    let here = enforced(snapshot, namespace, dialect);
     let denies = |p: &&Arc<Policy>| denies_by_default(p, direction) && !hands_on_everything(&p.tier, &here, direction);
-    let mut isolating: Vec<&Arc<Policy>> = here.iter().copied().filter(denies).collect();
+    let mut isolating: Vec<&Arc<Policy>> = Vec::with_capacity(here.len());
+    isolating.extend(here.iter().copied().filter(denies));
     let owned = |list: &[&Arc<Policy>]| list.iter().map(|p| Arc::clone(p)).collect::<Vec<_>>();
     match escape(&isolating, namespace) {
         Escape::By(labels) => return DefaultDeny::Missing(Missing::Escapes(labels, owned(&isolating))),
@@ -72,15 +72,22 @@ pub fn default_deny(
 }
 
 /// The policies that the network of this dialect enforces. Where it may be one of two, only those that both do.
-fn enforced<'a>(all: &[&'a Arc<Policy>], dialect: Dialect) -> Vec<&'a Arc<Policy>> {
-    let any_of = |enforcer| all.iter().any(|p| p.tier.enforcer == enforcer);
+fn enforced<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, dialect: Dialect) -> Vec<&'a Arc<Policy>> {
+    // Room for all at once: how many there are is not known before.
+    let mut all = Vec::with_capacity(32);
+    all.extend(snapshot.policies_in(namespace));
+    if snapshot.has_exclusive() == (false, false) {
+        return all;
+    }
+    let any_of = |enforcer| all.iter().any(|p: &&Arc<Policy>| p.tier.enforcer == enforcer);
     let both = any_of(Enforcer::Cilium) && any_of(Enforcer::Calico);
     let counts = |p: &Policy| match (p.tier.enforcer, dialect) {
         (Enforcer::Any, _) | (Enforcer::Cilium, Dialect::Cilium) | (Enforcer::Calico, Dialect::Calico) => true,
         (_, Dialect::Upstream) => !both,
         _ => false,
     };
-    all.iter().copied().filter(|p| counts(p)).collect()
+    all.retain(|p| counts(p));
+    all
 }
 
 /// Whether a tier leaves everything to later ones for some pod, so that its end denies nothing there.

@@ -17,7 +17,7 @@ pub use verdict::{Cure, Judged, Verdict};
 
 use crate::model::house::{House, Level};
 use crate::model::original::Original;
-use crate::model::{Change, Object, ObjectRef, Operation, Str};
+use crate::model::{Change, Object, ObjectRef, Operation, PolicyObject, Str};
 use crate::rules::{Context, Finding, RULES, Rule};
 use crate::snapshot::{NamespaceState, Snapshot};
 use cluster::Reached;
@@ -121,9 +121,9 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     let cx_before = Context {
         world: &before,
         then: &before,
-        now: &after,
         change,
         object: change.before.as_ref(),
+        policies: [linked(&before, change.before.as_ref()), linked(&after, change.after.as_ref())],
         settings: &effective.settings,
         namespace: &home_before,
         standing,
@@ -155,6 +155,12 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
     verdict.findings.extend(cluster::few_of_each(elsewhere));
     verdict.findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
     verdict
+}
+
+/// A policy with the tiers and groups that it refers to.
+fn linked<'a>(world: &'a Snapshot, object: Option<&'a Object>) -> Option<&'a PolicyObject> {
+    let Some(Object::Policy(policy)) = object else { return None };
+    Some(world.policy(&policy.id).map_or(policy, |held| &**held))
 }
 
 /// What is the same for all rules in all namespaces.

@@ -12,8 +12,8 @@ pub fn baseline(namespace: &str, settings: &Settings) -> Vec<Policy> {
     let change = Change::create(Object::Namespace(Namespace::named(namespace)));
     let namespace = world.namespace_or_empty(namespace);
     let (world, namespace) = (&world, &namespace);
-    let cx =
-        Context { world, then: world, now: world, change: &change, object: None, settings, namespace, standing: false };
+    let (change, object, policies, standing) = (&change, None, [None; 2], false);
+    let cx = Context { world, then: world, change, object, policies, settings, namespace, standing };
     suggest::default_deny(&cx, &Direction::BOTH)
 }
 

@@ -92,12 +92,12 @@ pub struct Context<'a> {
     pub world: &'a Snapshot,
     /// The world before the change; the same one where that is judged.
     pub then: &'a Snapshot,
-    /// The world after the change; the same one where that is judged.
-    pub now: &'a Snapshot,
     /// The change.
     pub change: &'a Change,
     /// The changing object as it is in this world, if it is there.
     pub object: Option<&'a Object>,
+    /// If it is a policy: as it is before and after the change, with the tiers and groups that it refers to.
+    pub policies: [Option<&'a PolicyObject>; 2],
     /// Settings that hold in the namespace.
     pub settings: &'a Settings,
     /// The namespace that the change is about, as it is in this world. For cluster-scoped policies an empty one.
@@ -131,10 +131,9 @@ impl<'a> Context<'a> {
 
     /// The policy object, if that is what changes and it is in this world, with the tiers and groups that it refers to.
     pub fn policy(&self) -> Option<&'a PolicyObject> {
-        match self.object {
-            Some(Object::Policy(policy)) => Some(self.world.policy(&policy.id).map_or(policy, |held| &**held)),
-            _ => None,
-        }
+        let [before, after] = self.policies;
+        let here = if self.is_before() { before } else { after };
+        here.filter(|_| self.object.is_some())
     }
 
     /// The same, if it is in force: what is only staged, or names a tier that is not there, opens nothing.
@@ -172,22 +171,15 @@ impl<'a> Context<'a> {
     /// wrong with others is not the change's doing.
     pub fn touched(&self, peers: Option<&NamespaceState>) -> Vec<&'a Arc<PodClass>> {
         let all = self.namespace.classes().iter();
-        let states = || self.change.before.iter().chain(&self.change.after);
-        let objects = states().map(|state| match state {
-            Object::Policy(policy) => Some(policy),
-            _ => None,
-        });
-        let Some(objects) = objects.collect::<Option<Vec<&PolicyObject>>>() else { return all.collect() };
-        // As they are linked, because that settles whom they select; where they are not, as they are written.
-        let linked = objects.iter().flat_map(|object| {
-            let held = [self.then, self.now].into_iter().filter_map(|world| world.policy(&object.id));
-            held.flat_map(|held| &held.policies).chain(&object.policies)
-        });
-        let changing: Vec<&Arc<Policy>> = linked.collect();
-        if peers.is_some_and(|peers| changing.iter().any(|policy| peers.is_in(&policy.subject.namespaces))) {
+        let mut states = self.change.before.iter().chain(&self.change.after);
+        if !states.all(|state| matches!(state, Object::Policy(_))) {
             return all.collect();
         }
-        let here = changing.into_iter().filter(|policy| self.namespace.is_in(&policy.subject.namespaces));
+        let changing = || self.policies.iter().flatten().flat_map(|object| &object.policies);
+        if peers.is_some_and(|peers| changing().any(|policy| peers.is_in(&policy.subject.namespaces))) {
+            return all.collect();
+        }
+        let here = changing().filter(|policy| self.namespace.is_in(&policy.subject.namespaces));
         let here: Vec<&Selector> = here.map(|policy| &policy.subject.pods).collect();
         all.filter(|class| {
             let lookup = PodLookup { pod: class.pod(), namespace: self.namespace.labels() };
