@@ -107,7 +107,10 @@ fn the_plugin_that_nodes_report_is_known(suite: &Suite) {
                   spec: {endpointSelector: {}, ingress: [{}], egress: [{}]}\n";
     let warned = once("the plugin is known", &kubectl, policy, |o| o.ok && o.stderr.contains("unenforced"));
     warned.warns("unenforced", "Calico does not carry out a CiliumNetworkPolicy");
-    assert!(gate.log().contains(&format!("\"network\":\"{said}\"")), "{}", gate.log());
+    // Once a second it is looked whether there is news to log.
+    until("the line in the log", || {
+        if gate.log().contains(&format!("\"network\":\"{said}\"")) { Ok(()) } else { Err(gate.log()) }
+    });
     gate.kill();
     kubectl.run(&["delete", "validatingwebhookconfiguration", "nodes"]).passes();
     kubectl.run(&["delete", "node", "reporting"]).passes();

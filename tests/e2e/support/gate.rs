@@ -291,8 +291,13 @@ pub fn chart(release: &str) -> Vec<Value> {
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     let rename = |object: Value| {
         let text = object.to_string();
-        let text = text.replace("\"portcullis\"", &format!("\"{release}\""));
-        serde_json::from_str(&text.replace("\"portcullis-tls\"", &format!("\"{release}-tls\""))).unwrap()
+        // Whatever bears the release's name, also in namespaces that releases share.
+        let names = ["portcullis", "portcullis-tls", "portcullis-cilium-config"];
+        let renamed = names.into_iter().fold(text, |text, name| {
+            let own = name.replace("portcullis", release);
+            text.replace(&format!("\"{name}\""), &format!("\"{own}\""))
+        });
+        serde_json::from_str(&renamed).unwrap()
     };
     objects.into_iter().map(rename).collect()
 }
