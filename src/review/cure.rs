@@ -1,23 +1,14 @@
 //! The way out of a denial, proved: what rules propose is put into the world and the same request is judged again.
 
-use super::{Cure, User, Verdict, judge};
-use crate::model::house::{House, Level};
+use super::{Case, Cure, Verdict, judge};
+use crate::model::house::Level;
 use crate::model::original::{Narrowing, Original};
 use crate::model::{Change, Object, Policy, PolicyObject};
 use crate::rules::Fix;
-use crate::snapshot::Snapshot;
 
 /// Tries what the findings propose, together. Nothing is offered that does not make the same request pass. What is to be sent
 /// in place of the object takes the object itself, as it was written.
-pub(super) fn prove(
-    world: &Snapshot,
-    house: &House,
-    change: &Change,
-    user: &User,
-    standing: bool,
-    original: Option<&dyn Original>,
-    verdict: &Verdict,
-) -> Cure {
+pub(super) fn prove(case: Case<'_>, original: Option<&dyn Original>, verdict: &Verdict) -> Cure {
     let mut first: Vec<Policy> = Vec::new();
     let mut narrower: Option<Narrowing> = None;
     for judged in verdict.at(Level::Enforce) {
@@ -37,38 +28,38 @@ pub(super) fn prove(
             None => {}
         }
     }
-    let passes = |cure: &Cure| passes(world, house, change, user, standing, cure);
+    let passes = |cure: &Cure| passes(case, cure);
     if let Some(narrowing) = narrower {
         let Some(original) = original else { return Cure::None };
         // What is there on purpose goes only where the rest is not enough.
         let tried =
             [false, true].into_iter().filter_map(|all| original.narrowed(&Narrowing { all, ..narrowing.clone() }));
-        let same = tried.filter(|written| written.object.id() == change.id);
+        let same = tried.filter(|written| written.object.id() == case.change.id);
         return same.map(|written| Cure::Instead(Box::new(written))).find(passes).unwrap_or_default();
     }
     let cure = Cure::First(first);
     if passes(&cure) { cure } else { Cure::None }
 }
 
-fn passes(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool, cure: &Cure) -> bool {
+fn passes(case: Case<'_>, cure: &Cure) -> bool {
     match cure {
         Cure::None => false,
         Cure::Instead(written) => {
-            let change = Change { after: Some(written.object.clone()), ..change.clone() };
-            judge(world, house, &change, user, standing).is_allowed()
+            let change = Change { after: Some(written.object.clone()), ..case.change.clone() };
+            judge(Case { change: &change, ..case }).is_allowed()
         }
         Cure::First(policies) if policies.is_empty() => false,
         Cure::First(policies) => {
-            let mut world = world.clone();
+            let mut world = case.world.clone();
             for policy in policies {
                 let apply = Change::create(as_object(policy));
                 // The cure itself goes through the gate as well.
-                if !judge(&world, house, &apply, user, false).is_allowed() {
+                if !judge(Case { world: &world, change: &apply, standing: false, ..case }).is_allowed() {
                     return false;
                 }
                 world = world.overlay(&apply);
             }
-            judge(&world, house, change, user, standing).is_allowed()
+            judge(Case { world: &world, ..case }).is_allowed()
         }
     }
 }

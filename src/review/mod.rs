@@ -65,7 +65,7 @@ impl User {
 
 /// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
 pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
-    decide(world, house, change, user, false, None)
+    decide(Case { world, house, change, user, standing: false }, None)
 }
 
 /// The same where the object is at hand as it was sent: then the cure may be to send it with less in it.
@@ -76,20 +76,24 @@ pub fn review_written(
     user: &User,
     original: &dyn Original,
 ) -> Verdict {
-    decide(world, house, change, user, false, Some(original))
+    decide(Case { world, house, change, user, standing: false }, Some(original))
 }
 
-fn decide(
-    world: &Snapshot,
-    house: &House,
-    change: &Change,
-    user: &User,
+/// What is judged.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    world: &'a Snapshot,
+    house: &'a House,
+    change: &'a Change,
+    user: &'a User,
+    /// Whether the object is judged as something that is there already.
     standing: bool,
-    original: Option<&dyn Original>,
-) -> Verdict {
-    let mut verdict = judge(world, house, change, user, standing);
+}
+
+fn decide(case: Case<'_>, original: Option<&dyn Original>) -> Verdict {
+    let mut verdict = judge(case);
     if !verdict.is_allowed() {
-        verdict.cure = cure::prove(world, house, change, user, standing, original, &verdict);
+        verdict.cure = cure::prove(case, original, &verdict);
     }
     verdict
 }
@@ -99,7 +103,8 @@ fn home(change: &Change) -> &str {
     if change.id.kind == "Namespace" && change.id.namespace.is_none() { &change.id.name } else { change.id.namespace() }
 }
 
-fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing: bool) -> Verdict {
+fn judge(case: Case<'_>) -> Verdict {
+    let Case { world, house, change, standing, .. } = case;
     let mut verdict = Verdict::new(change, world.version());
     let before = match &change.before {
         Some(object) => Cow::Owned(world.with(object)),
@@ -129,12 +134,11 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
         standing,
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
-    let scene = Scene { house, change, user };
     let reached = Reached::by(change, house, &before, &after);
     // What is wrong with a policy of the whole cluster is judged once, where the house rules are strictest about it.
     let strictest = reached.strictest(change, &effective);
     let at_home = |rule: &dyn Rule| rule.judges_pods() || !strictest.contains_key(&rule.meta().id);
-    scene.look(&cx_before, &cx_after, &effective, at_home, &mut verdict.findings);
+    case.look(&cx_before, &cx_after, &effective, at_home, &mut verdict.findings);
     // Its pods are judged in every namespace that it reaches, by the rules that hold there. One that stands already is not
     // asked about again: whoever looks at what stands looks at those pods themselves.
     let refers = matches!(change.object(), Some(Object::Tier(_) | Object::AddressGroup(_)));
@@ -150,7 +154,7 @@ fn judge(world: &Snapshot, house: &House, change: &Change, user: &User, standing
         let (there_before, there_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
         let cx_before = Context { settings: &there.settings, namespace: &there_before, ..cx_before };
         let cx_after = Context { settings: &there.settings, namespace: &there_after, ..cx_after };
-        scene.look(&cx_before, &cx_after, there, asked, &mut elsewhere);
+        case.look(&cx_before, &cx_after, there, asked, &mut elsewhere);
     }
     verdict.findings.extend(cluster::few_of_each(elsewhere));
     verdict.findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
@@ -163,15 +167,7 @@ fn linked<'a>(world: &'a Snapshot, object: Option<&'a Object>) -> Option<&'a Pol
     Some(world.policy(&policy.id).map_or(policy, |held| &**held))
 }
 
-/// What is the same for all rules in all namespaces.
-#[derive(Clone, Copy)]
-struct Scene<'a> {
-    house: &'a House,
-    change: &'a Change,
-    user: &'a User,
-}
-
-impl Scene<'_> {
+impl Case<'_> {
     /// Asks rules about both worlds, and settles what is found.
     fn look(
         self,
@@ -195,36 +191,36 @@ impl Scene<'_> {
             then.clear();
             rule.check(before, &mut then);
             for found in ratchet::blame(&then, std::mem::take(&mut now)) {
-                out.push(settle(self.house, effective, self.change, self.user, found, (level, source)));
+                out.push(self.settle(effective, found, (level, source)));
             }
         }
     }
-}
 
-/// From what was found to what follows.
-fn settle(
-    house: &House,
-    effective: &Effective,
-    change: &Change,
-    user: &User,
-    (finding, pre_existing): (Finding, bool),
-    (wanted, source): (Level, &Str),
-) -> Judged {
-    // A workload of which nothing could be read cannot be let through on the word of rules that saw nothing.
-    let wanted = if wanted > Level::Off && unreadable_workload(change) { Level::Enforce } else { wanted };
-    let mut level = wanted.min(finding.cap).min(house.cap);
-    if pre_existing {
-        // The writer of this object hears what is wrong with it; what was wrong with other pods before is for the audit.
-        level = level.min(finding.cap_if_old).min(if finding.affected.is_empty() { Level::Warn } else { Level::Audit });
+    /// From what was found to what follows.
+    fn settle(
+        self,
+        effective: &Effective,
+        (finding, pre_existing): (Finding, bool),
+        (wanted, source): (Level, &Str),
+    ) -> Judged {
+        let Self { house, change, user, .. } = self;
+        // A workload of which nothing could be read cannot be let through on the word of rules that saw nothing.
+        let wanted = if wanted > Level::Off && unreadable_workload(change) { Level::Enforce } else { wanted };
+        let mut level = wanted.min(finding.cap).min(house.cap);
+        if pre_existing {
+            // The writer of this object hears what is wrong with it; what was wrong with other pods before is for the audit.
+            level =
+                level.min(finding.cap_if_old).min(if finding.affected.is_empty() { Level::Warn } else { Level::Audit });
+        }
+        if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
+            level = level.min(house.from_controllers);
+        }
+        let lifted = effective.exemption(change, user).or_else(|| effective.exception(house, finding.rule, change));
+        if lifted.is_some() {
+            level = Level::Off;
+        }
+        Judged { finding, level, wanted, source: source.clone(), pre_existing, lifted }
     }
-    if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
-        level = level.min(house.from_controllers);
-    }
-    let lifted = effective.exemption(change, user).or_else(|| effective.exception(house, finding.rule, change));
-    if lifted.is_some() {
-        level = Level::Off;
-    }
-    Judged { finding, level, wanted, source: source.clone(), pre_existing, lifted }
 }
 
 /// Whether the object is of a workload kind and could not be read at all. Policy kinds that are not read are another matter.
@@ -243,7 +239,8 @@ pub fn standing_written(world: &Snapshot, house: &House, object: &Object, origin
 }
 
 fn stands(world: &Snapshot, house: &House, object: &Object, original: Option<&dyn Original>) -> Verdict {
-    decide(&world.without(object), house, &Change::create(object.clone()), &User::default(), true, original)
+    let (world, change, user) = (&world.without(object), &Change::create(object.clone()), &User::default());
+    decide(Case { world, house, change, user, standing: true }, original)
 }
 
 /// The namespace state a change would leave, for callers that need its labels.
