@@ -46,14 +46,20 @@ tool() {
 # from a later one that was given the same number.
 
 # Start time of a process, or nothing when there is none. The command name in stat may hold blanks
-# and brackets, so everything up to the last ")" is dropped first; a zombie counts as gone.
+# and brackets, so everything up to the last ")" is dropped first. A zombie counts as gone once none
+# of its threads is left: until then the last of them still holds its files and its ports.
 start_time() {
   local stat
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
   stat=${stat##*) }
   local -a field
   read -ra field <<<"$stat"
-  [[ ${field[0]} == Z || ${field[0]} == X ]] || printf '%s\n' "${field[19]}"
+  if [[ ${field[0]} == Z || ${field[0]} == X ]]; then
+    local -a threads=()
+    mapfile -t threads < <(ls "/proc/$1/task" 2>/dev/null)
+    ((${#threads[@]} > 1)) || return 0
+  fi
+  printf '%s\n' "${field[19]}"
 }
 
 is_alive() { [[ -n $2 && $(start_time "$1") == "$2" ]]; }
