@@ -1,6 +1,7 @@
 //! Exact sets of (protocol, port) pairs, and port conditions that still hold names.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::Str;
 use super::interval::IntervalSet;
@@ -62,6 +63,12 @@ impl PortSet {
     /// Every protocol and port.
     pub fn full() -> Self {
         Self { tcp: IntervalSet::full(), udp: IntervalSet::full(), sctp: IntervalSet::full(), other: true }
+    }
+
+    /// The same, to be borrowed.
+    pub fn every() -> &'static Self {
+        static EVERY: LazyLock<PortSet> = LazyLock::new(PortSet::full);
+        &EVERY
     }
 
     /// `lo..=hi` of one protocol.

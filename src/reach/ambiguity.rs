@@ -65,7 +65,8 @@ impl Rivals<'_> {
             let mut list: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| !is_rival(p)).collect();
             list.splice(place..place, [first, second]);
             let (dialect, doubt) = (self.dialect, Doubt::Against);
-            decide(&list, &Side { direction, subject: subject.pod, other, dialect, doubt }).allowed
+            let asked = PortSet::every();
+            decide(&list, &Side { direction, subject: subject.pod, other, asked, dialect, doubt }).allowed
         };
         let (a, b) = (allowed(&one, &two), allowed(&two, &one));
         a.difference(&b).union(&b.difference(&a))

@@ -161,7 +161,7 @@ impl SideReading {
         other: Endpoint<'_>,
         dialect: Dialect,
     ) -> Self {
-        let side = |doubt| Side { direction, subject, other, dialect, doubt };
+        let side = |doubt| Side { direction, subject, other, asked: PortSet::every(), dialect, doubt };
         let against = decide(policies, &side(Doubt::Against));
         let in_favour =
             if may_doubt(policies, direction) { decide(policies, &side(Doubt::InFavour)) } else { against.clone() };

@@ -1,6 +1,8 @@
 //! One side of a flow: what the policies that select a pod let through to or from one endpoint, tier by tier.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
+use std::ptr;
 use std::sync::Arc;
 
 use super::meets::{Match, rule_meets};
@@ -46,6 +48,8 @@ pub struct Side<'a> {
     pub subject: &'a PodSpec,
     /// The other end.
     pub other: Endpoint<'a>,
+    /// The ports that are asked about; of others nothing is said.
+    pub asked: &'a PortSet,
     /// How the CNI reads what is left open.
     pub dialect: Dialect,
     /// How to take what cannot be known.
@@ -65,7 +69,7 @@ pub struct Used {
     pub ports: PortSet,
 }
 
-/// What one side lets through.
+/// What one side lets through of what is asked about.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
     /// What is allowed.
@@ -86,7 +90,7 @@ pub fn selecting<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, pod:
     let lookup = PodLookup { pod, namespace: namespace.labels() };
     let mut policies: Vec<&Arc<Policy>> = Vec::with_capacity(16);
     policies.extend(snapshot.policies_in(namespace).filter(|policy| policy.subject.pods.matches(&lookup)));
-    policies.sort_by(|a, b| Ranking::Own.place(a).cmp(&Ranking::Own.place(b)));
+    policies.sort_by(|a, b| Ranking::Own.compare(a, b));
     policies
 }
 
@@ -103,7 +107,7 @@ pub fn decide(policies: &[&Arc<Policy>], side: &Side<'_>) -> Decision {
     let without = |enforcer| policies.iter().copied().filter(|p| p.tier.enforcer != enforcer).collect::<Vec<_>>();
     let as_calico = || {
         let mut list = without(Enforcer::Cilium);
-        list.sort_by(|a, b| Ranking::Calico.place(a).cmp(&Ranking::Calico.place(b)));
+        list.sort_by(|a, b| Ranking::Calico.compare(a, b));
         Walk::over(&list, Ranking::Calico, side)
     };
     let as_cilium = || Walk::over(&without(Enforcer::Calico), Ranking::Own, side);
@@ -143,9 +147,6 @@ enum Ranking {
     Calico,
 }
 
-/// Tier, place in it, and what breaks ties.
-type Place<'a> = (Priority, &'a str, Priority, &'a str, &'a str, &'a str);
-
 impl Ranking {
     fn tier(self, policy: &Policy) -> &Tier {
         match self {
@@ -161,9 +162,17 @@ impl Ranking {
         }
     }
 
-    fn place(self, policy: &Policy) -> Place<'_> {
-        let (tier, id) = (self.tier(policy), &policy.id);
-        (tier.order, &tier.name, self.priority(policy), &id.name, id.namespace(), &id.kind)
+    /// By tier, place in it, and what breaks ties.
+    fn compare(self, a: &Policy, b: &Policy) -> Ordering {
+        let (one, two) = (self.tier(a), self.tier(b));
+        // Nearly all policies share one tier.
+        let tiers =
+            if ptr::eq(one, two) { Ordering::Equal } else { (one.order, &one.name).cmp(&(two.order, &two.name)) };
+        let by_id = || {
+            let (a, b) = (&a.id, &b.id);
+            a.name.cmp(&b.name).then_with(|| a.namespace().cmp(b.namespace())).then_with(|| a.kind.cmp(&b.kind))
+        };
+        tiers.then_with(|| self.priority(a).cmp(&self.priority(b))).then_with(by_id)
     }
 
     /// Whether nothing says which of two policies comes first. Calico goes by name everywhere.
@@ -186,7 +195,7 @@ struct Walk<'s, 'p> {
 impl<'s, 'p> Walk<'s, 'p> {
     fn over(policies: &[&Arc<Policy>], ranking: Ranking, side: &'s Side<'p>) -> Decision {
         let mut walk = Self { side, ranking, settled: PortSet::empty(), decision: Decision::default() };
-        let mut open = PortSet::full();
+        let mut open = side.asked.clone();
         for here in policies.chunk_by(|a, b| {
             let (a, b) = (ranking.tier(a), ranking.tier(b));
             a.order == b.order && a.name == b.name
@@ -203,7 +212,7 @@ impl<'s, 'p> Walk<'s, 'p> {
         // No tier decided: Kubernetes lets it through.
         walk.allow(&open);
         walk.decision.allowed = match side.doubt {
-            Doubt::Against => PortSet::full().difference(&walk.settled),
+            Doubt::Against => side.asked.difference(&walk.settled),
             Doubt::InFavour => walk.settled,
         };
         walk.decision
@@ -256,7 +265,11 @@ impl<'s, 'p> Walk<'s, 'p> {
                 isolating.push(*policy);
             }
             for (index, rule) in policy.rules(direction).iter().enumerate() {
-                if rule.action == Action::Pass || !self.takes(rule.action, rule_meets(rule, self.side)) {
+                // Ports first: they are told faster than peers.
+                if rule.action == Action::Pass
+                    || !may_be_on(&rule.ports, open)
+                    || !self.takes(rule.action, rule_meets(rule, self.side))
+                {
                     continue;
                 }
                 let ports = resolve(&rule.ports, self.side).intersection(open);
@@ -311,6 +324,9 @@ impl<'s, 'p> Walk<'s, 'p> {
     fn first_match(&mut self, policy: &Arc<Policy>, mut open: PortSet, passed: &mut PortSet) -> PortSet {
         let mut taken = PortSet::empty();
         for (index, rule) in policy.rules(self.side.direction).iter().enumerate() {
+            if !may_be_on(&rule.ports, &open) {
+                continue;
+            }
             let found = rule_meets(rule, self.side);
             // What may pass to the next tier may as well stay: both ways are gone.
             let forks = rule.action == Action::Pass && found == Match::Maybe;
@@ -339,6 +355,11 @@ impl<'s, 'p> Walk<'s, 'p> {
         }
         taken
     }
+}
+
+/// Whether a condition can hold for one of these ports, before names are resolved.
+fn may_be_on(condition: &PortMatch, ports: &PortSet) -> bool {
+    !condition.names.is_empty() || condition.numbers.intersects(ports)
 }
 
 /// Named ports become numbers on the destination pod; addresses have no names (semantics 2.1.8).

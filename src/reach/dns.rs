@@ -73,45 +73,53 @@ impl BlockedDns {
 }
 
 /// A question about DNS in one world.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DnsQuery<'a> {
     /// The world.
-    pub world: &'a Snapshot,
+    world: &'a Snapshot,
     /// Where DNS is.
-    pub dns: &'a Dns,
+    dns: &'a Dns,
     /// The pods that answer.
-    pub pods: &'a DnsPods,
+    pods: &'a DnsPods,
     /// How the CNI reads what is left open.
-    pub dialect: Dialect,
+    dialect: Dialect,
+    /// The ports on which it must answer.
+    asked: PortSet,
 }
 
-impl DnsQuery<'_> {
+impl<'a> DnsQuery<'a> {
+    /// About these pods.
+    pub fn new(world: &'a Snapshot, dns: &'a Dns, pods: &'a DnsPods, dialect: Dialect) -> Self {
+        let ports = dns.protocols.iter().map(|protocol| PortSet::port(*protocol, DNS_PORT));
+        let asked = ports.reduce(|a, b| a.union(&b)).unwrap_or_default();
+        Self { world, dns, pods, dialect, asked }
+    }
+
     /// Where the pod is stopped on its way to DNS, if it is. A pod whose egress nobody restricts is not asked about, nor is
-    /// one that uses the node's resolvers.
-    pub fn blocked(&self, namespace: &NamespaceState, pod: &PodSpec) -> Option<BlockedDns> {
-        let policies = selecting(self.world, namespace, pod);
+    /// one that uses the node's resolvers. `policies` are those that select it, as [`selecting`] orders them.
+    pub fn blocked(&self, namespace: &NamespaceState, pod: &PodSpec, policies: &[&Arc<Policy>]) -> Option<BlockedDns> {
         if pod.host_network || pod.dns == DnsPolicy::Node || !policies.iter().any(|p| restricts(p)) {
             return None;
         }
-        let by_pods = self.blocked_towards_pods(PodAt::new(namespace, pod), &policies);
+        let by_pods = self.blocked_towards_pods(PodAt::new(namespace, pod), policies);
         let servers = match &pod.dns {
             DnsPolicy::Servers(servers) => servers.as_slice(),
             _ => &[],
         };
         if servers.is_empty() {
             let assumed = self.dns.addresses_assumed;
-            return by_pods.filter(|_| !self.dns.addresses.iter().any(|a| self.reaches(&policies, pod, *a, assumed)));
+            return by_pods.filter(|_| !self.dns.addresses.iter().any(|a| self.reaches(policies, pod, *a, assumed)));
         }
         let private = private_ranges();
         for server in servers {
             // A private address may be that of the DNS Service, behind which are the DNS pods.
             let behind = by_pods.is_none() && (private.contains(*server) || self.pods.have(*server));
-            if behind || self.reaches(&policies, pod, *server, false) {
+            if behind || self.reaches(policies, pod, *server, false) {
                 return None;
             }
         }
         let first = servers.first()?;
-        let egress = self.towards(&policies, pod, *first);
+        let egress = self.towards(policies, pod, *first);
         let missing = self.lacking(&egress.allowed);
         Some(BlockedDns { missing, servers: servers.to_vec(), egress, ingress: Decision::default(), in_doubt: false })
     }
@@ -125,7 +133,7 @@ impl DnsQuery<'_> {
         self.pods.pods.iter().find_map(|(pod, addresses)| {
             let to = PodAt { namespace: &self.pods.namespace, pod, addresses };
             let theirs = selecting(self.world, to.namespace, to.pod);
-            let flow = |doubt| flow_by((from, policies), (to, &theirs), self.dialect, doubt);
+            let flow = |doubt| flow_by((from, policies), (to, &theirs), &self.asked, self.dialect, doubt);
             let Flow { allowed, egress, ingress } = flow(Doubt::Against);
             let missing = self.lacking(&allowed);
             if missing.is_empty() {
@@ -139,8 +147,8 @@ impl DnsQuery<'_> {
     fn towards(&self, policies: &[&Arc<Policy>], pod: &PodSpec, address: IpAddr) -> Decision {
         let set = IpSet::single(address);
         let other = Endpoint::Addresses(&set);
-        let (dialect, doubt) = (self.dialect, Doubt::Against);
-        decide(policies, &Side { direction: Direction::Egress, subject: pod, other, dialect, doubt })
+        let (asked, dialect, doubt) = (&self.asked, self.dialect, Doubt::Against);
+        decide(policies, &Side { direction: Direction::Egress, subject: pod, other, asked, dialect, doubt })
     }
 
     /// Whether an address is reached on all protocols; where it is only assumed, by blocks that are meant for it.

@@ -44,18 +44,19 @@ pub struct Flow {
 /// Decides a flow between two pods (semantics 2.1.1).
 pub fn flow_between(world: &Snapshot, from: PodAt<'_>, to: PodAt<'_>, dialect: Dialect, doubt: Doubt) -> Flow {
     let [sends, receives] = [from, to].map(|at| selecting(world, at.namespace, at.pod));
-    flow_by((from, &sends), (to, &receives), dialect, doubt)
+    flow_by((from, &sends), (to, &receives), PortSet::every(), dialect, doubt)
 }
 
-/// The same by policies that are known to select the one and the other.
+/// The same for these ports, by policies that are known to select the one and the other.
 pub(super) fn flow_by(
     (from, sends): (PodAt<'_>, &[&Arc<Policy>]),
     (to, receives): (PodAt<'_>, &[&Arc<Policy>]),
+    asked: &PortSet,
     dialect: Dialect,
     doubt: Doubt,
 ) -> Flow {
     let side = |direction, subject: PodAt<'_>, policies: &[&Arc<Policy>], other: PodAt<'_>| {
-        decide(policies, &Side { direction, subject: subject.pod, other: other.endpoint(), dialect, doubt })
+        decide(policies, &Side { direction, subject: subject.pod, other: other.endpoint(), asked, dialect, doubt })
     };
     let egress = side(Direction::Egress, from, sends, to);
     let ingress = side(Direction::Ingress, to, receives, from);

@@ -132,6 +132,7 @@ fn judge(case: Case<'_>) -> Verdict {
         settings: &effective.settings,
         namespace: &home_before,
         standing,
+        touched: None,
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
     let reached = Reached::by(change, house, &before, &after);
@@ -177,6 +178,8 @@ impl Case<'_> {
         asked: impl Fn(&dyn Rule) -> bool,
         out: &mut Vec<Judged>,
     ) {
+        let touched = after.judges_running_pods().then(|| after.find_touched());
+        let after = touched.as_deref().map_or(*after, |touched| after.knowing(touched));
         let (mut then, mut now) = (Vec::new(), Vec::new());
         for rule in RULES.iter().copied().filter(|rule| asked(*rule)) {
             let (level, source) = effective.level(rule.meta().id);
@@ -184,7 +187,7 @@ impl Case<'_> {
                 continue;
             }
             now.clear();
-            rule.check(after, &mut now);
+            rule.check(&after, &mut now);
             if now.is_empty() {
                 continue;
             }

@@ -350,7 +350,7 @@ pub(super) fn key(cx: &Context<'_>, id: &ObjectRef, direction: Direction, open: 
     let Some(before) = before else { return direction.as_str().to_owned() };
     let old: Vec<&Policy> = before.policies.iter().map(|p| &**p).collect();
     let there = cx.then.namespace_or_empty(cx.namespace.name());
-    let cx = Context { world: cx.then, namespace: &there, ..*cx };
+    let cx = Context { world: cx.then, namespace: &there, touched: None, ..*cx };
     let then = judge(&cx, id, &old, direction).map(|v| v.open).unwrap_or_default();
     let more = beyond(open, &then);
     if more.is_empty() {

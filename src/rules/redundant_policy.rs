@@ -126,14 +126,17 @@ fn written<'a>(cx: &Context<'a>, object: &'a PolicyObject) -> Vec<Written<'a>> {
 /// alone, without comparing selectors, which takes longer than all else about a policy.
 fn ports_are_named_elsewhere(cx: &Context<'_>, object: &PolicyObject) -> bool {
     let near = || cx.namespace.policies().filter(|_| object.id.namespace.is_some()).chain(cx.world.cluster_policies());
-    let others = || near().filter(|other| other.id != object.id).flat_map(|other| &other.policies);
+    let is_other = |other: &&Arc<PolicyObject>| other.id.name != object.id.name || other.id != object.id;
+    let others = || near().filter(is_other).flat_map(|other| &other.policies);
     let named = |ports: &PortMatch, direction| {
         // Numbers are crossed out, because those of all policies together would be a list that grows with each. Only for
         // names it matters which numbers there are.
         let mut left = ports.numbers.clone();
         let mut together = PortMatch::numbers(PortSet::empty());
         for (i, rule) in others().flat_map(|other| other.rules(direction)).enumerate() {
-            left = left.difference(&rule.ports.numbers);
+            if left.intersects(&rule.ports.numbers) {
+                left = left.difference(&rule.ports.numbers);
+            }
             if !ports.names.is_empty() {
                 together.numbers = together.numbers.union(&rule.ports.numbers);
                 together.names.extend(rule.ports.names.iter().cloned());

@@ -1,10 +1,11 @@
 //! `severed-pods`: running pods that a policy change leaves with nothing allowed in a direction.
 
 use super::rule::{Affected, Context, Finding, Rule, RuleMeta, declare_rule};
+use super::touched::Touched;
 use super::wording;
 use crate::model::house::{Level, RuleId};
 use crate::model::{Action, Direction, Object, Peer, Policy};
-use crate::reach::{denies_by_default, selecting};
+use crate::reach::denies_by_default;
 
 declare_rule! {
     /// A policy change should not cut running pods off from everything.
@@ -52,12 +53,11 @@ impl Rule for SeveredPods {
         if !cx.changes_policy() {
             return;
         }
-        let touched = cx.touched(None).into_iter().filter(|class| !class.pod().host_network);
-        let pods: Vec<_> = touched.map(|class| (class, selecting(cx.world, cx.namespace, class.pod()))).collect();
+        let touched = cx.touched();
         for direction in Direction::BOTH {
             let mut affected = Vec::new();
             let mut isolating = Vec::new();
-            for (class, policies) in &pods {
+            for Touched { class, policies } in touched.iter().filter(|pods| !pods.class.pod().host_network) {
                 let mut by: Vec<_> = policies
                     .iter()
                     .copied()

@@ -68,7 +68,8 @@ fn verdicts(world: &Snapshot) -> Vec<PortSet> {
                 (Dialect::Upstream, Doubt::InFavour),
                 (Dialect::Cilium, Doubt::Against),
             ] {
-                let side = Side { direction: Direction::Egress, subject, other, dialect, doubt };
+                let asked = PortSet::every();
+                let side = Side { direction: Direction::Egress, subject, other, asked, dialect, doubt };
                 all.push(decide(&selecting, &side).allowed);
             }
         }
