@@ -84,14 +84,27 @@ pub struct Decision {
 
 /// The policies in force that select the pod, in the order of their tiers and priorities.
 pub fn selecting<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, pod: &PodSpec) -> Vec<&'a Arc<Policy>> {
-    if pod.host_network {
-        return Vec::new();
-    }
-    let lookup = PodLookup { pod, namespace: namespace.labels() };
-    let mut policies: Vec<&Arc<Policy>> = Vec::with_capacity(16);
-    policies.extend(snapshot.policies_in(namespace).filter(|policy| policy.subject.pods.matches(&lookup)));
+    let mut policies = Vec::with_capacity(32);
+    policies.extend(selecting_of(snapshot, namespace, pod, |_| true));
     policies.sort_by(|a, b| Ranking::Own.compare(a, b));
     policies
+}
+
+/// Those of them that are also asked for, in no order. Whether a policy selects a pod takes longest to tell, and is looked at last.
+pub fn selecting_of<'a>(
+    snapshot: &'a Snapshot,
+    namespace: &'a NamespaceState,
+    pod: &PodSpec,
+    asked: impl Fn(&Policy) -> bool,
+) -> impl Iterator<Item = &'a Arc<Policy>> {
+    let here = snapshot.policies_in(namespace).filter(move |policy| !pod.host_network && asked(policy));
+    here.filter(move |policy| policy.subject.pods.matches(&PodLookup { pod, namespace: namespace.labels() }))
+}
+
+/// Whether the policies that may apply in a namespace are NetworkPolicies: then none takes away what another lets through, and
+/// what some of them let through is let through by all of them together.
+pub fn only_admit(snapshot: &Snapshot, namespace: &NamespaceState) -> bool {
+    snapshot.policies_in(namespace).all(|policy| policy.tier.is_network_policy())
 }
 
 /// What the policies let through on this side. `policies` are those that select the pod, as [`selecting`] orders them.
@@ -99,6 +112,9 @@ pub fn selecting<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, pod:
 /// Cilium's and Calico's policies are never enforced by one network. Where the dialect does not say which of the two
 /// there is and policies of both select the pod, each is taken by itself, and the doubt is between them.
 pub fn decide(policies: &[&Arc<Policy>], side: &Side<'_>) -> Decision {
+    if policies.is_empty() {
+        return Decision { allowed: side.asked.clone(), ..Decision::default() };
+    }
     let any_of = |enforcer| policies.iter().any(|p| p.tier.enforcer == enforcer);
     let (cilium, calico) = (any_of(Enforcer::Cilium), any_of(Enforcer::Calico));
     if !cilium && !calico {
@@ -286,11 +302,17 @@ impl<'s, 'p> Walk<'s, 'p> {
                 self.note(policy, Some(index), rule.action, ports);
             }
         }
-        let only_filtered = filtered.difference(&allowed).difference(&denied);
-        self.decision.filtered = self.decision.filtered.union(&only_filtered);
-        let allowed = allowed.union(&filtered).difference(&denied);
-        let left = open.difference(&denied).difference(&allowed);
-        self.deny(&denied);
+        if !filtered.is_empty() {
+            let only_filtered = filtered.difference(&allowed).difference(&denied);
+            self.decision.filtered = self.decision.filtered.union(&only_filtered);
+            allowed = allowed.union(&filtered);
+        }
+        let mut left = open.difference(&allowed);
+        if !denied.is_empty() {
+            allowed = allowed.difference(&denied);
+            left = left.difference(&denied);
+            self.deny(&denied);
+        }
         self.allow(&allowed);
         if isolating.is_empty() {
             return left;

@@ -5,13 +5,11 @@ use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 
-use super::decide::{Decision, Doubt, Endpoint, Side, decide, selecting};
+use super::decide::{Decision, Doubt, Endpoint, Side, decide, only_admit, selecting, selecting_of};
 use super::flow::{Flow, PodAt, flow_by};
 use crate::model::house::{Dialect, Dns, private_ranges};
-use crate::model::{
-    Action, Direction, DnsPolicy, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Selector, Str,
-};
-use crate::snapshot::{NamespaceState, Snapshot};
+use crate::model::{Action, Direction, DnsPolicy, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Str};
+use crate::snapshot::{NamespaceState, PodClass, Snapshot};
 
 /// The port on which DNS answers.
 pub const DNS_PORT: u16 = 53;
@@ -31,8 +29,8 @@ impl DnsPods {
     /// Looks for them.
     pub fn find(world: &Snapshot, dns: &Dns) -> Self {
         let namespace = world.namespace_or_empty(&dns.namespace);
-        let selector = Selector::all(dns.labels.iter().map(|(k, v)| Selector::equals(k.clone(), v.clone())).collect());
-        let classes = namespace.classes().iter().filter(|class| selector.matches(&class.pod().labels));
+        let answers = |class: &&Arc<PodClass>| dns.labels.iter().all(|(k, v)| class.pod().labels.get(k) == Some(v));
+        let classes = namespace.classes().iter().filter(answers);
         let mut pods: Vec<_> = classes.map(|class| (Arc::clone(class.pod()), class.addresses().to_vec())).collect();
         let seen = !pods.is_empty();
         if !seen {
@@ -96,9 +94,13 @@ impl<'a> DnsQuery<'a> {
     }
 
     /// Where the pod is stopped on its way to DNS, if it is. A pod whose egress nobody restricts is not asked about, nor is
-    /// one that uses the node's resolvers. `policies` are those that select it, as [`selecting`] orders them.
-    pub fn blocked(&self, namespace: &NamespaceState, pod: &PodSpec, policies: &[&Arc<Policy>]) -> Option<BlockedDns> {
-        if pod.host_network || pod.dns == DnsPolicy::Node || !policies.iter().any(|p| restricts(p)) {
+    /// one that uses the node's resolvers.
+    pub fn blocked(&self, namespace: &NamespaceState, pod: &PodSpec) -> Option<BlockedDns> {
+        if pod.host_network || pod.dns == DnsPolicy::Node || self.is_open_by_some(namespace, pod) {
+            return None;
+        }
+        let policies = &selecting(self.world, namespace, pod);
+        if !policies.iter().any(|p| restricts(p)) {
             return None;
         }
         let by_pods = self.blocked_towards_pods(PodAt::new(namespace, pod), policies);
@@ -122,6 +124,20 @@ impl<'a> DnsQuery<'a> {
         let egress = self.towards(policies, pod, *first);
         let missing = self.lacking(&egress.allowed);
         Some(BlockedDns { missing, servers: servers.to_vec(), egress, ingress: Decision::default(), in_doubt: false })
+    }
+
+    /// Whether the policies that are about these ports let the pod ask cluster DNS, and no other can take that away: known for
+    /// most pods without asking every policy whom it selects.
+    fn is_open_by_some(&self, namespace: &NamespaceState, pod: &PodSpec) -> bool {
+        if matches!(pod.dns, DnsPolicy::Servers(_)) || !only_admit(self.world, namespace) {
+            return false;
+        }
+        let admits = |policy: &Policy| {
+            policy.isolates(Direction::Egress)
+                && policy.rules(Direction::Egress).iter().any(|rule| rule.ports.numbers.intersects(&self.asked))
+        };
+        let some: Vec<&Arc<Policy>> = selecting_of(self.world, namespace, pod, admits).collect();
+        !some.is_empty() && self.blocked_towards_pods(PodAt::new(namespace, pod), &some).is_none()
     }
 
     fn lacking(&self, allowed: &PortSet) -> Vec<Protocol> {

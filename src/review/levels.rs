@@ -22,7 +22,8 @@ static BUILT_IN_SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(Arc::default);
 /// What holds in one namespace.
 #[derive(Clone, Debug)]
 pub struct Effective {
-    levels: Vec<(Level, Str)>,
+    /// By rule, with who set it if anybody did. Those that are not in it have their default.
+    levels: Vec<(Level, Option<Str>)>,
     /// Settings of all rules.
     pub settings: Arc<Settings>,
     exempt: Vec<(Str, Exempt)>,
@@ -32,7 +33,9 @@ pub struct Effective {
 impl Effective {
     /// The level of a rule and who set it.
     pub fn level(&self, id: RuleId) -> (Level, &Str) {
-        self.levels.get(id as usize).map_or((id.default_level(), &*BUILT_IN), |(level, source)| (*level, source))
+        let (level, source) =
+            self.levels.get(id as usize).map_or((id.default_level(), None), |(l, s)| (*l, s.as_ref()));
+        (level, source.unwrap_or(&BUILT_IN))
     }
 
     /// Takes the dialect of the plugins that are seen, where no HouseRules settles it and they agree.
@@ -102,23 +105,18 @@ pub fn effective(house: &House, namespace: &NamespaceState) -> Effective {
     let sources: Vec<Str> = matching.iter().map(|rules| Arc::from(format!("HouseRules/{}", rules.name))).collect();
     let ungoverned = matching.is_empty() && !house.rules.is_empty();
     let caps = caps_of(namespace.labels());
-    let levels = RuleId::ALL.iter().map(|id| {
+    let all_default = house.rules.is_empty() && caps.is_empty();
+    let levels = RuleId::ALL.iter().filter(|_| !all_default).map(|id| {
         if ungoverned {
-            return (Level::Off, BUILT_IN.clone());
+            return (Level::Off, None);
         }
         let named = matching.iter().zip(&sources).filter_map(|(rules, source)| Some((*rules.levels.get(id)?, source)));
         let (level, source) = named
             .max_by(|a, b| a.0.cmp(&b.0))
-            .map_or((id.default_level(), &*BUILT_IN), |(level, source)| (level, source));
+            .map_or((id.default_level(), None), |(level, source)| (level, Some(source)));
         let capped = caps.iter().fold(level, |level, (from, to)| if level == *from { *to } else { level });
-        (
-            capped,
-            if capped < level {
-                Arc::from(format!("labels of namespace {}", namespace.name()))
-            } else {
-                source.clone()
-            },
-        )
+        let lowered = || Arc::from(format!("labels of namespace {}", namespace.name()));
+        (capped, if capped < level { Some(lowered()) } else { source.cloned() })
     });
     let mut settings = Arc::clone(&BUILT_IN_SETTINGS);
     if let Some(dialect) = house.dialect() {

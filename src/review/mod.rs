@@ -178,8 +178,9 @@ impl Case<'_> {
         asked: impl Fn(&dyn Rule) -> bool,
         out: &mut Vec<Judged>,
     ) {
+        // Asked for by several rules, and in the world before only by those that find something.
         let touched = after.judges_running_pods().then(|| after.find_touched());
-        let after = touched.as_deref().map_or(*after, |touched| after.knowing(touched));
+        let after = Context { touched: touched.as_deref(), ..*after };
         let (mut then, mut now) = (Vec::new(), Vec::new());
         for rule in RULES.iter().copied().filter(|rule| asked(*rule)) {
             let (level, source) = effective.level(rule.meta().id);

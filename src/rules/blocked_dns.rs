@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
-use super::touched::Touched;
 use super::{fields, suggest, wording};
 use crate::model::house::{Level, RuleId};
 use crate::model::pod::PodLookup;
@@ -70,14 +69,13 @@ impl Rule for BlockedDns {
         let pods = DnsPods::find(cx.world, dns);
         let query = DnsQuery::new(cx.world, dns, &pods, cx.settings.dialect);
         if let Some(workload) = cx.workload().filter(|workload| !workload.finished) {
-            let policies = selecting(cx.world, cx.namespace, &workload.pod);
-            if let Some(blocked) = query.blocked(cx.namespace, &workload.pod, &policies) {
+            if let Some(blocked) = query.blocked(cx.namespace, &workload.pod) {
                 out.push(finding(cx, &pods, &workload.pod, &blocked, Some(workload)));
             }
         } else if cx.judges_running_pods() {
             let mut groups: Vec<Finding> = Vec::new();
-            for Touched { class, policies } in cx.touched_towards(&pods.namespace).iter() {
-                let Some(blocked) = query.blocked(cx.namespace, class.pod(), policies) else { continue };
+            for class in cx.touched(Some(&pods.namespace)).iter() {
+                let Some(blocked) = query.blocked(cx.namespace, class.pod()) else { continue };
                 let found = finding(cx, &pods, class.pod(), &blocked, None);
                 // Pods that are blocked for the same reasons are one finding.
                 let same = |f: &&mut Finding| f.message == found.message && f.because == found.because;
@@ -251,3 +249,6 @@ fn near_misses(cx: &Context<'_>, pods: &DnsPods, policy: &Policy) -> Vec<String>
     }
     facts
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use crate::model::house::{Level, RuleId};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::pod::PodLookup;
 use crate::model::selector::Test;
-use crate::model::{Direction, FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str, policy};
+use crate::model::{FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str, policy};
 use crate::snapshot::{NamespaceState, Snapshot};
 
 declare_rule! {
@@ -57,13 +57,15 @@ impl Rule for DanglingPeer {
         let Some(object) = cx.policy() else { return };
         let mut peers: Vec<(&PodPeer, &policy::Rule, usize)> = Vec::new();
         let mut beyond = None;
-        let rules = object.policies.iter().flat_map(|p| Direction::BOTH.into_iter().flat_map(|d| p.rules(d)));
-        for (rule, (i, peer)) in rules.flat_map(|rule| sought(object, rule).into_iter().map(move |peer| (rule, peer))) {
-            if peers.len() == MOST_LOOKED_FOR {
+        let calico = fields::is_calico(&object.id);
+        for rule in object.policies.iter().flat_map(|policy| policy.ingress.iter().chain(&policy.egress)) {
+            let room = MOST_LOOKED_FOR - peers.len();
+            let mut sought = sought(calico, rule);
+            peers.extend(sought.by_ref().take(room).map(|(i, peer)| (peer, rule, i)));
+            if let Some((i, _)) = sought.next() {
                 beyond = Some(rule.peer_path(i));
                 break;
             }
-            peers.push((peer, rule, i));
         }
         let mut found = 0;
         for ((peer, rule, i), seen) in peers.iter().zip(look(cx.world, &peers)) {
@@ -113,17 +115,16 @@ impl<'a> Seen<'a> {
 
 /// The peers of a rule that should match pods. Calico's one peer is several here, pods or network sets that its selector
 /// matches, and one of them is enough.
-fn sought<'a>(object: &PolicyObject, rule: &'a policy::Rule) -> Vec<(usize, &'a PodPeer)> {
-    if !fields::is_calico(&object.id) {
-        let pods = |(i, peer): (usize, &'a Peer)| if let Peer::Pods(peer) = peer { Some((i, peer)) } else { None };
-        return rule.peers.iter().enumerate().filter_map(pods).collect();
-    }
-    let found = rule.peers.iter().any(|peer| peer.pods().is_none() && !peer.addresses().is_empty());
+fn sought(calico: bool, rule: &policy::Rule) -> impl Iterator<Item = (usize, &PodPeer)> {
+    let found = || rule.peers.iter().any(|peer| peer.pods().is_none() && !peer.addresses().is_empty());
     // A rule that only may match is told once, where it certainly does.
-    if found || rule.filtered_by.is_some() {
-        return Vec::new();
-    }
-    rule.peers.iter().enumerate().find_map(|(i, peer)| Some((i, peer.pods()?))).into_iter().collect()
+    let most = match calico {
+        true if rule.filtered_by.is_some() || found() => 0,
+        true => 1,
+        false => usize::MAX,
+    };
+    let peers = rule.peers.iter().enumerate().filter(move |(_, peer)| calico || matches!(peer, Peer::Pods(_)));
+    peers.filter_map(|(i, peer)| Some((i, peer.pods()?))).take(most)
 }
 
 /// The field as this kind of policy calls it.

@@ -136,6 +136,10 @@ impl Dangling {
 
 fn dangling(world: &Snapshot, rule: &policy::Rule) -> Vec<Dangling> {
     let mut found = Vec::new();
+    let names_something = |peer| part(peer, &groups).is_some() || part(peer, &services).is_some();
+    if !rule.peers.iter().any(names_something) {
+        return found;
+    }
     let empty = |groups: &GroupPeer| groups_of(world, groups).all(|group| group.nets.is_empty());
     // Of Calico's rules one selector makes several peers, and one that finds something is enough.
     let only_sets = rule.peers.iter().all(|peer| match part(peer, &groups) {

@@ -123,13 +123,10 @@ fn blocks(cx: &Context<'_>, policy: &Policy, direction: Direction) -> Option<Fin
             _ => None,
         })
         .collect();
-    if blocks.is_empty() {
+    if !blocks.iter().any(|block| cx.world.may_have_pods_in(block.set)) {
         return None;
     }
     let all = IpSet::union_all(blocks.iter().map(|block| block.set));
-    if !cx.world.may_have_pods_in(&all) {
-        return None;
-    }
     let mut subjects: Vec<(&NamespaceState, &PodClass)> = selected(cx, policy).collect();
     subjects.dedup_by(|a, b| a.0.name() == b.0.name() && a.1.pod().labels == b.1.pod().labels);
     subjects.truncate(MOST_SUBJECTS);

@@ -4,7 +4,7 @@ use crate::model::{FieldPath, ObjectRef, Peer, Policy, policy};
 
 /// Whether the object is one of Calico's.
 pub(super) fn is_calico(id: &ObjectRef) -> bool {
-    id.group() == "projectcalico.org"
+    id.api_version.starts_with("projectcalico.org/")
 }
 
 /// Whether the object is one of Cilium's.

@@ -28,7 +28,6 @@ mod severed_pods;
 mod shadowed_rule;
 mod staged_only;
 mod suggest;
-mod touched;
 mod udp_only_dns;
 mod unenforced;
 mod unresolved_named_port;

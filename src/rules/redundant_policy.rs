@@ -67,13 +67,14 @@ impl Rule for RedundantPolicy {
         if object.policies.is_empty() || !object.unread.is_empty() || shares_a_place(cx, object) {
             return;
         }
-        let who = wording::policy(&object.id);
+        let who = || wording::policy(&object.id);
         let found = |message: String| {
             Finding::new(RuleId::RedundantPolicy, (*object.id).clone(), message).keyed(RuleId::RedundantPolicy.as_str())
         };
         if object.policies.iter().all(|p| does_nothing(p)) {
             out.push(found(format!(
-                "{who} changes nothing: it isolates no pod and has no rule; delete it or write one"
+                "{} changes nothing: it isolates no pod and has no rule; delete it or write one",
+                who()
             )));
             return;
         }
@@ -94,7 +95,8 @@ impl Rule for RedundantPolicy {
         }
         let names: Vec<String> = by.iter().map(|id| wording::policy(id)).collect();
         out.push(found(format!(
-            "{who} changes nothing beside {}: every pod and all traffic that it is about is decided there; delete it",
+            "{} changes nothing beside {}: every pod and all traffic that it is about is decided there; delete it",
+            who(),
             wording::few(&names, 3, "policies")
         )));
     }
@@ -127,13 +129,14 @@ fn written<'a>(cx: &Context<'a>, object: &'a PolicyObject) -> Vec<Written<'a>> {
 fn ports_are_named_elsewhere(cx: &Context<'_>, object: &PolicyObject) -> bool {
     let near = || cx.namespace.policies().filter(|_| object.id.namespace.is_some()).chain(cx.world.cluster_policies());
     let is_other = |other: &&Arc<PolicyObject>| other.id.name != object.id.name || other.id != object.id;
-    let others = || near().filter(is_other).flat_map(|other| &other.policies);
+    let others: Vec<&Arc<Policy>> =
+        near().take(MOST_LOOKED_AT).filter(is_other).flat_map(|other| &other.policies).collect();
     let named = |ports: &PortMatch, direction| {
         // Numbers are crossed out, because those of all policies together would be a list that grows with each. Only for
         // names it matters which numbers there are.
         let mut left = ports.numbers.clone();
         let mut together = PortMatch::numbers(PortSet::empty());
-        for (i, rule) in others().flat_map(|other| other.rules(direction)).enumerate() {
+        for (i, rule) in others.iter().flat_map(|other| other.rules(direction)).enumerate() {
             if left.intersects(&rule.ports.numbers) {
                 left = left.difference(&rule.ports.numbers);
             }

@@ -1,11 +1,14 @@
 //! What a rule is, what it sees, and what it says.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::touched::Touched;
 use crate::model::house::{Level, RuleId, Settings};
 use crate::model::original::Narrowing;
-use crate::model::{Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, TierSemantics, Workload};
+use crate::model::pod::PodLookup;
+use crate::model::{
+    Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Selector, TierSemantics, Workload,
+};
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
 /// The fixed facts about a rule; its page is made from them.
@@ -102,8 +105,8 @@ pub struct Context<'a> {
     pub namespace: &'a NamespaceState,
     /// Whether the object is judged as something that is there already, and not because somebody changes it.
     pub standing: bool,
-    /// The pods that the change touches, where they have been worked out.
-    pub touched: Option<&'a [Touched<'a>]>,
+    /// The pods that it touches, where that has been worked out: see [`Context::touched`].
+    pub touched: Option<&'a [&'a Arc<PodClass>]>,
 }
 
 impl<'a> Context<'a> {
@@ -164,6 +167,37 @@ impl<'a> Context<'a> {
         let union = |p: &Arc<Policy>| p.tier.semantics == TierSemantics::Union;
         self.creates_policy()
             && matches!(&self.change.after, Some(Object::Policy(object)) if object.policies.iter().all(union))
+    }
+
+    /// Pods of the namespace whose policies the change may touch: those that a changing policy selects, before or after, and
+    /// all of them where it also stands on the other side of their traffic in `peers`, or where not a policy changes. What is
+    /// wrong with others is not the change's doing.
+    pub fn touched(&self, peers: Option<&NamespaceState>) -> Cow<'a, [&'a Arc<PodClass>]> {
+        if peers.is_some_and(|peers| self.changing().any(|policy| peers.is_in(&policy.subject.namespaces))) {
+            return self.namespace.classes().iter().collect();
+        }
+        self.touched.map_or_else(|| self.find_touched().into(), Cow::Borrowed)
+    }
+
+    /// Looks for them, regardless of who else is on their other side.
+    pub fn find_touched(&self) -> Vec<&'a Arc<PodClass>> {
+        let all = self.namespace.classes().iter();
+        let mut states = self.change.before.iter().chain(&self.change.after);
+        if !states.all(|state| matches!(state, Object::Policy(_))) {
+            return all.collect();
+        }
+        let here = self.changing().filter(|policy| self.namespace.is_in(&policy.subject.namespaces));
+        let here: Vec<&Selector> = here.map(|policy| &policy.subject.pods).collect();
+        all.filter(|class| {
+            let lookup = PodLookup { pod: class.pod(), namespace: self.namespace.labels() };
+            here.iter().any(|selector| selector.matches(&lookup))
+        })
+        .collect()
+    }
+
+    /// The policies that change, as they are before and after.
+    fn changing(&self) -> impl Iterator<Item = &'a Arc<Policy>> {
+        self.policies.into_iter().flatten().flat_map(|object| &object.policies)
     }
 
     /// Whether the change brings a new policy.

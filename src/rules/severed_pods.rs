@@ -1,11 +1,11 @@
 //! `severed-pods`: running pods that a policy change leaves with nothing allowed in a direction.
 
 use super::rule::{Affected, Context, Finding, Rule, RuleMeta, declare_rule};
-use super::touched::Touched;
 use super::wording;
 use crate::model::house::{Level, RuleId};
 use crate::model::{Action, Direction, Object, Peer, Policy};
-use crate::reach::denies_by_default;
+use crate::reach::{denies_by_default, only_admit, selecting, selecting_of};
+use crate::snapshot::PodClass;
 
 declare_rule! {
     /// A policy change should not cut running pods off from everything.
@@ -53,11 +53,21 @@ impl Rule for SeveredPods {
         if !cx.changes_policy() {
             return;
         }
-        let touched = cx.touched();
+        // Where policies only admit, one that does is enough, and there is no need to know all that select a pod.
+        let one_is_enough = only_admit(cx.world, cx.namespace);
+        let has_one = |class: &PodClass, direction| {
+            selecting_of(cx.world, cx.namespace, class.pod(), |policy| allows_something(policy, direction))
+                .next()
+                .is_some()
+        };
+        let is_told = |class: &PodClass| one_is_enough && Direction::BOTH.into_iter().all(|d| has_one(class, d));
+        let touched = cx.touched(None);
+        let open = touched.iter().filter(|class| !class.pod().host_network && !is_told(class));
+        let pods: Vec<_> = open.map(|class| (class, selecting(cx.world, cx.namespace, class.pod()))).collect();
         for direction in Direction::BOTH {
             let mut affected = Vec::new();
             let mut isolating = Vec::new();
-            for Touched { class, policies } in touched.iter().filter(|pods| !pods.class.pod().host_network) {
+            for (class, policies) in &pods {
                 let mut by: Vec<_> = policies
                     .iter()
                     .copied()

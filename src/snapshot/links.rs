@@ -107,7 +107,8 @@ impl Touched {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     written: Arc<PolicyObject>,
-    linked: Arc<PolicyObject>,
+    /// `None` where it is the same.
+    linked: Option<Arc<PolicyObject>>,
 }
 
 impl Held {
@@ -115,13 +116,13 @@ impl Held {
         &self.written
     }
 
-    pub(super) const fn linked(&self) -> &Arc<PolicyObject> {
-        &self.linked
+    pub(super) fn linked(&self) -> &Arc<PolicyObject> {
+        self.linked.as_ref().unwrap_or(&self.written)
     }
 
     /// Whether it refers to any of these.
     pub(super) fn refers_to(&self, touched: &Touched) -> bool {
-        !Arc::ptr_eq(&self.written, &self.linked) && touched.concerns(&self.written)
+        self.linked.is_some() && touched.concerns(&self.written)
     }
 
     /// The same with other tiers and groups, if that makes a difference.
@@ -130,7 +131,8 @@ impl Held {
             return None;
         }
         let linked = links.link(&self.written);
-        (linked != *self.linked).then(|| Self { written: Arc::clone(&self.written), linked: Arc::new(linked) })
+        let changes = linked != **self.linked();
+        changes.then(|| Self { written: Arc::clone(&self.written), linked: Some(Arc::new(linked)) })
     }
 }
 
@@ -159,7 +161,7 @@ impl Links {
     pub(super) fn held(&self, written: Arc<PolicyObject>) -> Held {
         let refers = written.policies.iter().any(|policy| refers(policy));
         let differs = refers || self.overruled.as_ref().is_some_and(|overruled| overruled.concerns(&written));
-        let linked = if differs { Arc::new(self.link(&written)) } else { Arc::clone(&written) };
+        let linked = differs.then(|| Arc::new(self.link(&written)));
         Held { written, linked }
     }
 
