@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::atoms;
-use super::decide::{Doubt, Endpoint, Side, decide, selecting};
+use super::decide::{Doubt, Endpoint, Side, decide};
 use super::flow::PodAt;
+use super::selection::selecting;
 use crate::model::house::Dialect;
 use crate::model::{Direction, IpSet, Policy, PortSet, Tier, Ties};
 use crate::snapshot::Snapshot;

@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use super::meets::{Match, rule_meets};
 use crate::model::house::Dialect;
-use crate::model::pod::PodLookup;
 use crate::model::{
     Action, Direction, Enforcer, IpSet, PodSpec, Policy, PortMatch, PortSet, Priority, Protocol, Tier, TierEnd,
     TierSemantics, Ties,
 };
-use crate::snapshot::{NamespaceState, Snapshot};
+use crate::snapshot::NamespaceState;
 
 /// The other end of a flow.
 #[derive(Clone, Copy, Debug)]
@@ -82,32 +81,7 @@ pub struct Decision {
     pub isolated: bool,
 }
 
-/// The policies in force that select the pod, in the order of their tiers and priorities.
-pub fn selecting<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, pod: &PodSpec) -> Vec<&'a Arc<Policy>> {
-    let mut policies = Vec::with_capacity(32);
-    policies.extend(selecting_of(snapshot, namespace, pod, |_| true));
-    policies.sort_by(|a, b| Ranking::Own.compare(a, b));
-    policies
-}
-
-/// Those of them that are also asked for, in no order. Whether a policy selects a pod takes longest to tell, and is looked at last.
-pub fn selecting_of<'a>(
-    snapshot: &'a Snapshot,
-    namespace: &'a NamespaceState,
-    pod: &PodSpec,
-    asked: impl Fn(&Policy) -> bool,
-) -> impl Iterator<Item = &'a Arc<Policy>> {
-    let here = snapshot.policies_in(namespace).filter(move |policy| !pod.host_network && asked(policy));
-    here.filter(move |policy| policy.subject.pods.matches(&PodLookup { pod, namespace: namespace.labels() }))
-}
-
-/// Whether the policies that may apply in a namespace are NetworkPolicies: then none takes away what another lets through, and
-/// what some of them let through is let through by all of them together.
-pub fn only_admit(snapshot: &Snapshot, namespace: &NamespaceState) -> bool {
-    snapshot.policies_in(namespace).all(|policy| policy.tier.is_network_policy())
-}
-
-/// What the policies let through on this side. `policies` are those that select the pod, as [`selecting`] orders them.
+/// What the policies let through on this side. `policies` are those that select the pod, as [`selecting`](super::selecting) orders them.
 ///
 /// Cilium's and Calico's policies are never enforced by one network. Where the dialect does not say which of the two
 /// there is and policies of both select the pod, each is taken by itself, and the doubt is between them.
@@ -156,7 +130,7 @@ impl Decision {
 
 /// Where policies stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ranking {
+pub(super) enum Ranking {
     /// In the tiers of their own kind.
     Own,
     /// NetworkPolicies among Calico's (semantics 2.4.3).
@@ -179,7 +153,7 @@ impl Ranking {
     }
 
     /// By tier, place in it, and what breaks ties.
-    fn compare(self, a: &Policy, b: &Policy) -> Ordering {
+    pub(super) fn compare(self, a: &Policy, b: &Policy) -> Ordering {
         let (one, two) = (self.tier(a), self.tier(b));
         // Nearly all policies share one tier.
         let tiers =

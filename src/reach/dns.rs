@@ -5,8 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 
-use super::decide::{Decision, Doubt, Endpoint, Side, decide, only_admit, selecting, selecting_of};
+use super::decide::{Decision, Doubt, Endpoint, Side, decide};
 use super::flow::{Flow, PodAt, flow_by};
+use super::selection::{only_admit, selecting, selecting_of};
 use crate::model::house::{Dialect, Dns, private_ranges};
 use crate::model::{Action, Direction, DnsPolicy, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Str};
 use crate::snapshot::{NamespaceState, PodClass, Snapshot};

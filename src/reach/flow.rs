@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::decide::{Decision, Doubt, Endpoint, Side, decide, selecting};
+use super::decide::{Decision, Doubt, Endpoint, Side, decide};
+use super::selection::selecting;
 use crate::model::house::Dialect;
 use crate::model::{Direction, PodSpec, Policy, PortSet};
 use crate::snapshot::{NamespaceState, Snapshot};

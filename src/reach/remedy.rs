@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::bounds::{Bounds, Readings, Verdict, has_ports};
-use super::decide::{Endpoint, selecting};
+use super::decide::Endpoint;
 use super::explain::{bounds_between, read};
 use super::flow::PodAt;
+use super::selection::selecting;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::object::PolicyObject;
 use crate::model::peer::AddressPeer;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::super::decide::{Endpoint, selecting};
+use super::super::decide::Endpoint;
+use super::super::selection::selecting;
 use super::{At, Gap, Party, Selecting, Why};
 use crate::model::assertion::{Claim, Who};
 use crate::model::pod::PodLookup;

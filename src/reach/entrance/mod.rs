@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bounds::{Bounds, Readings};
-use super::decide::{Endpoint, resolve_on, selecting};
+use super::decide::{Endpoint, resolve_on};
 use super::explain::{bounds_between, read};
 use super::flow::PodAt;
+use super::selection::selecting;
 use crate::model::entrance::Entrances;
 use crate::model::{Action, Direction, Labels, NamespaceScope, Peer, PodSpec, PortSet, Str};
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};

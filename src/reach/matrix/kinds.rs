@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::decide::selecting;
 use super::super::flow::PodAt;
+use super::super::selection::selecting;
 use crate::model::peer::AddressPeer;
 use crate::model::pod::PodLookup;
 use crate::model::{Direction, NamedPort, NamespaceScope, Peer, PodPeer, PodSpec, Policy};
