@@ -7,9 +7,10 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
-use super::wire::{Given, Review, Text};
+use super::wire::{Given, Review};
 use crate::model::Operation;
 use crate::review::User;
+use crate::translate::Text;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -81,13 +82,13 @@ fn opened<const EAGER: bool>(
     review: Review<'_, EAGER>,
     refuse: impl Fn(String) -> EnvelopeError,
 ) -> Result<Incoming<'_>, EnvelopeError> {
-    if review.api_version != API_VERSION || review.kind != "AdmissionReview" {
+    if *review.api_version != *API_VERSION || *review.kind != *"AdmissionReview" {
         return Err(refuse(format!(
             "expected kind AdmissionReview of {API_VERSION}, got kind `{}` of `{}`; set admissionReviewVersions: [v1] in the webhook configuration",
-            review.kind, review.api_version
+            &*review.kind, &*review.api_version
         )));
     }
-    let request = review.request.ok_or_else(|| refuse("the AdmissionReview has no request".to_owned()))?;
+    let request = *review.request.ok_or_else(|| refuse("the AdmissionReview has no request".to_owned()))?;
     let uid = text(request.uid);
     if uid.is_empty() {
         return Err(refuse(
@@ -101,7 +102,8 @@ fn opened<const EAGER: bool>(
         "CONNECT" => None,
         other => return Err(refuse(format!("request.operation is `{other}`; expected CREATE, UPDATE or DELETE"))),
     };
-    let (group, version, kind) = request.kind.map(|kind| (kind.group, kind.version, kind.kind)).unwrap_or_default();
+    let (group, version, kind) =
+        request.kind.map(|kind| (kind.group.0, kind.version.0, kind.kind.0)).unwrap_or_default();
     let user = request.user.unwrap_or_default();
     Ok(Incoming {
         uid,
@@ -113,7 +115,7 @@ fn opened<const EAGER: bool>(
         namespace: text(request.namespace),
         operation,
         user: User {
-            name: user.username.as_ref().into(),
+            name: (*user.username).into(),
             groups: user.groups.unwrap_or_default().iter().map(|group| group.0.as_ref().into()).collect(),
             uid: user.uid.filter(|uid| !uid.0.is_empty()).map(|uid| uid.0.as_ref().into()),
             extra: user.extra.map(|extra| extra.get().into()),

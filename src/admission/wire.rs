@@ -1,7 +1,6 @@
 //! The AdmissionReview as JSON, taken apart in one pass: an API server says the kind first, so that the object can be
 //! read where it stands. Scanning it as raw text and then once more was a quarter of a review.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -9,12 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use crate::model::Object;
-use crate::translate::{Defaults, Kind, Reader};
-
-/// A text, borrowed where possible. A type of its own, because `serde(borrow)` does not reach into generic functions.
-#[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+use crate::translate::{Defaults, Kind, Reader, Text};
 
 /// The whole of it. `EAGER` reads objects in the same pass; one that is not as its kind defines it, or that stands
 /// before what names it, is then an error of the whole, and the text is to be read again without.
@@ -22,11 +16,12 @@ pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 #[serde(rename_all = "camelCase")]
 pub(super) struct Review<'a, const EAGER: bool> {
     #[serde(borrow, default)]
-    pub(super) api_version: Cow<'a, str>,
+    pub(super) api_version: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) kind: Cow<'a, str>,
+    pub(super) kind: Text<'a>,
     #[serde(borrow)]
-    pub(super) request: Option<Request<'a, EAGER>>,
+    // Boxed, because it is large and handed up a few times.
+    pub(super) request: Option<Box<Request<'a, EAGER>>>,
 }
 
 /// An object of a request.
@@ -66,17 +61,17 @@ pub(super) struct Request<'a, const EAGER: bool> {
 #[derive(Deserialize)]
 pub(super) struct GroupKind<'a> {
     #[serde(borrow, default)]
-    pub(super) group: Cow<'a, str>,
+    pub(super) group: Text<'a>,
     #[serde(borrow, default)]
-    pub(super) version: Cow<'a, str>,
+    pub(super) version: Text<'a>,
     #[serde(borrow)]
-    pub(super) kind: Cow<'a, str>,
+    pub(super) kind: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
 pub(super) struct UserInfo<'a> {
     #[serde(borrow, default)]
-    pub(super) username: Cow<'a, str>,
+    pub(super) username: Text<'a>,
     #[serde(borrow, default)]
     pub(super) groups: Option<Vec<Text<'a>>>,
     #[serde(borrow, default)]
@@ -164,7 +159,7 @@ impl<'de, const EAGER: bool> Request<'de, EAGER> {
     }
 
     fn object<A: MapAccess<'de>>(&self, map: &mut A) -> Result<Given<'de>, A::Error> {
-        let text = |text: &'_ Option<Text<'de>>| text.as_ref().map_or(Cow::Borrowed(""), |text| text.0.clone());
+        let text = |text: &Option<Text<'de>>| text.clone().unwrap_or_default();
         let known = self.kind.as_ref().filter(|_| EAGER && text(&self.subresource).is_empty());
         if let Some(kind) = known.and_then(|kind| Kind::of(&kind.group, &kind.kind)) {
             let (namespace, name) = (text(&self.namespace), text(&self.name));

@@ -83,10 +83,29 @@ impl<T: Bound> IntervalSet<T> {
 
     /// The union of many ranges in any order, in one sort.
     pub fn from_ranges(ranges: impl IntoIterator<Item = (T, T)>) -> Self {
-        let mut spans: Vec<(T, T)> =
+        let mut spans: Spans<T> =
             ranges.into_iter().map(|(lo, hi)| (lo.max(T::MIN), hi)).filter(|(lo, hi)| lo <= hi).collect();
+        let all = spans.len();
         spans.sort_unstable();
-        Self { spans: merged(spans) }
+        spans.dedup_by(|next, last| extend(last, *next));
+        if spans.len() < all {
+            spans.shrink_to_fit();
+        }
+        Self { spans }
+    }
+
+    /// Puts `lo..=hi` in.
+    pub fn add(&mut self, lo: T, hi: T) {
+        let lo = lo.max(T::MIN);
+        if hi < lo {
+            return;
+        }
+        // Ports are mostly written in ascending order, or there is only one.
+        if self.spans.last().is_none_or(|last| last.0 <= lo) {
+            join(&mut self.spans, (lo, hi));
+        } else {
+            *self = self.union(&Self::range(lo, hi));
+        }
     }
 
     /// The intervals in ascending order.
@@ -240,20 +259,20 @@ impl<T: Bound> IntervalSet<T> {
     }
 }
 
-fn merged<T: Bound>(sorted: Vec<(T, T)>) -> Spans<T> {
-    let mut out = Spans::new();
-    for span in sorted {
-        join(&mut out, span);
+/// Puts a span that does not begin before the last one behind it, or into it where they touch.
+fn join<T: Bound>(spans: &mut Spans<T>, span: (T, T)) {
+    if !spans.last_mut().is_some_and(|last| extend(last, span)) {
+        spans.push(span);
     }
-    out
 }
 
-/// Puts a span that does not begin before the last one behind it, or into it where they touch.
-fn join<T: Bound>(spans: &mut Spans<T>, (lo, hi): (T, T)) {
-    match spans.last_mut() {
-        Some(last) if last.1.succ().is_none_or(|next| lo <= next) => last.1 = last.1.max(hi),
-        _ => spans.push((lo, hi)),
+/// Puts a span into one that does not begin after it, if they touch.
+fn extend<T: Bound>(last: &mut (T, T), (lo, hi): (T, T)) -> bool {
+    let touches = last.1.succ().is_none_or(|next| lo <= next);
+    if touches {
+        last.1 = last.1.max(hi);
     }
+    touches
 }
 
 #[cfg(test)]
@@ -290,6 +309,20 @@ mod tests {
             for set in [a.union(&b), a.intersection(&b), a.difference(&b), a.complement()] {
                 prop_assert!(is_canonical(&set));
             }
+        }
+
+        #[test]
+        fn ranges_make_the_same_set_at_once_and_one_by_one(
+            ranges in proptest::collection::vec((0u32..64, 0u32..64), 0..6),
+        ) {
+            let at_once = IntervalSet::from_ranges(ranges.iter().copied());
+            let mut one_by_one = IntervalSet::empty();
+            for &(lo, hi) in &ranges {
+                one_by_one.add(lo, hi);
+            }
+            prop_assert_eq!(members(&at_once), ranges.iter().flat_map(|&(lo, hi)| lo..=hi).collect());
+            prop_assert!(is_canonical(&at_once));
+            prop_assert_eq!(one_by_one, at_once);
         }
 
         #[test]

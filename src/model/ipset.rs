@@ -31,14 +31,15 @@ impl IpSet {
     }
 
     /// The union of many networks, in one sort per family. Host bits are masked away.
-    pub fn from_nets<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for net in nets {
-            match net {
-                IpNet::V4(n) => v4.push((n.network().to_bits(), n.broadcast().to_bits())),
-                IpNet::V6(n) => v6.push((n.network().to_bits(), n.broadcast().to_bits())),
-            }
-        }
+    pub fn from_nets<'a>(nets: impl IntoIterator<Item = &'a IpNet> + Clone) -> Self {
+        let v4 = nets.clone().into_iter().filter_map(|net| match net {
+            IpNet::V4(n) => Some((n.network().to_bits(), n.broadcast().to_bits())),
+            IpNet::V6(_) => None,
+        });
+        let v6 = nets.into_iter().filter_map(|net| match net {
+            IpNet::V4(_) => None,
+            IpNet::V6(n) => Some((n.network().to_bits(), n.broadcast().to_bits())),
+        });
         Self { v4: IntervalSet::from_ranges(v4), v6: IntervalSet::from_ranges(v6) }
     }
 
@@ -56,7 +57,7 @@ impl IpSet {
     /// length is too long.
     pub fn around(ip: IpAddr, (v4, v6): (u8, u8)) -> Self {
         let prefix = if ip.is_ipv4() { v4 } else { v6 };
-        IpNet::new(ip, prefix).map_or_else(|_| Self::empty(), |net| Self::from_nets([&net]))
+        IpNet::new(ip, prefix).map_or_else(|_| Self::empty(), Self::from)
     }
 
     /// One address.
@@ -164,7 +165,16 @@ impl fmt::Display for IpSet {
 
 impl From<IpNet> for IpSet {
     fn from(net: IpNet) -> Self {
-        Self::from_nets([&net])
+        match net {
+            IpNet::V4(n) => {
+                let v4 = IntervalSet::range(n.network().to_bits(), n.broadcast().to_bits());
+                Self { v4, v6: IntervalSet::empty() }
+            }
+            IpNet::V6(n) => {
+                let v6 = IntervalSet::range(n.network().to_bits(), n.broadcast().to_bits());
+                Self { v4: IntervalSet::empty(), v6 }
+            }
+        }
     }
 }
 
@@ -181,29 +191,23 @@ pub struct CidrError {
 /// The block that comes back is masked. `strict` in the second place says whether a Kubernetes 1.36 API server would take the text.
 pub fn parse_cidr(text: &str) -> Result<(IpNet, bool), CidrError> {
     let fail = |reason| CidrError { text: text.chars().take(64).collect(), reason };
-    let (address, prefix) = text.split_once('/').ok_or_else(|| fail("no /prefix"))?;
-    if prefix.is_empty() || !prefix.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(fail("the prefix is not a number"));
-    }
-    let bits: u8 = prefix.parse().map_err(|_| fail("the prefix is too long"))?;
-    let mut strict = prefix.len() == 1 || !prefix.starts_with('0');
-    let ip: IpAddr = if address.contains(':') {
+    // By bytes: everything that counts is ASCII, and a policy of a few blocks is read at every review.
+    let slash = text.bytes().position(|b| b == b'/').ok_or_else(|| fail("no /prefix"))?;
+    let (address, prefix) = text.split_at(slash);
+    let prefix = prefix.as_bytes().get(1..).unwrap_or_default();
+    let bits = decimal(prefix).ok_or_else(|| fail("the prefix is not a number"))?;
+    let bits = u8::try_from(bits).map_err(|_| fail("the prefix is too long"))?;
+    let mut strict = !has_leading_zero(prefix);
+    let ip: IpAddr = if address.bytes().any(|b| b == b':') {
         address.parse().map_err(|_| fail("the address is not an IPv6 address"))?
     } else {
         let mut octets = [0u8; 4];
-        let mut parts = address.split('.');
+        let mut parts = address.as_bytes().split(|b| *b == b'.');
         for octet in &mut octets {
             let part = parts.next().ok_or_else(|| fail("an IPv4 address has four parts"))?;
-            if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(fail("a part of the address is not a number"));
-            }
-            strict &= part.len() == 1 || !part.starts_with('0');
-            let digits = part.trim_start_matches('0');
-            *octet = if digits.is_empty() {
-                0
-            } else {
-                digits.parse().map_err(|_| fail("a part of the address is above 255"))?
-            };
+            let number = decimal(part).ok_or_else(|| fail("a part of the address is not a number"))?;
+            *octet = u8::try_from(number).map_err(|_| fail("a part of the address is above 255"))?;
+            strict &= !has_leading_zero(part);
         }
         if parts.next().is_some() {
             return Err(fail("an IPv4 address has four parts"));
@@ -230,6 +234,19 @@ pub fn parse_cidr(text: &str) -> Result<(IpNet, bool), CidrError> {
     Ok((masked, strict && masked.addr() == net.addr()))
 }
 
+/// The number that these digits write; one that does not fit is the largest.
+fn decimal(digits: &[u8]) -> Option<u16> {
+    let add = |number: u16, b: &u8| {
+        let digit = b.is_ascii_digit().then(|| u16::from(b - b'0'))?;
+        Some(number.saturating_mul(10).saturating_add(digit))
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
+}
+
+const fn has_leading_zero(digits: &[u8]) -> bool {
+    matches!(digits, [b'0', _, ..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +271,8 @@ mod tests {
         assert_eq!(parse_cidr("10.1.2.3/8").unwrap(), ("10.0.0.0/8".parse().unwrap(), false));
         assert_eq!(parse_cidr("010.000.0.0/8").unwrap(), ("10.0.0.0/8".parse().unwrap(), false));
         assert_eq!(parse_cidr("10.0.0.0/8").unwrap(), ("10.0.0.0/8".parse().unwrap(), true));
+        assert_eq!(parse_cidr("10.0.0.0/008").unwrap(), ("10.0.0.0/8".parse().unwrap(), false));
+        assert_eq!(parse_cidr("0.0.0.0/0").unwrap(), ("0.0.0.0/0".parse().unwrap(), true));
         assert_eq!(parse_cidr("::ffff:10.0.0.0/104").unwrap(), ("10.0.0.0/8".parse().unwrap(), false));
         assert_eq!(parse_cidr("fd00::1/7").unwrap(), ("fc00::/7".parse().unwrap(), false));
     }
@@ -265,10 +284,13 @@ mod tests {
             ("10.0.0/8", "four parts"),
             ("10.0.0.0.0/8", "four parts"),
             ("10.0.0.256/8", "above 255"),
+            ("99999999.0.0.0/8", "above 255"),
+            ("10..0.0/8", "not a number"),
             ("10.0.0.0/33", "longer than the address"),
             ("10.0.0.0/-1", "not a number"),
             ("10.0.0.0/", "not a number"),
             ("10.0.0.0/999", "too long"),
+            ("10.0.0.0/65544", "too long"),
             ("::/129", "longer than the address"),
             ("fg::/8", "not an IPv6"),
             ("+1.0.0.0/8", "not a number"),

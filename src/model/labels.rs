@@ -15,6 +15,11 @@ pub fn namespace_name_label() -> Str {
     Arc::clone(&SHARED)
 }
 
+/// The key of a label, shared where it is that one.
+pub fn key(text: &str) -> Str {
+    if text == NAMESPACE_NAME_LABEL { namespace_name_label() } else { text.into() }
+}
+
 /// Key/value pairs, sorted by key, each key once. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<[(Str, Str)]>);

@@ -85,9 +85,14 @@ impl FieldPath {
 
     /// Puts one more field at the end of a path that is being written.
     pub fn push_field(path: &mut String, name: &str) {
-        let (before, after) =
-            if name.contains(['.', '/', '[']) { ("[\"", "\"]") } else { (if path.is_empty() { "" } else { "." }, "") };
-        path.extend([before, name, after]);
+        if name.bytes().any(|b| matches!(b, b'.' | b'/' | b'[')) {
+            path.extend(["[\"", name, "\"]"]);
+            return;
+        }
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
     }
 
     /// The path with an index.
@@ -100,8 +105,15 @@ impl FieldPath {
 
     /// Puts an index at the end of a path that is being written.
     pub fn push_index(path: &mut String, i: usize) {
-        // Writing to a text cannot fail.
-        let _ = write!(path, "[{i}]");
+        /// Nearly all there are: every rule of a policy that is read says where it stands.
+        const FIRST: [&str; 10] = ["[0]", "[1]", "[2]", "[3]", "[4]", "[5]", "[6]", "[7]", "[8]", "[9]"];
+        match FIRST.get(i) {
+            Some(index) => path.push_str(index),
+            None => {
+                // Writing to a text cannot fail.
+                let _ = write!(path, "[{i}]");
+            }
+        }
     }
 
     /// The text.

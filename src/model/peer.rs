@@ -58,7 +58,10 @@ pub struct AddressPeer {
 impl AddressPeer {
     /// One block with its excepts.
     pub fn block(cidr: IpNet, except: Vec<IpNet>, scope: AddressScope) -> Self {
-        let set = IpSet::from(cidr).difference(&IpSet::from_nets(&except));
+        let mut set = IpSet::from(cidr);
+        if !except.is_empty() {
+            set = set.difference(&IpSet::from_nets(&except));
+        }
         Self { blocks: vec![(cidr, except)], set, scope }
     }
 

@@ -93,6 +93,11 @@ impl PortSet {
         set
     }
 
+    /// Puts `lo..=hi` of one protocol in.
+    pub fn add(&mut self, protocol: Protocol, lo: u16, hi: u16) {
+        self.slot(protocol).add(lo, hi);
+    }
+
     fn slot(&mut self, protocol: Protocol) -> &mut IntervalSet<u16> {
         match protocol {
             Protocol::Tcp => &mut self.tcp,

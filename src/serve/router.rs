@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::post;
 use futures::FutureExt;
@@ -123,17 +124,19 @@ fn unread(error: &BodyError, limit: usize) -> Reply {
     }
 }
 
-fn wrong_media(headers: &axum::http::HeaderMap) -> Option<Reply> {
-    let said = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let content_type = said(CONTENT_TYPE);
-    let essence = content_type.as_deref().and_then(|all| all.split(';').next()).map_or("", str::trim);
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Some(Reply::wrong_content_type(content_type.as_deref()));
+fn wrong_media(headers: &HeaderMap) -> Option<Reply> {
+    // Read as text only to be refused: nearly every request says what it should.
+    let said = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let content_type = headers.get(CONTENT_TYPE);
+    let essence = content_type.and_then(|all| all.as_bytes().split(|b| *b == b';').next()).unwrap_or_default();
+    if !essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+        return Some(Reply::wrong_content_type(content_type.map(said).as_deref()));
     }
     // Nothing is unpacked here: a few bytes of a compressed body can stand for gigabytes.
-    said(CONTENT_ENCODING)
-        .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
-        .map(|encoding| Reply::encoded(&encoding))
+    headers
+        .get(CONTENT_ENCODING)
+        .filter(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        .map(|encoding| Reply::encoded(&said(encoding)))
 }
 
 /// Counts a request as in flight until dropped, even when its connection goes away in between.

@@ -36,6 +36,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 pub use cilium::enforcement::cilium_config;
 pub use hints::note_hints;
 pub use kind::{Family, Kind, unread_policy};
+pub(crate) use wire::Text;
 
 use crate::model::{FieldPath, Labels, Object, ObjectRef, Str, Unread};
 use json::Value;

@@ -1,7 +1,8 @@
 //! NetworkPolicy → model. Absent, null and empty are told apart exactly as the API defines it, and every value that an
 //! API server would refuse is noted and taken on the safe side.
 
-use std::sync::Arc;
+use std::array;
+use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
 
@@ -13,8 +14,8 @@ use crate::model::ipset::parse_cidr;
 use crate::model::peer::AddressPeer;
 use crate::model::policy::Priority;
 use crate::model::{
-    Action, AddressScope, FieldPath, NamespaceScope, Object, ObjectRef, Peer, PodPeer, Policy, PolicyObject, PortMatch,
-    PortSet, Protocol, Rule, Selector, Str, Subject, Tier, Unread,
+    Action, AddressScope, Direction, FieldPath, NamespaceScope, Object, ObjectRef, Peer, PodPeer, Policy, PolicyObject,
+    PortMatch, PortSet, Protocol, Rule, Selector, Str, Subject, Tier, Unread,
 };
 
 /// What becomes of a piece that cannot be read, as the end of the sentence that complains about it.
@@ -22,6 +23,11 @@ pub(super) const NO_SUBJECT: &str = "the policy is taken as selecting no pod";
 pub(super) const NO_PEER: &str = "this peer is taken as nobody";
 pub(super) const NO_PORT: &str = "this entry is taken as no port";
 pub(super) const NO_RULE: &str = "this rule is taken as allowing nothing";
+
+/// Where the first rules of most policies stand, for ingress and for egress: texts that all of them share.
+static FIRST_PLACES: LazyLock<[[FieldPath; 8]; 2]> = LazyLock::new(|| {
+    ["ingress", "egress"].map(|list| array::from_fn(|i| At::root("spec").field(list).index(i).path()))
+});
 
 /// Everything the pieces of one policy share while they are read.
 struct Reading<'a> {
@@ -67,7 +73,7 @@ pub(super) fn check_version(api_version: &str, kind: Kind, unread: &mut Vec<Unre
 
 fn policy(spec: &wire::Spec<'_>, id: Arc<ObjectRef>, unread: &mut Vec<Unread>) -> (Policy, bool) {
     let at = At::root("spec");
-    let mut reading = Reading { namespace: id.namespace().into(), unread };
+    let mut reading = Reading { namespace: id.namespace.clone().unwrap_or_default(), unread };
     let pods = match &spec.pod_selector {
         Some(wire) => selector::read(wire, &at.field("podSelector"), NO_SUBJECT, reading.unread),
         None => Some(Selector::everything()),
@@ -76,19 +82,17 @@ fn policy(spec: &wire::Spec<'_>, id: Arc<ObjectRef>, unread: &mut Vec<Unread>) -
     let (mut ingress, mut egress) = (Vec::new(), Vec::new());
     // Rules of a direction that the policy does not govern have no effect, so their mistakes have none either.
     if isolates_ingress {
-        let list = at.field("ingress");
         ingress.reserve_exact(spec.ingress.as_ref().map_or(0, Vec::len));
         for (i, rule) in spec.ingress.iter().flatten().enumerate() {
             let (from, ports) = (rule.from.as_deref(), rule.ports.as_deref());
-            ingress.push(reading.rule(("from", from), ports, rule.broken, &list.index(i)));
+            ingress.push(reading.rule((Direction::Ingress, i), from, ports, rule.broken));
         }
     }
     if isolates_egress {
-        let list = at.field("egress");
         egress.reserve_exact(spec.egress.as_ref().map_or(0, Vec::len));
         for (i, rule) in spec.egress.iter().flatten().enumerate() {
             let (to, ports) = (rule.to.as_deref(), rule.ports.as_deref());
-            egress.push(reading.rule(("to", to), ports, rule.broken, &list.index(i)));
+            egress.push(reading.rule((Direction::Egress, i), to, ports, rule.broken));
         }
     }
     let subject =
@@ -127,20 +131,28 @@ impl Reading<'_> {
 
     fn rule(
         &mut self,
-        (field, peers): (&'static str, Option<&[wire::Peer<'_>]>),
+        (direction, i): (Direction, usize),
+        peers: Option<&[wire::Peer<'_>]>,
         ports: Option<&[wire::Port<'_>]>,
         broken: bool,
-        at: &At<'_>,
     ) -> Rule {
+        let (list, field, first) = match direction {
+            Direction::Ingress => ("ingress", "from", &FIRST_PLACES[0]),
+            Direction::Egress => ("egress", "to", &FIRST_PLACES[1]),
+        };
+        let spec = At::root("spec");
+        let list = spec.field(list);
+        let at = list.index(i);
         let mut rule = Rule {
             action: Action::Allow,
-            peers: vec![Peer::Nobody],
+            peers: Vec::new(),
             ports: PortMatch::numbers(PortSet::empty()),
-            at: at.path(),
+            at: first.get(i).cloned().unwrap_or_else(|| at.path()),
             peers_at: "",
             filtered_by: None,
         };
         if broken {
+            rule.peers = vec![Peer::Nobody];
             return rule;
         }
         // semantics 2.1.5: an absent or empty list is no condition.
@@ -252,14 +264,14 @@ impl Reading<'_> {
             let what = format!("`{}` is no protocol; there are TCP, UDP and SCTP; {NO_PORT}", shorten(name));
             return self.note(&at.field("protocol"), what);
         };
-        let set = match (&wire.first, wire.last) {
-            (None, None) => PortSet::protocol(protocol),
+        match (&wire.first, wire.last) {
+            (None, None) => into.numbers.add(protocol, 1, u16::MAX),
             (None, Some(_)) => {
-                return self.note(&at.field("endPort"), format!("endPort needs a port to start from; {NO_PORT}"));
+                self.note(&at.field("endPort"), format!("endPort needs a port to start from; {NO_PORT}"));
             }
             (Some(PortValue::Name(_)), Some(_)) => {
                 let what = format!("endPort needs a numeric port to start from, not a name; {NO_PORT}");
-                return self.note(&at.field("endPort"), what);
+                self.note(&at.field("endPort"), what);
             }
             (Some(PortValue::Name(name)), None) => {
                 if let Some(wrong) = wrong_port_name(name) {
@@ -269,7 +281,6 @@ impl Reading<'_> {
                 if !into.names.contains(&name) {
                     into.names.push(name);
                 }
-                return;
             }
             (Some(PortValue::Number(first)), last) => {
                 let last = last.unwrap_or(*first);
@@ -281,10 +292,9 @@ impl Reading<'_> {
                     return self.note(&at.field("endPort"), format!("endPort {hi} is below port {lo}; {NO_PORT}"));
                 }
                 // semantics 2.1.7: inclusive.
-                PortSet::range(protocol, lo, hi)
+                into.numbers.add(protocol, lo, hi);
             }
-        };
-        into.numbers = into.numbers.union(&set);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use super::at::At;
 use super::policy_wire::{LabelSelector, Requirement};
 use super::wire::{Pairs, Text, text};
+use crate::model::labels;
 use crate::model::{Selector, Str, Unread};
 
 /// Reads a selector of one of the typed objects. The field path is that of the selector itself.
@@ -42,15 +43,18 @@ pub(super) fn read(wire: &LabelSelector<'_>, at: &At<'_>, taken: &str, unread: &
     if wire.broken {
         return None;
     }
-    let mut parts = Vec::new();
-    if let Some(Pairs(pairs)) = &wire.match_labels {
-        let mut pairs: Vec<(&str, &str)> = pairs.iter().map(|(k, v)| (&**k, &**v)).collect();
-        pairs.sort_by_key(|(k, _)| *k);
-        parts.extend(pairs.into_iter().map(|(k, v)| Selector::equals(k, v)));
+    let pairs = wire.match_labels.as_ref().map_or(&[][..], |Pairs(pairs)| pairs);
+    let expressions = wire.match_expressions.as_deref().unwrap_or_default();
+    // Nearly every selector is this.
+    if let ([(key, value)], []) = (pairs, expressions) {
+        return Some(Selector::equals(labels::key(key), &**value));
     }
+    let mut pairs: Vec<(&str, &str)> = pairs.iter().map(|(k, v)| (&**k, &**v)).collect();
+    pairs.sort_by_key(|(k, _)| *k);
+    let mut parts: Vec<Selector> = pairs.into_iter().map(|(k, v)| Selector::equals(labels::key(k), v)).collect();
     let mut readable = true;
     let list = at.field("matchExpressions");
-    for (i, expression) in wire.match_expressions.iter().flatten().enumerate() {
+    for (i, expression) in expressions.iter().enumerate() {
         match requirement(expression) {
             Ok(part) => parts.push(part),
             Err((field, what)) => {
@@ -73,11 +77,11 @@ fn requirement(wire: &Requirement<'_>) -> Result<Selector, (&'static str, String
         if values.is_empty() {
             return Err(("values", "In and NotIn need at least one value".to_owned()));
         }
-        Ok(Selector::is_in(key, values.iter().map(|v| Str::from(&**v))))
+        Ok(Selector::is_in(labels::key(key), values.iter().map(|v| Str::from(&**v))))
     };
     let none = || {
         if values.is_empty() {
-            return Ok(Selector::exists(key));
+            return Ok(Selector::exists(labels::key(key)));
         }
         Err(("values", "Exists and DoesNotExist take no values".to_owned()))
     };
