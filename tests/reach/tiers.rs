@@ -164,6 +164,10 @@ fn passes(policies: &[Arc<Policy>], port: u16, ways: u32) -> bool {
 }
 
 fn decided(policies: &[Arc<Policy>], doubt: Doubt) -> PortSet {
+    decided_on(policies, doubt, PortSet::every())
+}
+
+fn decided_on(policies: &[Arc<Policy>], doubt: Doubt, asked: &PortSet) -> PortSet {
     let mut sorted: Vec<&Arc<Policy>> = policies.iter().collect();
     sorted.sort_by(|a, b| {
         (a.tier.order, &a.tier.name, a.priority, &a.id.name).cmp(&(b.tier.order, &b.tier.name, b.priority, &b.id.name))
@@ -173,6 +177,7 @@ fn decided(policies: &[Arc<Policy>], doubt: Doubt) -> PortSet {
         direction: Direction::Egress,
         subject: &subject,
         other: Endpoint::Addresses(&address),
+        asked,
         dialect: Dialect::Upstream,
         doubt,
     };
@@ -196,6 +201,18 @@ proptest! {
                 .collect();
             prop_assert_eq!(certain.contains(Protocol::Tcp, port), outcomes.iter().all(|o| *o), "certain, port {}", port);
             prop_assert_eq!(possible.contains(Protocol::Tcp, port), outcomes.iter().any(|o| *o), "possible, port {}", port);
+        }
+    }
+    /// What is said of some ports is what is said of them among all.
+    #[test]
+    fn asking_about_fewer_ports_changes_nothing_about_them(
+        written in written(),
+        ports in proptest::sample::subsequence(PORTS.to_vec(), 0..=3),
+    ) {
+        let policies: Vec<Arc<Policy>> = written.iter().enumerate().map(|(i, w)| policy(i, w)).collect();
+        let asked = ports.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(Protocol::Tcp, *p)));
+        for doubt in [Doubt::Against, Doubt::InFavour] {
+            prop_assert_eq!(decided_on(&policies, doubt, &asked), decided(&policies, doubt).intersection(&asked));
         }
     }
 }
