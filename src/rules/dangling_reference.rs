@@ -58,7 +58,7 @@ impl Rule for DanglingReference {
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         if let Some(object) = cx.policy() {
-            out.extend(judge(cx.world, object, &wording::policy(&object.id)).into_iter().map(|dangling| {
+            out.extend(judge(cx.world, object, || wording::policy(&object.id)).into_iter().map(|dangling| {
                 let at = dangling.at.clone();
                 dangling.finding((*object.id).clone()).at(at)
             }));
@@ -72,8 +72,10 @@ impl Rule for DanglingReference {
         for object in cx.referring().take(MOST_REFERRING) {
             let name = object.id.to_string();
             // What led nowhere before is told with the policy, and not to everybody who changes another group.
-            let old: Vec<FieldPath> = judge(cx.then, object, &name).into_iter().map(|dangling| dangling.at).collect();
-            let new = judge(cx.world, object, &name).into_iter().filter(|dangling| !old.contains(&dangling.at));
+            let old: Vec<FieldPath> =
+                judge(cx.then, object, || name.clone()).into_iter().map(|dangling| dangling.at).collect();
+            let new =
+                judge(cx.world, object, || name.clone()).into_iter().filter(|dangling| !old.contains(&dangling.at));
             out.extend(new.map(|dangling| {
                 let key = format!("{name} {}", dangling.at);
                 dangling.finding(cx.change.id.clone()).keyed(key)
@@ -83,12 +85,13 @@ impl Rule for DanglingReference {
 }
 
 /// What a policy names in vain. `name` is how the policy is called.
-fn judge(world: &Snapshot, object: &PolicyObject, name: &str) -> Vec<Dangling> {
+fn judge(world: &Snapshot, object: &PolicyObject, name: impl Fn() -> String) -> Vec<Dangling> {
     let mut found = Vec::new();
     let object = world.policy(&object.id).map_or(object, |held| &**held);
     if let Some(policy) = object.policies.iter().find(|policy| policy.tier.standing == Standing::Missing) {
         let message = format!(
-            "tier of {name} is {}, which does not exist, so the policy is not enforced; create the tier",
+            "tier of {} is {}, which does not exist, so the policy is not enforced; create the tier",
+            name(),
             policy.tier.name
         );
         found.push(Dangling { at: FieldPath::new("spec.tier"), what: message, near: None });
@@ -99,7 +102,7 @@ fn judge(world: &Snapshot, object: &PolicyObject, name: &str) -> Vec<Dangling> {
         for rule in Direction::BOTH.into_iter().flat_map(|direction| policy.rules(direction)) {
             for mut dangling in dangling(world, rule) {
                 let (at, does) = (dangling.at.short(), does(rule.action));
-                dangling.what = format!("{at} of {name} {}, and {does} nobody by it", dangling.what);
+                dangling.what = format!("{at} of {} {}, and {does} nobody by it", name(), dangling.what);
                 // What is certain of a rule and what is possible stand in two rules of the same place.
                 if found.iter().all(|other| other.at != dangling.at) {
                     found.push(dangling);

@@ -64,8 +64,8 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
         return None;
     }
     let namespace = cx.namespace;
-    let mut selected = namespace
-        .classes()
+    let touched = cx.touched(None);
+    let mut selected = touched
         .iter()
         .filter(|class| selector.matches(&PodLookup { pod: class.pod(), namespace: namespace.labels() }))
         .peekable();

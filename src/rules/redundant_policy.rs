@@ -1,5 +1,6 @@
 //! `redundant-policy`: a policy that others make needless.
 
+use std::ptr;
 use std::sync::Arc;
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
@@ -127,10 +128,14 @@ fn written<'a>(cx: &Context<'a>, object: &'a PolicyObject) -> Vec<Written<'a>> {
 /// Whether other policies have rules for all ports of this one's. Nearly every policy that changes something is told by that
 /// alone, without comparing selectors, which takes longer than all else about a policy.
 fn ports_are_named_elsewhere(cx: &Context<'_>, object: &PolicyObject) -> bool {
-    let near = || cx.namespace.policies().filter(|_| object.id.namespace.is_some()).chain(cx.world.cluster_policies());
-    let is_other = |other: &&Arc<PolicyObject>| other.id.name != object.id.name || other.id != object.id;
-    let others: Vec<&Arc<Policy>> =
-        near().take(MOST_LOOKED_AT).filter(is_other).flat_map(|other| &other.policies).collect();
+    let mut others: Vec<&Policy> = Vec::with_capacity(32);
+    let namespace = cx.namespace.policies().filter(|_| object.id.namespace.is_some());
+    for other in namespace.chain(cx.world.cluster_policies()).take(MOST_LOOKED_AT) {
+        // The one that changes is the one that this world holds.
+        if !ptr::eq(&raw const **other, object) {
+            others.extend(other.policies.iter().map(|policy| &**policy));
+        }
+    }
     let named = |ports: &PortMatch, direction| {
         // Numbers are crossed out, because those of all policies together would be a list that grows with each. Only for
         // names it matters which numbers there are.
