@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
+use super::lean::lean;
 use super::wire::{Given, Review};
 use crate::model::Operation;
 use crate::review::User;
@@ -53,15 +54,15 @@ pub struct EnvelopeError {
     pub message: String,
 }
 
-/// Opens the envelope.
-pub fn open(body: &[u8]) -> Result<Incoming<'_>, EnvelopeError> {
+/// Opens the envelope. `space` is for what is read of the body where that is not all of it.
+pub fn open<'a>(body: &'a [u8], space: &'a mut String) -> Result<Incoming<'a>, EnvelopeError> {
     let refuse = |message: String| EnvelopeError { uid: salvage_uid(body), message };
     let text = std::str::from_utf8(body).map_err(|e| {
         refuse(format!("the body is not UTF-8 (byte {}); expected an AdmissionReview in JSON", e.valid_up_to()))
     })?;
-    match serde_json::from_str::<Review<'_, true>>(text) {
+    match serde_json::from_str::<Review<'_, true>>(lean(text, space)) {
         Ok(review) => opened(review, refuse),
-        // Whatever it was, the object is not the reason any more.
+        // Whatever it was, the object is not the reason any more, and neither is what was left out.
         Err(_) => match serde_json::from_str::<Review<'_, false>>(text) {
             Ok(review) => opened(review, refuse),
             Err(e) => Err(refuse(format!("the body is not an AdmissionReview of {API_VERSION}: {e}"))),
@@ -184,7 +185,8 @@ mod tests {
 
     #[test]
     fn opens_a_review() {
-        let review = open(GOOD.as_bytes()).unwrap();
+        let mut space = String::new();
+        let review = open(GOOD.as_bytes(), &mut space).unwrap();
         assert_eq!((&*review.uid, &*review.kind, &*review.user.name), ("u-1", "Deployment", "ann"));
         assert_eq!((review.user.uid.as_deref(), review.user.extra.as_deref()), (Some("7"), Some(r#"{"k":["v"]}"#)));
         assert!(matches!(review.object, Given::Read(_)), "{review:?}");
@@ -194,7 +196,8 @@ mod tests {
     #[test]
     fn in_whatever_order_the_same_is_read() {
         let read = |body: &str| {
-            let mut review = open(body.as_bytes()).unwrap();
+            let mut space = String::new();
+            let mut review = open(body.as_bytes(), &mut space).unwrap();
             match asked(&mut review) {
                 Asked::Judge(change) => *change,
                 other => panic!("{other:?}"),
@@ -203,8 +206,8 @@ mod tests {
         let (object, name) = (r#","object":{"a":1}"#, r#","namespace":"n""#);
         let first = GOOD.replace(object, "").replace(r#""uid":"u-1""#, &format!(r#""uid":"u-1"{object}"#));
         let between = GOOD.replace(object, "").replace(name, &format!("{object}{name}"));
-        assert!(matches!(open(first.as_bytes()).unwrap().object, Given::Raw(_)));
-        assert!(matches!(open(between.as_bytes()).unwrap().object, Given::Raw(_)));
+        assert!(matches!(open(first.as_bytes(), &mut String::new()).unwrap().object, Given::Raw(_)));
+        assert!(matches!(open(between.as_bytes(), &mut String::new()).unwrap().object, Given::Raw(_)));
         let expected = read(GOOD);
         assert_eq!((&*expected.id.kind, expected.id.namespace()), ("Deployment", "n"));
         assert_eq!((read(&first), read(&between)), (expected.clone(), expected));
@@ -214,7 +217,8 @@ mod tests {
     fn an_object_that_is_not_as_its_kind_defines_it_stays_raw() {
         for object in [r#"{"spec":7}"#, r#"{"metadata":{"labels":{"a":{"b":1}}}}"#, "7", "[]"] {
             let body = GOOD.replace(r#"{"a":1}"#, object);
-            let mut review = open(body.as_bytes()).unwrap();
+            let mut space = String::new();
+            let mut review = open(body.as_bytes(), &mut space).unwrap();
             assert!(matches!(review.object, Given::Raw(raw) if raw.get() == object), "{object}");
             assert!(matches!(asked(&mut review), Asked::Judge(_)), "{object}");
         }
@@ -239,17 +243,35 @@ mod tests {
             (br#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}"#.to_vec(), None, "no request"),
         ];
         for (body, uid, says) in cases {
-            let error = open(&body).unwrap_err();
+            let error = open(&body, &mut String::new()).unwrap_err();
             assert_eq!(error.uid.as_deref(), uid, "{error}");
             assert!(error.message.contains(says), "{error} should say {says}");
         }
     }
 
     #[test]
+    fn managed_fields_are_left_out_and_change_nothing() {
+        let kept = r#"{"metadata":{"name":"a","managedFields":[],"labels":{"b":"c"}},"spec":{"template":{}}}"#;
+        let body = |object: &str| GOOD.replace(r#"{"a":1}"#, object);
+        let full = body(&kept.replace("[]", r#"[{"manager":"kubectl","fieldsV1":{"f:spec":{"k:{\"a\":1}":{}}}}]"#));
+        let read = |body: &str| match open(body.as_bytes(), &mut String::new()).unwrap().object {
+            Given::Read(object) => object,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(read(&full), read(&body(kept)));
+        // What stays raw is of the whole text.
+        let wrong = full.replace(r#""labels":{"b":"c"}"#, r#""labels":7"#);
+        let mut space = String::new();
+        let review = open(wrong.as_bytes(), &mut space).unwrap();
+        assert!(matches!(review.object, Given::Raw(raw) if raw.get().contains("kubectl")), "{review:?}");
+    }
+
+    #[test]
     fn depth_does_not_matter() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         let body = GOOD.replace(r#"{"a":1}"#, &deep);
-        let review = open(body.as_bytes()).unwrap();
+        let mut space = String::new();
+        let review = open(body.as_bytes(), &mut space).unwrap();
         assert!(matches!(review.object, Given::Raw(raw) if raw.get().len() == 200_000));
     }
 }

@@ -95,7 +95,8 @@ impl<C: Cluster> Gate<C> {
             took: Duration::ZERO,
             error: None,
         };
-        let mut request = match envelope::open(body) {
+        let mut lean = String::new();
+        let mut request = match envelope::open(body, &mut lean) {
             Ok(request) => request,
             Err(error) => {
                 record(&Decided { took: start.elapsed(), error: Some(&error.message), ..decided });

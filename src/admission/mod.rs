@@ -6,6 +6,7 @@ mod change;
 mod envelope;
 mod fixed;
 mod gate;
+mod lean;
 mod response;
 mod wire;
 
