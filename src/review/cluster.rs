@@ -34,7 +34,7 @@ impl Reached {
     /// is opened there as well.
     pub(super) fn strictest(&self, change: &Change, home: &Effective) -> BTreeMap<RuleId, &Str> {
         let mut found = BTreeMap::new();
-        if !matches!(change.object(), Some(Object::Policy(_))) {
+        if self.0.is_empty() || !matches!(change.object(), Some(Object::Policy(_))) {
             return found;
         }
         for id in RuleId::ALL.iter().copied() {
