@@ -4,12 +4,15 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use memchr::{memchr, memchr_iter};
 
 /// In JSON this is a key and the beginning of its list, and nothing else: inside a text its second quote would have a
 /// backslash before it.
 const LIST: &str = r#""managedFields":["#;
+
+/// Where the first object begins: what is said before it, of the user above all, is not touched.
+const OBJECT: &str = r#""object":"#;
 
 /// Longer reviews, which are few, are read as they are: a copy of one should not count in memory.
 const LONGEST: usize = 128 * 1024;
@@ -21,11 +24,15 @@ pub(super) fn lean<'t>(text: &'t str, space: &'t mut String) -> &'t str {
     if text.len() > LONGEST {
         return text;
     }
-    let mut rest = text;
+    let objects = memmem::find(text.as_bytes(), OBJECT.as_bytes()).unwrap_or(text.len());
+    let (head, mut rest) = text.split_at_checked(objects).unwrap_or((text, ""));
     while let Some((before, list)) = FINDER.find(rest.as_bytes()).and_then(|at| rest.split_at_checked(at + LIST.len()))
     {
         let Some((_, after)) = length(list.as_bytes()).and_then(|length| list.split_at_checked(length)) else { break };
-        space.reserve(rest.len());
+        if space.is_empty() {
+            space.reserve(text.len());
+            space.push_str(head);
+        }
         space.push_str(before);
         rest = after;
     }
@@ -56,8 +63,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
+    /// As an object.
     fn leaned(text: &str) -> String {
-        lean(text, &mut String::new()).to_owned()
+        let lean = lean(&format!("{OBJECT}{text}"), &mut String::new()).to_owned();
+        lean.strip_prefix(OBJECT).unwrap().to_owned()
     }
 
     #[test]
@@ -81,6 +90,8 @@ mod tests {
         ] {
             assert_eq!(leaned(same), same);
         }
+        let before = r#"{"managedFields":[1],"old_object":{"managedFields":[2]}}"#;
+        assert_eq!(lean(before, &mut String::new()), before);
         let too_long = format!(r#"{{"managedFields":[1],"a":"{}"}}"#, "a".repeat(LONGEST));
         assert_eq!(leaned(&too_long), too_long);
     }
