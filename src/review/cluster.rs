@@ -106,22 +106,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, Peer, PodSpec, PortSet, Selector, Workload};
+    use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, Peer, PortSet, Selector};
     use crate::review::{User, review, standing};
-    use crate::rules::fixtures::{block, egress, only, said, to};
-
-    fn pod(namespace: &str) -> Object {
-        Object::Workload(Workload {
-            id: ObjectRef::namespaced("v1", "Pod", namespace, "web"),
-            labels: Labels::default(),
-            pod: Arc::new(PodSpec::with_labels(Labels::default())),
-            controller: None,
-            addresses: Vec::new(),
-            finished: false,
-            leaving: false,
-            template_at: "",
-        })
-    }
+    use crate::rules::fixtures::{block, egress, only, pod, said, to};
 
     fn everywhere(peers: Vec<Peer>) -> Object {
         let Object::Policy(mut object) = egress("out", vec![to(0, peers, PortSet::full())]) else { panic!("a policy") };
@@ -140,7 +127,7 @@ mod tests {
         let named = |name: &str, env| Object::Namespace(Namespace::new(name, &Labels::new([("env", env)])));
         let state = |pods: &[&str]| {
             let mut objects = vec![named("a", "test"), named("b", "prod"), named("c", "prod")];
-            objects.extend(pods.iter().map(|namespace| pod(namespace)));
+            objects.extend(pods.iter().map(|namespace| pod(namespace, "web", &[])));
             Snapshot::of(&objects)
         };
         let open = everywhere(vec![block("0.0.0.0/0", &[])]);

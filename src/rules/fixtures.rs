@@ -7,8 +7,8 @@ use crate::model::ipset::parse_cidr;
 use crate::model::peer::AddressPeer;
 use crate::model::policy::{Priority, Rule};
 use crate::model::{
-    Action, AddressScope, Change, FieldPath, NamespaceScope, Object, ObjectRef, Peer, Policy, PolicyObject, PortMatch,
-    PortSet, Selector, Subject, Tier,
+    Action, AddressScope, Change, FieldPath, Labels, NamespaceScope, Object, ObjectRef, Peer, PodSpec, Policy,
+    PolicyObject, PortMatch, PortSet, Selector, Subject, Tier, Workload,
 };
 use crate::review::{User, Verdict, review};
 use crate::snapshot::Snapshot;
@@ -41,6 +41,21 @@ pub fn egress(name: &str, rules: Vec<Rule>) -> Object {
         egress: rules,
     };
     Object::Policy(PolicyObject { id, policies: vec![Arc::new(policy)], unread: Vec::new(), implicit_types: false })
+}
+
+/// A running pod whose addresses are not known.
+pub fn pod(namespace: &str, name: &str, labels: &[(&'static str, &'static str)]) -> Object {
+    let labels = Labels::new(labels.iter().copied());
+    Object::Workload(Workload {
+        id: ObjectRef::namespaced("v1", "Pod", namespace, name),
+        labels: labels.clone(),
+        pod: Arc::new(PodSpec::with_labels(labels)),
+        controller: None,
+        addresses: Vec::new(),
+        finished: false,
+        leaving: false,
+        template_at: "",
+    })
 }
 
 /// A house in which this rule alone holds.

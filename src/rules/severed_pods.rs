@@ -56,9 +56,9 @@ impl Rule for SeveredPods {
         // Where policies only admit, one that does is enough, and there is no need to know all that select a pod.
         let one_is_enough = only_admit(cx.world, cx.namespace);
         let has_one = |class: &PodClass, direction| {
-            selecting_of(cx.world, cx.namespace, class.pod(), |policy| allows_something(policy, direction))
-                .next()
-                .is_some()
+            let mut some =
+                selecting_of(cx.world, cx.namespace, class.pod(), |policy| allows_something(policy, direction));
+            some.next().is_some()
         };
         let is_told = |class: &PodClass| one_is_enough && Direction::BOTH.into_iter().all(|d| has_one(class, d));
         let touched = cx.touched(None);

@@ -4,23 +4,9 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::fixtures::{egress, judge, said, to};
+use super::super::fixtures::{egress, judge, pod, said, to};
 use super::*;
-use crate::model::{Change, Labels, ObjectRef, PodPeer, PortSet, Selector, Tier};
-
-fn pod(namespace: &str, name: &str, labels: &[(&'static str, &'static str)]) -> Object {
-    let labels = Labels::new(labels.iter().copied());
-    Object::Workload(Workload {
-        id: ObjectRef::namespaced("v1", "Pod", namespace, name),
-        labels: labels.clone(),
-        pod: Arc::new(PodSpec::with_labels(labels)),
-        controller: None,
-        addresses: Vec::new(),
-        finished: false,
-        leaving: false,
-        template_at: "",
-    })
-}
+use crate::model::{Change, PodPeer, PortSet, Selector, Tier};
 
 fn pods() -> Vec<Object> {
     vec![
