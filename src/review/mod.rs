@@ -133,6 +133,7 @@ fn judge(case: Case<'_>) -> Verdict {
         namespace: &home_before,
         standing,
         touched: None,
+        only_admits: false,
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
     let reached = Reached::by(change, house, &before, &after);
@@ -181,6 +182,7 @@ impl Case<'_> {
         // Asked for by several rules, and in the world before only by those that find something.
         let touched = after.judges_running_pods().then(|| after.find_touched());
         let after = Context { touched: touched.as_deref(), ..*after };
+        let after = Context { only_admits: after.only_admits(before.namespace), ..after };
         let (mut then, mut now) = (Vec::new(), Vec::new());
         for rule in RULES.iter().copied().filter(|rule| asked(*rule)) {
             let (level, source) = effective.level(rule.meta().id);

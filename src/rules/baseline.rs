@@ -13,7 +13,18 @@ pub fn baseline(namespace: &str, settings: &Settings) -> Vec<Policy> {
     let namespace = world.namespace_or_empty(namespace);
     let (world, namespace) = (&world, &namespace);
     let (change, object, policies, standing) = (&change, None, [None; 2], false);
-    let cx = Context { world, then: world, change, object, policies, settings, namespace, standing, touched: None };
+    let cx = Context {
+        world,
+        then: world,
+        change,
+        object,
+        policies,
+        settings,
+        namespace,
+        standing,
+        touched: None,
+        only_admits: false,
+    };
     suggest::default_deny(&cx, &Direction::BOTH)
 }
 

@@ -47,7 +47,8 @@ declare_rule! {
     /// Not judged: pods whose egress nobody restricts, pods on the host's network, and `dnsPolicy: Default`, which asks the
     /// node's resolvers. `dnsPolicy: None` is judged by the servers that it names: one of them must be reachable; behind a
     /// private address may be the DNS Service, and then reaching the DNS pods is enough. A new policy that cuts running
-    /// pods off only warns, because the policy that allows may come next.
+    /// pods off only warns, because the policy that allows may come next; a new NetworkPolicy for pods that others isolate
+    /// already takes nothing away and is not judged.
     ///
     /// ## References
     ///
@@ -65,6 +66,9 @@ impl Rule for BlockedDns {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
+        if cx.only_admits {
+            return;
+        }
         let dns = &cx.settings.dns;
         let pods = DnsPods::find(cx.world, dns);
         let query = DnsQuery::new(cx.world, dns, &pods, cx.settings.dialect);

@@ -7,8 +7,9 @@ use crate::model::house::{Level, RuleId, Settings};
 use crate::model::original::Narrowing;
 use crate::model::pod::PodLookup;
 use crate::model::{
-    Change, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Selector, TierSemantics, Workload,
+    Change, Direction, FieldPath, Object, ObjectRef, Operation, Policy, PolicyObject, Selector, TierSemantics, Workload,
 };
+use crate::reach::{only_admit, selecting_of};
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
 /// The fixed facts about a rule; its page is made from them.
@@ -107,6 +108,8 @@ pub struct Context<'a> {
     pub standing: bool,
     /// The pods that it touches, where that has been worked out: see [`Context::touched`].
     pub touched: Option<&'a [&'a Arc<PodClass>]>,
+    /// Whether no running pod can lose anything to it, where that has been worked out: see [`Context::only_admits`].
+    pub only_admits: bool,
 }
 
 impl<'a> Context<'a> {
@@ -167,6 +170,21 @@ impl<'a> Context<'a> {
         let union = |p: &Arc<Policy>| p.tier.semantics == TierSemantics::Union;
         self.creates_policy()
             && matches!(&self.change.after, Some(Object::Policy(object)) if object.policies.iter().all(union))
+    }
+
+    /// Whether no running pod can lose anything to the change: it brings a NetworkPolicy where there are only such, for pods
+    /// that others isolate already in its directions. What is wrong with them was wrong before.
+    pub fn only_admits(&self, before: &NamespaceState) -> bool {
+        let isolated = |class: &PodClass, direction| {
+            let mut by = selecting_of(self.then, before, class.pod(), |policy| policy.isolates(direction));
+            class.pod().host_network || by.next().is_some()
+        };
+        let isolates = |direction| self.changing().any(|policy| policy.isolates(direction));
+        let stay_so = |direction| self.touched(None).iter().all(|class| isolated(class, direction));
+        self.creates_policy()
+            && !self.standing
+            && only_admit(self.world, self.namespace)
+            && Direction::BOTH.into_iter().all(|direction| !isolates(direction) || stay_so(direction))
     }
 
     /// Pods of the namespace whose policies the change may touch: those that a changing policy selects, before or after, and

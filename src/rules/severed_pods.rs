@@ -32,7 +32,8 @@ declare_rule! {
     /// ## Exceptions
     ///
     /// Pods that are meant to talk to nobody (a batch job on its own volume) can be left as they are: the finding warns.
-    /// Pods on the host's network are not judged.
+    /// Pods on the host's network are not judged, nor is a new NetworkPolicy for pods that others isolate already: it takes
+    /// nothing away.
     ///
     /// ## References
     ///
@@ -50,7 +51,7 @@ impl Rule for SeveredPods {
     }
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
-        if !cx.changes_policy() {
+        if !cx.changes_policy() || cx.only_admits {
             return;
         }
         // Where policies only admit, one that does is enough, and there is no need to know all that select a pod.

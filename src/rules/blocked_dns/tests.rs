@@ -83,7 +83,9 @@ proptest! {
         for change in [Change::create(last.clone()), Change::create(deployed)] {
             for rule in [RuleId::BlockedDns, RuleId::SeveredPods] {
                 let (some, all) = (judge(rule, &state, &change), judge(rule, &beside, &change));
-                prop_assert_eq!(said(&some), said(&all), "{} {:?}", rule, change.id);
+                // Where a policy only opens, what was wrong before is not even looked for.
+                let nothing_new = some.findings.is_empty() && all.findings.iter().all(|judged| judged.pre_existing);
+                prop_assert!(nothing_new || said(&some) == said(&all), "{} {:?}: {:?} {:?}", rule, change.id, said(&some), said(&all));
             }
         }
     }
