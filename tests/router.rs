@@ -14,7 +14,7 @@ use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use futures::StreamExt;
 use http_body_util::BodyExt;
-use portcullis::serve::{Limits, Metrics, Shutdown, new_registry, webhook_router};
+use portcullis::serve::{Answer, Limits, Metrics, Reviewer, Shutdown, new_registry, webhook_router};
 use prometheus_client::registry::Registry;
 use serve_support::Script;
 use tower::ServiceExt;
@@ -81,6 +81,50 @@ async fn a_review_is_answered_as_json_and_keeps_its_connection() {
     assert_eq!(header(&head, "content-type"), Some("application/json"));
     assert_eq!(header(&head, "connection"), None);
     assert!(f.metrics().contains("portcullis_requests_total{outcome=\"reviewed\"} 1"), "{}", f.metrics());
+}
+
+/// Notes what is done, and for whom.
+#[derive(Default)]
+struct Noting(std::sync::Mutex<Vec<String>>);
+
+impl Noting {
+    fn note(&self, what: &str, whom: &str) {
+        self.0.lock().unwrap().push(format!("{what} {whom}"));
+    }
+}
+
+impl Reviewer for Noting {
+    async fn review(&self, body: Bytes, _deadline: tokio::time::Instant) -> Answer {
+        self.note("judged", std::str::from_utf8(&body).unwrap());
+        Answer::Review(b"{}".to_vec())
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn reviews_that_come_together_are_read_then_judged_then_answered() {
+    let noting = Arc::new(Noting::default());
+    let metrics = Metrics::register(&mut new_registry());
+    // With a place for one at a time: stepping aside must not keep it.
+    let limits = Limits { concurrency: 1, ..Limits::default() };
+    let routes = webhook_router(Arc::clone(&noting), limits, metrics, Shutdown::new());
+    let send = async |whom: &'static str| {
+        let noted = Arc::clone(&noting);
+        let body = futures::stream::once(async move {
+            noted.note("read", whom);
+            Ok::<_, Infallible>(Bytes::from_static(whom.as_bytes()))
+        });
+        let response = routes.clone().oneshot(post("/v1/review", Body::from_stream(body))).await.unwrap();
+        noting.note("answered", whom);
+        response.status()
+    };
+    let statuses = futures::join!(send("ann"), send("bob"));
+    assert_eq!(statuses, (StatusCode::OK, StatusCode::OK));
+    let wanted = ["read ann", "read bob", "judged ann", "judged bob", "answered ann", "answered bob"];
+    assert_eq!(*noting.0.lock().unwrap(), wanted);
 }
 
 #[tokio::test]
