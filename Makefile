@@ -47,7 +47,6 @@ picture: ## the page of `matrix -o html` in a headless Chromium; UPDATE=1 takes 
 
 e2e: ## against a real API server: reviews end to end, schemas, installing and removing the chart
 	$(CARGO) test --locked --test e2e
-	$(WITH_TOOLS) hack/kube/control-plane run $(KUBE_DIR)/objects -- $(CARGO) test --locked --test objects -- --ignored
 	$(WITH_TOOLS) hack/kube/control-plane run $(KUBE_DIR)/watch -- $(CARGO) test --locked --test watch -- --ignored
 	$(WITH_TOOLS) HELM="$${HELM:-helm}" hack/kube/control-plane run $(KUBE_DIR)/chart -- tests/chart/cluster.sh
 
