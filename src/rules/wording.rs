@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{FieldPath, IpSet, ObjectRef, PodSpec, Policy};
+use crate::model::{FieldPath, IpSet, ObjectRef, PodSpec, Policy, Str};
 
 /// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them.
 pub(super) fn policy(id: &ObjectRef) -> String {
@@ -45,13 +45,17 @@ pub(super) fn place(id: &ObjectRef, at: &FieldPath) -> String {
 
 /// The labels that people write; those that controllers add tell nobody anything.
 pub(super) fn labels(pod: &PodSpec) -> String {
+    let pairs: Vec<String> = written_labels(pod).map(|(k, v)| format!("{k}={v}")).collect();
+    if pairs.is_empty() { "no labels".to_owned() } else { pairs.join(",") }
+}
+
+/// The same as pairs.
+pub(super) fn written_labels(pod: &PodSpec) -> impl Iterator<Item = (&Str, &Str)> {
     const BY_CONTROLLERS: [&str; 4] = [
         "controller-revision-hash",
         "pod-template-generation",
         "pod-template-hash",
         "statefulset.kubernetes.io/pod-name",
     ];
-    let written = pod.labels.iter().filter(|(key, _)| !BY_CONTROLLERS.contains(&&***key));
-    let pairs: Vec<String> = written.map(|(k, v)| format!("{k}={v}")).collect();
-    if pairs.is_empty() { "no labels".to_owned() } else { pairs.join(",") }
+    pod.labels.iter().filter(|(key, _)| !BY_CONTROLLERS.contains(&&***key))
 }
