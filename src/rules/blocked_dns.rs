@@ -185,7 +185,8 @@ fn fix(cx: &Context<'_>, pods: &DnsPods, pod: &PodSpec, servers: &[IpAddr]) -> O
     if widest.tier.semantics != TierSemantics::Union || !by_namespace {
         return None;
     }
-    let name: String = format!("allow-dns-for-{}", widest.id.name).chars().take(240).collect();
+    let theirs = if widest.id.name.is_empty() { "some" } else { &*widest.id.name };
+    let name: String = format!("allow-dns-for-{theirs}").chars().take(240).collect();
     allow(&name, widest.subject.pods.clone())
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::model::{FieldPath, IpSet, ObjectRef, PodSpec, Policy, Str};
 
-/// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them.
+/// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them. One that is
+/// to get a generated name has none while it is judged.
 pub(super) fn policy(id: &ObjectRef) -> String {
-    if id.kind == "NetworkPolicy" && id.group() == "networking.k8s.io" {
-        id.name.to_string()
-    } else {
-        format!("{} {}", id.kind, id.name)
+    match (id.kind == "NetworkPolicy" && id.group() == "networking.k8s.io", id.name.is_empty()) {
+        (true, false) => id.name.to_string(),
+        (true, true) => "a policy without a name yet".to_owned(),
+        (false, false) => format!("{} {}", id.kind, id.name),
+        (false, true) => format!("a {} without a name yet", id.kind),
     }
 }
 
@@ -58,4 +60,21 @@ pub(super) fn written_labels(pod: &PodSpec) -> impl Iterator<Item = (&Str, &Str)
         "statefulset.kubernetes.io/pod-name",
     ];
     pod.labels.iter().filter(|(key, _)| !BY_CONTROLLERS.contains(&&***key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_whose_name_is_still_to_be_made_is_called_so() {
+        let id = |kind, group, name| ObjectRef::namespaced(group, kind, "shop", name);
+        let (plain, cilium) = (("NetworkPolicy", "networking.k8s.io/v1"), ("CiliumNetworkPolicy", "cilium.io/v2"));
+        assert_eq!(policy(&id(plain.0, plain.1, "dd")), "dd");
+        assert_eq!(policy(&id(plain.0, plain.1, "")), "a policy without a name yet");
+        assert_eq!(policy(&id(cilium.0, cilium.1, "")), "a CiliumNetworkPolicy without a name yet");
+        let at = FieldPath::new("spec.egress[0]");
+        assert_eq!(place(&id(plain.0, plain.1, "dd"), &at), "dd egress[0]");
+        assert_eq!(place(&id(plain.0, plain.1, ""), &at), "egress[0] of a policy without a name yet");
+    }
 }
