@@ -131,3 +131,25 @@ fn details(object: &ObjectRef, verdict: &Verdict) -> Details {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Change;
+    use crate::model::house::RuleId;
+    use crate::review::{User, review};
+    use crate::rules::fixtures;
+    use crate::snapshot::Snapshot;
+
+    #[test]
+    fn what_lifts_several_findings_of_a_rule_is_kept_once() {
+        let mut house = fixtures::only(RuleId::MissingDefaultDeny);
+        house.rules[0].exempt.namespaces = vec!["shop".into()];
+        let change = Change::create(fixtures::pod("shop", "web", &[]));
+        let verdict = review(&Snapshot::default(), &house, &change, &User::default());
+        assert_eq!(verdict.findings.len(), 2, "one for each direction: {verdict:?}");
+        let response = Response::of("uid", &verdict);
+        let lifted = response.audit_annotations.get("lifted").map(String::as_str);
+        assert_eq!(lifted, Some("missing-default-deny by HouseRules/only: exempt namespace shop"));
+    }
+}

@@ -153,7 +153,7 @@ fn sloppy_addresses_are_masked_and_excepts_taken_as_written() {
         |cidr: &str, except: &[&str]| json!({"egress": [{"to": [{"ipBlock": {"cidr": cidr, "except": except}}]}]});
     let set = |object: &PolicyObject| object.policies[0].egress[0].peers[0].addresses().to_string();
     let (cidr_at, except_at) = ("spec.egress[0].to[0].ipBlock.cidr", "spec.egress[0].to[0].ipBlock.except[0]");
-    assert_eq!(set(&complains(&block("10.1.2.3/8", &[]), cidr_at, "taken as 10.0.0.0/8")), "10.0.0.0/8");
+    assert_eq!(set(&complains(&block("10.1.2.3/8", &[]), cidr_at, "read as 10.0.0.0/8")), "10.0.0.0/8");
     assert_eq!(set(&complains(&block("010.0.0.0/8", &[]), cidr_at, "`010.0.0.0/8`")), "10.0.0.0/8");
     let outside = block("10.0.0.0/8", &["192.168.0.0/16"]);
     assert_eq!(set(&complains(&outside, except_at, "it excepts nothing")), "10.0.0.0/8");

@@ -161,6 +161,21 @@ fn what_is_no_pod_says_what_is_wrong_and_keeps_its_name() {
 }
 
 #[test]
+fn what_belongs_in_a_field_is_said_in_terms_of_json() {
+    for (kind, object) in [
+        (Kind::Deployment, json!([])),
+        (Kind::Deployment, json!({"spec": []})),
+        (Kind::Deployment, json!({"spec": {"template": {"spec": "x"}}})),
+        (Kind::CronJob, json!({"spec": {"jobTemplate": 1}})),
+        (Kind::Pod, json!({"spec": []})),
+        (Kind::Pod, json!({"spec": {"containers": [{"ports": ["http"]}]}})),
+    ] {
+        let Object::Unreadable(_, unread) = from_value(kind, &object, &DEFAULTS) else { panic!("{object}") };
+        assert!(unread[0].what.contains("expected an object"), "{object}: {unread:?}");
+    }
+}
+
+#[test]
 fn kinds_are_found_by_group_and_name() {
     assert_eq!(Kind::of("", "Pod"), Some(Kind::Pod));
     assert_eq!(Kind::of("apps", "Deployment"), Some(Kind::Deployment));

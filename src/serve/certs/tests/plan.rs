@@ -48,6 +48,19 @@ fn nothing_there_makes_all_and_a_complete_secret_rests() {
 }
 
 #[test]
+fn a_secret_that_holds_nothing_has_no_faults_to_name() {
+    let why = |holding: &Holding| match plan(&settings(), start(), holding, None, None) {
+        Action::Mint { why, .. } => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why(&Holding::default()), "there is no CA yet");
+    let mut data = made_at(&settings(), start());
+    data.insert(CA_KEY.to_owned(), b"rubbish".to_vec());
+    let faults = why(&Holding::read(&data));
+    assert!(faults.starts_with("the CA's key is of no use (") && !faults.ends_with("()"), "{faults}");
+}
+
+#[test]
 fn a_half_filled_or_unreadable_secret_keeps_what_is_good() {
     let complete = made_at(&settings(), start());
     let foreign = made_at(&settings(), start());
