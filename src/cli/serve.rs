@@ -155,7 +155,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // The first provider wins; a second one in the process would be a defect that rustls reports by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(args))?;
+    let served = runtime.block_on(serve(args));
+    // A background audit may be in the middle of a large cluster; nobody waits for what it finds.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served?;
     Ok(Exit::Clean)
 }
 
@@ -222,7 +225,12 @@ async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
         Arc::new(move || cluster.not_ready())
     };
     let background = Background { namespace, last, pace: Duration::from_secs(args.audit_interval) };
-    let served = run_server(options, cluster, not_ready, background, shutdown, registry).await;
+    let followed = Arc::clone(&cluster);
+    let served = tokio::select! {
+        served = run_server(options, cluster, not_ready, background, shutdown, registry) => served,
+        // A process that follows nothing would be unready for ever; the next one begins anew.
+        why = followed.broken() => Err(anyhow::anyhow!(why)),
+    };
     statuses.abort();
     served
 }
