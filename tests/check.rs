@@ -294,3 +294,29 @@ fn a_slip_in_house_rules_is_told_with_its_line_by_check_and_review() {
         assert!(err.starts_with(&format!("{first}: {told}")), "{err}");
     }
 }
+
+#[test]
+fn a_kind_that_is_misspelt_or_of_an_old_group_is_never_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = OPEN.replace("NetworkPolicy", "NetworkPolcy");
+    std::fs::write(folder.path().join("policy.yaml"), policy).unwrap();
+    std::fs::write(folder.path().join("web.yaml"), WEB.replace("apps/v1", "extensions/v1beta1")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let out = command.current_dir(folder.path()).args(["check", "-o", "json", "."]).output().unwrap();
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let told: Vec<String> = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| format!("{}:{} {} {} {}", f["file"], f["line"], f["rule"], f["level"], f["because"]))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("\"./policy.yaml\":2 \"not-understood\" \"warn\"") && told[0].contains("NetworkPolcy"),
+        "{told:#?}"
+    );
+    assert!(
+        told[1].starts_with("\"./web.yaml\":1 \"not-understood\" \"warn\"") && told[1].contains("apps/v1"),
+        "{told:#?}"
+    );
+}

@@ -19,7 +19,7 @@ use crate::model::{CiliumConfig, Enforcement, FieldPath, Labels, Object, ObjectR
 use crate::review::World;
 use crate::snapshot::Snapshot;
 use crate::translate::narrow::{Written, as_applied};
-use crate::translate::{Defaults, Kind, cilium_config, entrance, from_value, houserules, note_hints, unread_policy};
+use crate::translate::{Defaults, Kind, cilium_config, entrance, from_value, houserules, note_hints, unread_kind};
 
 /// Our own kinds that a cluster is asked for: group, version, kind, resource.
 const OUR_KINDS: [(&str, &str, &str, &str); 2] = [
@@ -210,14 +210,15 @@ impl Files {
             self.accounts.insert(name, labels);
             return;
         }
-        if Kind::is_policy_group(group) {
+        if let Some(unread) = unread_kind(group, kind, api_version) {
+            let in_namespace = || (!Kind::is_policy_group(group)).then_some(namespace);
             let id = ObjectRef {
                 api_version: api_version.to_owned().into(),
                 kind: kind.to_owned().into(),
-                namespace: document.namespace().map(Into::into),
+                namespace: document.namespace().or_else(in_namespace).map(Into::into),
                 name: document.name().unwrap_or_default().into(),
             };
-            let object = Object::Unreadable(id.clone(), vec![unread_policy(kind, api_version)]);
+            let object = Object::Unreadable(id.clone(), vec![unread]);
             objects.insert(id, Located { object, document });
             return;
         }
