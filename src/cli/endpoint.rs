@@ -18,7 +18,7 @@ An end is one of
   NAMESPACE/NAME              a workload or pod; NAMESPACE/KIND/NAME where names are shared
   NAMESPACE/key=value,…       any pod to come with these labels
   NAMESPACE/                  every workload of a namespace, and a pod to come without labels
-  10.0.0.0/8, 10.0.0.1, 10.0.0.1-10.0.0.9, 2001:db8::/32
+  10.0.0.0/8, 10.0.0.1, 10.0.0.1-10.0.0.9, 2001:db8::/32; one that a pod has is that pod
   world                       every address outside the cluster";
 
 /// An end as it is written.
