@@ -1,11 +1,13 @@
 //! Changes that reach many namespaces: which ones are judged, and how what is found there is told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use super::Judged;
 use super::levels::{Effective, effective};
-use crate::model::house::{House, Level, RuleId};
-use crate::model::{Change, Object, PolicyObject, Str};
+use crate::model::house::{Dns, House, Level, RuleId};
+use crate::model::pod::PodLookup;
+use crate::model::{Change, Direction, NamespaceScope, Object, PodSpec, Policy, PolicyObject, Str};
 use crate::snapshot::Snapshot;
 
 /// Namespaces judged for one change. Each costs a look at its pods, and a review has seconds; the background audit looks
@@ -15,16 +17,33 @@ const MOST_NAMESPACES: usize = 1_000;
 /// Findings told for each rule and level.
 const MOST_TOLD: usize = 5;
 
-/// Namespaces that a change reaches beside the one it is in, with what holds there.
-pub(super) struct Reached(pub(super) Vec<(Str, Effective)>);
+/// How a change reaches a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// By the policies of its pods.
+    Policies,
+    /// By the policies of the DNS pods that its pods ask.
+    Dns,
+}
+
+/// A namespace that a change reaches beside the one it is in.
+pub(super) struct There {
+    pub(super) name: Str,
+    pub(super) way: Way,
+    /// What holds there.
+    pub(super) effective: Effective,
+}
+
+/// All of them.
+pub(super) struct Reached(pub(super) Vec<There>);
 
 impl Reached {
     pub(super) fn by(change: &Change, house: &House, before: &Snapshot, after: &Snapshot) -> Self {
-        let names = names(change, before, after).into_iter();
-        let all = names.map(|name| {
-            let mut there = effective(house, &after.namespace_or_empty(&name));
-            there.see(before.plugins());
-            (name, there)
+        let names = names(change, house, before, after).into_iter();
+        let all = names.map(|(name, way)| {
+            let mut effective = effective(house, &after.namespace_or_empty(&name));
+            effective.see(before.plugins());
+            There { name, way, effective }
         });
         Self(all.collect())
     }
@@ -39,10 +58,10 @@ impl Reached {
         }
         for id in RuleId::ALL.iter().copied() {
             let mut highest = home.level(id).0;
-            for (name, there) in &self.0 {
-                if there.level(id).0 > highest {
-                    highest = there.level(id).0;
-                    found.insert(id, name);
+            for there in self.0.iter().filter(|there| there.way == Way::Policies) {
+                if there.effective.level(id).0 > highest {
+                    highest = there.effective.level(id).0;
+                    found.insert(id, &there.name);
                 }
             }
         }
@@ -50,14 +69,20 @@ impl Reached {
     }
 }
 
-/// Those of the pods that a policy selects, and those of the policies that refer to a tier or a group, in the order of
-/// their names.
-fn names(change: &Change, before: &Snapshot, after: &Snapshot) -> Vec<Str> {
+/// Those of the pods that a policy selects, those of the policies that refer to a tier or a group, and where policies of DNS
+/// pods change all that have pods, in the order of their names.
+fn names(change: &Change, house: &House, before: &Snapshot, after: &Snapshot) -> Vec<(Str, Way)> {
     let states: Vec<&Object> = change.before.iter().chain(&change.after).collect();
     let mut names: BTreeSet<Str> = BTreeSet::new();
+    let mut asking = false;
     for (object, world) in [(&change.before, before), (&change.after, after)] {
         match object {
-            Some(Object::Policy(object)) if object.id.namespace.is_none() => selected(object, world, &mut names),
+            Some(Object::Policy(object)) => {
+                if object.id.namespace.is_none() {
+                    selected(object, world, &mut names);
+                }
+                asking |= answer_dns(house).any(|dns| restricts(object, world, dns));
+            }
             Some(Object::Tier(_) | Object::AddressGroup(_)) => {
                 for object in world.referring(&states) {
                     match &object.id.namespace {
@@ -69,8 +94,36 @@ fn names(change: &Change, before: &Snapshot, after: &Snapshot) -> Vec<Str> {
             _ => {}
         }
     }
-    names.remove(change.id.namespace());
-    names.into_iter().take(MOST_NAMESPACES).collect()
+    let with_pods = after.namespaces().filter(|namespace| asking && !namespace.classes().is_empty());
+    let ask = with_pods.map(|namespace| namespace.name()).filter(|name| !names.contains(&***name));
+    let mut ask: Vec<(Str, Way)> = ask.map(|name| (name.clone(), Way::Dns)).collect();
+    ask.sort();
+    let all = names.into_iter().map(|name| (name, Way::Policies)).chain(ask);
+    all.filter(|(name, _)| **name != *change.id.namespace()).take(MOST_NAMESPACES).collect()
+}
+
+/// Where cluster DNS is, by the built-in settings and by those that somebody gave.
+fn answer_dns(house: &House) -> impl Iterator<Item = &Dns> {
+    static DEFAULT: LazyLock<Dns> = LazyLock::new(Dns::default);
+    house.rules.iter().filter_map(|rules| rules.settings.dns.as_ref()).chain([&*DEFAULT])
+}
+
+/// Whether a policy decides what the DNS pods receive.
+fn restricts(object: &PolicyObject, world: &Snapshot, dns: &Dns) -> bool {
+    let may = |policy: &Policy| match &policy.subject.namespaces {
+        NamespaceScope::Named(name) => *name == dns.namespace,
+        NamespaceScope::Matching(_) => true,
+    };
+    let namespace = object.policies.iter().any(|policy| may(policy)).then(|| world.namespace(&dns.namespace));
+    let Some(namespace) = namespace.flatten() else { return false };
+    object.policies.iter().any(|policy| {
+        let lookup = |pod| PodLookup { pod, namespace: namespace.labels() };
+        let answers = |pod: &PodSpec| dns.labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
+        let mut answering = namespace.classes().iter().map(|class| class.pod()).filter(|pod| answers(pod));
+        (policy.isolates(Direction::Ingress) || !policy.rules(Direction::Ingress).is_empty())
+            && namespace.is_in(&policy.subject.namespaces)
+            && answering.any(|pod| policy.subject.pods.matches(&lookup(pod)))
+    })
 }
 
 /// Namespaces with pods in the scope of a policy.
@@ -106,7 +159,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Labels, Namespace, NamespaceScope, ObjectRef, Peer, PortSet, Selector};
+    use crate::model::{Labels, Namespace, ObjectRef, Peer, PodPeer, PortSet, Protocol, Selector};
     use crate::review::{User, review, standing};
     use crate::rules::fixtures::{block, egress, only, pod, said, to};
 
@@ -142,5 +195,37 @@ mod tests {
         );
         let world = state(&["a", "b"]).with(&open);
         assert_eq!(said(&standing(&world, &house, &open)).len(), 1, "what stands is told as well");
+    }
+
+    #[test]
+    fn whoever_closes_the_dns_pods_is_told_whom_that_cuts_off() {
+        let from = |peer: Peer| {
+            let Object::Policy(mut object) = egress("in", Vec::new()) else { panic!("a policy") };
+            object.id = Arc::new(ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", "kube-system", "in"));
+            let policy = Arc::make_mut(&mut object.policies[0]);
+            policy.id = Arc::clone(&object.id);
+            policy.subject.namespaces = NamespaceScope::Named("kube-system".into());
+            (policy.isolates_ingress, policy.isolates_egress) = (true, false);
+            policy.ingress = vec![to(0, vec![peer], PortSet::full())];
+            Object::Policy(object)
+        };
+        let pods = |namespaces| Peer::Pods(PodPeer { namespaces, pods: Selector::everything() });
+        let (everyone, own) = (pods(NamespaceScope::all()), pods(NamespaceScope::Named("kube-system".into())));
+        let ports = PortSet::port(Protocol::Udp, 53).union(&PortSet::port(Protocol::Tcp, 53));
+        let dns = pod("kube-system", "dns", &[("k8s-app", "kube-dns")]);
+        let asking = vec![dns, pod("shop", "web", &[]), egress("out", vec![to(0, vec![everyone.clone()], ports)])];
+        let unaware = pod("blog", "web", &[]);
+        let world = |policies: &[Object]| Snapshot::of(asking.iter().chain([&unaware]).chain(policies));
+        let judged = |policies: &[Object], change: Change| {
+            let all = said(&review(&world(policies), &only(RuleId::BlockedDns), &change, &User::default()));
+            all.iter().map(|said| said.split(';').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let cut = "cluster DNS cannot be reached on UDP 53 and TCP 53 by pods of namespace shop";
+        let closed = Change::update(from(everyone.clone()), from(own.clone()));
+        assert_eq!(judged(&[from(everyone.clone())], closed), [format!("enforce: {cut}")]);
+        assert_eq!(judged(&[], Change::create(from(own.clone()))), [format!("warn: {cut}")]);
+        assert_eq!(judged(&[from(own.clone())], Change::delete(from(own.clone()))).len(), 0);
+        assert_eq!(judged(&[from(own)], Change::create(from(everyone.clone()))).len(), 0);
+        assert_eq!(judged(&[], Change::create(from(everyone))).len(), 0);
     }
 }

@@ -15,12 +15,12 @@ pub use assertions::{Assessed, Matched, Phase, assess};
 pub use levels::{Effective, effective, lowers_level, without_own_labels};
 pub use verdict::{Cure, Judged, Verdict};
 
-use crate::model::house::{House, Level};
+use crate::model::house::{House, Level, RuleId};
 use crate::model::original::Original;
 use crate::model::{Change, Object, ObjectRef, Operation, PolicyObject, Str};
 use crate::rules::{Context, Finding, RULES, Rule};
 use crate::snapshot::{NamespaceState, Snapshot};
-use cluster::Reached;
+use cluster::{Reached, There, Way};
 
 /// The state of a cluster and the rules that hold in it, published together so that a review sees both of one moment.
 #[derive(Clone, Debug, Default)]
@@ -140,23 +140,33 @@ fn judge(case: Case<'_>) -> Verdict {
     // What is wrong with a policy of the whole cluster is judged once, where the house rules are strictest about it.
     let strictest = reached.strictest(change, &effective);
     let at_home = |rule: &dyn Rule| rule.judges_pods() || !strictest.contains_key(&rule.meta().id);
+    // Asked for by several rules, and in the world before only by those that find something.
+    let touched = cx_after.judges_running_pods().then(|| cx_after.find_touched());
+    let cx_after = Context { touched: touched.as_deref(), ..cx_after };
+    let cx_after = Context { only_admits: cx_after.only_admits(&home_before), ..cx_after };
     case.look(&cx_before, &cx_after, &effective, at_home, &mut verdict.findings);
     // Its pods are judged in every namespace that it reaches, by the rules that hold there. One that stands already is not
     // asked about again: whoever looks at what stands looks at those pods themselves.
     let refers = matches!(change.object(), Some(Object::Tier(_) | Object::AddressGroup(_)));
     let mut elsewhere = Vec::new();
-    for (name, there) in &reached.0 {
+    for There { name, way, effective } in &reached.0 {
         let asked = |rule: &dyn Rule| {
+            let of_pods = match way {
+                Way::Policies => rule.judges_pods(),
+                Way::Dns => rule.meta().id == RuleId::BlockedDns,
+            };
             strictest.get(&rule.meta().id) == Some(&name)
-                || (!standing && (rule.judges_pods() || (refers && rule.judges_referring())))
+                || (!standing && (of_pods || (refers && rule.judges_referring())))
         };
         if standing && !RULES.iter().any(|rule| asked(*rule)) {
             continue;
         }
         let (there_before, there_after) = (before.namespace_or_empty(name), after.namespace_or_empty(name));
-        let cx_before = Context { settings: &there.settings, namespace: &there_before, ..cx_before };
-        let cx_after = Context { settings: &there.settings, namespace: &there_after, ..cx_after };
-        case.look(&cx_before, &cx_after, there, asked, &mut elsewhere);
+        let cx_before = Context { settings: &effective.settings, namespace: &there_before, ..cx_before };
+        let cx_after = Context { settings: &effective.settings, namespace: &there_after, touched: None, ..cx_after };
+        let touched = cx_after.judges_running_pods().then(|| cx_after.find_touched());
+        let cx_after = Context { touched: touched.as_deref(), ..cx_after };
+        case.look(&cx_before, &cx_after, effective, asked, &mut elsewhere);
     }
     verdict.findings.extend(cluster::few_of_each(elsewhere));
     verdict.findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.finding.rule.cmp(&b.finding.rule)));
@@ -179,10 +189,6 @@ impl Case<'_> {
         asked: impl Fn(&dyn Rule) -> bool,
         out: &mut Vec<Judged>,
     ) {
-        // Asked for by several rules, and in the world before only by those that find something.
-        let touched = after.judges_running_pods().then(|| after.find_touched());
-        let after = Context { touched: touched.as_deref(), ..*after };
-        let after = Context { only_admits: after.only_admits(before.namespace), ..after };
         let (mut then, mut now) = (Vec::new(), Vec::new());
         for rule in RULES.iter().copied().filter(|rule| asked(*rule)) {
             let (level, source) = effective.level(rule.meta().id);
@@ -190,7 +196,7 @@ impl Case<'_> {
                 continue;
             }
             now.clear();
-            rule.check(&after, &mut now);
+            rule.check(after, &mut now);
             if now.is_empty() {
                 continue;
             }

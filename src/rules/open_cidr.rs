@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
-use super::{fields, open_group, wording};
+use super::{covering, fields, open_group, wording};
 use crate::model::house::{OpenCidr, RuleId};
 use crate::model::original::Narrowing;
 use crate::model::pod::PodLookup;
@@ -344,10 +344,16 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
     finding
 }
 
-/// The same before and after, unless the change opens more: then what it opens is part of the key.
+/// The same before and after, unless the change opens more, or opens it for more pods: then that is part of the key.
 pub(super) fn key(cx: &Context<'_>, id: &ObjectRef, direction: Direction, open: &[Exposure]) -> String {
     let before = cx.then.policy(id).filter(|object| !cx.is_before() && object.policies.iter().all(|p| p.is_in_force()));
     let Some(before) = before else { return direction.as_str().to_owned() };
+    let was_for = |new: &Policy| before.policies.iter().any(|old| covering::subject(&old.subject, &new.subject));
+    let opening = |policy: &Policy| policy.rules(direction).iter().any(opens_addresses);
+    let now = cx.world.policy(id).map_or_else(Vec::new, |object| object.policies.iter().collect());
+    if !now.iter().all(|new| !opening(new) || was_for(new)) {
+        return format!("{direction} of other pods");
+    }
     let old: Vec<&Policy> = before.policies.iter().map(|p| &**p).collect();
     let there = cx.then.namespace_or_empty(cx.namespace.name());
     let cx = Context { world: cx.then, namespace: &there, touched: None, ..*cx };

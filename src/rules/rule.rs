@@ -183,6 +183,7 @@ impl<'a> Context<'a> {
         let stay_so = |direction| self.touched(None).iter().all(|class| isolated(class, direction));
         self.creates_policy()
             && !self.standing
+            && self.changing().all(|policy| policy.tier.is_network_policy())
             && only_admit(self.world, self.namespace)
             && Direction::BOTH.into_iter().all(|direction| !isolates(direction) || stay_so(direction))
     }
