@@ -18,7 +18,7 @@ use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
 use crate::serve::{
     self, AuditMetrics, Certificates, Closing, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown,
 };
-use crate::source::files::Files;
+use crate::source::files::{CONFIG_NAMESPACE, Files};
 use crate::source::lease::Candidate;
 use crate::source::status::{self, Violations};
 use crate::source::watch::{Settings, Watched, client_config};
@@ -179,10 +179,16 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     if args.manifests.is_empty() {
         return in_cluster(args, shutdown).await;
     }
-    let namespace = args.namespace.clone().unwrap_or_else(|| "portcullis".to_owned());
-    let files = Files::read(&args.manifests, "default");
+    let namespace = args.namespace.clone().unwrap_or_else(|| CONFIG_NAMESPACE.to_owned());
+    let mut files = Files::read(&args.manifests, "default");
     if super::report_errors(&files.errors) {
         bail!("the state could not be read in full; nothing is served on half of it");
+    }
+    for slip in &files.house_unread {
+        tracing::warn!("not understood: {slip}");
+    }
+    for note in files.honour(args.config_namespace.as_deref().unwrap_or(&namespace)) {
+        tracing::warn!("{note}");
     }
     let mut world = files.world();
     world.house.cap = args.mode.into();
