@@ -25,7 +25,7 @@ pub use assertion::{At, Effort, Focus, Gap, Outcome, Pair, Party, State, Why, ev
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide};
 pub use default_deny::{DefaultDeny, Missing, default_deny, denies_by_default, staged_default_deny};
-pub use dns::{BlockedDns, DNS_PORT, DnsPods, DnsQuery, service_addresses};
+pub use dns::{BlockedDns, DNS_PORT, DnsPod, DnsPods, DnsQuery, service_addresses};
 pub use entrance::{Doorkeeper, Entry, EntryEnd, KNOWN_CONTROLLERS, entries};
 pub use explain::explain;
 pub use exposure::{Exposure, exposure};
