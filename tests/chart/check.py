@@ -166,7 +166,12 @@ if case == "everything":
     must("names", deployment["metadata"]["name"] == "gate" and pod["serviceAccountName"] == "gatekeeper")
     must("image by digest", container["image"].startswith("registry.example:5000/team/portcullis@sha256:"))
     must("no quota without the class", not kind("ResourceQuota") and "priorityClassName" not in pod)
-    must("HouseRules as a hook", one("HouseRules", hook=True)["spec"]["rules"]["open-cidr"]["level"] == "warn")
+    bridge, rules = sorted(kind("HouseRules", hook=True), key=lambda d: int(d["metadata"]["annotations"]["helm.sh/hook-weight"]))
+    must("HouseRules as a hook", rules["metadata"]["name"] == "default" and rules["spec"]["rules"]["open-cidr"]["level"] == "warn"
+         and rules["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation")
+    must("an object with the same rules stands in while HouseRules are replaced", bridge["spec"] == rules["spec"]
+         and bridge["metadata"]["annotations"]["helm.sh/hook"] == rules["metadata"]["annotations"]["helm.sh/hook"]
+         and bridge["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded")
 
 for problem in problems:
     print(f"FAIL  {case}: {problem}")
