@@ -37,7 +37,12 @@ for helm in "${helms[@]}"; do
     "$helm" lint --strict "$chart" --namespace portcullis >"$scratch/lint" 2>&1 || { cat "$scratch/lint"; fail "lint"; }
 done
 
-for values in tests/chart/values/*.yaml; do
+mkdir "$scratch/values"
+# What is handed to Argo CD is rendered as it stands there.
+python3 -c 'import sys, yaml; yaml.safe_dump(yaml.safe_load(open(sys.argv[1]))["spec"]["source"]["helm"]["valuesObject"], sys.stdout)' \
+    deploy/examples/argocd-application.yaml >"$scratch/values/argocd.yaml"
+
+for values in tests/chart/values/*.yaml "$scratch/values/argocd.yaml"; do
     case=$(basename "$values" .yaml)
     for i in "${!helms[@]}"; do
         if ! render "${helms[$i]}" -f "$values" >"$scratch/$case.$i" 2>"$scratch/error"; then

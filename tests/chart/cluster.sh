@@ -53,6 +53,33 @@ kubectl create namespace portcullis >/dev/null 2>&1 || true
 # Service account admission would refuse pods for another reason where no controllers run.
 kubectl -n elsewhere create serviceaccount default >/dev/null 2>&1 || true
 
+rules() { kubectl get houserules -o 'jsonpath={range .items[*]}{.metadata.name}={.spec.dialect} {end}' | sed 's/^default=//; s/ $//'; }
+# Every HouseRules that comes and goes, in the order in which whoever watches them learns of it.
+watch_rules() {
+    kubectl get houserules --watch --output-watch-events -o 'jsonpath={.type} {.object.metadata.name}{"\n"}' >"$scratch/rules" 2>/dev/null &
+    rules_watcher=$!
+    wait_until grep -q ADDED "$scratch/rules"
+}
+# rules_never_gone NAME REPLACEMENTS: how often `default` was replaced at least, so that a watch that saw nothing proves nothing.
+rules_never_gone() {
+    local seen
+    kubectl annotate houserules default seen=all >/dev/null
+    wait_until grep -q MODIFIED "$scratch/rules"
+    kill "$rules_watcher"
+    wait "$rules_watcher" 2>/dev/null || true
+    seen=$(python3 -c 'import sys
+there, gaps, replaced = set(), 0, 0
+for event, name in map(str.split, sys.stdin):
+    if event == "DELETED":
+        there.discard(name)
+        gaps += not there
+        replaced += name == "default"
+    else:
+        there.add(name)
+print(f"{gaps} gaps", "" if replaced >= int(sys.argv[1]) else f"in {replaced} replacements only")' "$2" <"$scratch/rules")
+    equal "$1" "0 gaps " "$seen"
+}
+
 lifecycle() {
     local helm=$1 label=$2
     local release=(portcullis charts/portcullis -n portcullis --set failurePolicy=Fail)
@@ -67,7 +94,8 @@ lifecycle() {
     equal "$label: installed open, although Fail is wished" "Ignore Ignore" "$(config '{.webhooks[*].failurePolicy}')"
     equal "$label: the wish is on the object" Fail "$(config '{.metadata.annotations.portcullis\.dev/failure-policy}')"
     passes "$label: no pod is ready and unrelated applies pass" open
-    equal "$label: HouseRules come with the first installation" calico "$(kubectl get houserules default -o 'jsonpath={.spec.dialect}')"
+    equal "$label: HouseRules come with the first installation" calico "$(rules)"
+    watch_rules
 
     close
     wait_until refusing
@@ -75,13 +103,19 @@ lifecycle() {
     equal "$label: an upgrade keeps the CA bundle" "$bundle $bundle" "$(config '{.webhooks[*].clientConfig.caBundle}')"
     equal "$label: an upgrade opens until Portcullis closes again" "Ignore Ignore" "$(config '{.webhooks[*].failurePolicy}')"
     equal "$label: an upgrade changes what it should" 7 "$(config '{.webhooks[0].timeoutSeconds}')"
-    equal "$label: HouseRules follow an upgrade" cilium "$(kubectl get houserules default -o 'jsonpath={.spec.dialect}')"
+    equal "$label: HouseRules follow an upgrade" cilium "$(rules)"
+    if "$helm" upgrade "${release[@]}" --set houseRules.dialect=none-such >/dev/null 2>&1; then bad "$label: HouseRules that the API server refuses fail the upgrade"
+    else ok "$label: HouseRules that the API server refuses fail the upgrade"; fi
+    equal "$label: and those that are there stay" cilium "$(rules)"
+    "$helm" upgrade "${release[@]}" --set houseRules.dialect=cilium --set webhook.timeoutSeconds=8 >/dev/null
+    equal "$label: a second upgrade goes through" "cilium 8" "$(rules) $(config '{.webhooks[0].timeoutSeconds}')"
 
     close
     "$helm" rollback portcullis 1 -n portcullis >/dev/null
     equal "$label: a rollback keeps the CA bundle" "$bundle $bundle" "$(config '{.webhooks[*].clientConfig.caBundle}')"
     equal "$label: a rollback opens" "Ignore Ignore" "$(config '{.webhooks[*].failurePolicy}')"
-    equal "$label: HouseRules survive a rollback" calico "$(kubectl get houserules default -o 'jsonpath={.spec.dialect}')"
+    equal "$label: HouseRules go back with a rollback" calico "$(rules)"
+    rules_never_gone "$label: HouseRules were there at every moment of three upgrades and a rollback" 3
 
     close
     wait_until refusing
