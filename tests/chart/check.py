@@ -53,7 +53,8 @@ deployment = one("Deployment")
 pod = deployment["spec"]["template"]["spec"]
 container = pod["containers"][0]
 args = container["args"]
-must("rolling update keeps all replicas", deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0)
+must("a rolling update keeps all replicas, unless a new pod needs the ports of an old one",
+     deployment["spec"]["strategy"]["rollingUpdate"] == ({"maxUnavailable": 1, "maxSurge": 0} if case == "host-network" else {"maxUnavailable": 0, "maxSurge": 1}))
 drain = next(int(a.split("=")[1]) for a in args if a.startswith("--drain-timeout="))
 must("grace period outlasts the drain", pod["terminationGracePeriodSeconds"] == drain + 5)
 must("selector selects the template", deployment["spec"]["selector"]["matchLabels"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items())
@@ -128,6 +129,9 @@ must("Secrets only in our namespace, by name", all(r["verbs"] == ["create"] or r
      and not any("secrets" in r["resources"] for d in kind("ClusterRole") for r in d["rules"]))
 must("Secrets only for self-managed certificates", bool(secrets) == ("--self-managed-certs" in args))
 must("webhook configurations by name", all(r["resourceNames"] == [config["metadata"]["name"]] for r in rules if "validatingwebhookconfigurations" in r["resources"]))
+must("webhook configurations are read and patched, no more", all(r["verbs"] == ["get", "patch"] for r in rules if "validatingwebhookconfigurations" in r["resources"]))
+must("one Lease, by name", sorted((r["verbs"], r.get("resourceNames")) for r in rules if "leases" in r["resources"])
+     == [(["create"], None), (["get", "update"], ["portcullis-status"])])
 configs = [(d["metadata"]["namespace"], r) for d in kind("Role") for r in d["rules"] if "configmaps" in r["resources"]]
 must("one ConfigMap, by name, to read", configs == [("kube-system", {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cilium-config"], "verbs": ["get", "list", "watch"]})]
      and not any("configmaps" in r["resources"] for r in role["rules"]))
