@@ -166,6 +166,8 @@ if case == "monitoring":
     must("every alert has a runbook", all(r["annotations"]["runbook"] and r["annotations"]["summary"] for g in one("PrometheusRule")["spec"]["groups"] for r in g["rules"]))
     must("dashboard is JSON", yaml.safe_load(one("ConfigMap")["data"]["portcullis.json"])["title"] == "Portcullis")
     must("metrics are let in", any(p["port"] == 8080 for d in kind("NetworkPolicy") for r in d["spec"].get("ingress") or [] for p in r["ports"]))
+if case == "nulls":
+    must("no class and no quota", not kind("ResourceQuota") and "priorityClassName" not in pod)
 if case == "everything":
     must("names", deployment["metadata"]["name"] == "gate" and pod["serviceAccountName"] == "gatekeeper")
     must("image by digest", container["image"].startswith("registry.example:5000/team/portcullis@sha256:"))
