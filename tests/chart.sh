@@ -53,7 +53,22 @@ for values in tests/chart/values/*.yaml "$scratch/values/argocd.yaml"; do
     if python3 tests/chart/check.py "$case" "$scratch/$case".*; then echo "ok    $case"; else failures=$((failures + 1)); fi
 done
 
+echo "== policies of Cilium"
+# cilium COUNT ARGUMENT…
+cilium() {
+    local count=$1 found; shift
+    for helm in "${helms[@]}"; do
+        found=$(render "$helm" "$@" | grep -c '^kind: CiliumNetworkPolicy$' || true)
+        if [ "$found" = "$count" ]; then echo "ok    $count: ${*:-by default}"; else fail "$found instead of $count: ${*:-by default}"; fi
+    done
+}
+cilium 0
+cilium 2 --api-versions cilium.io/v2/CiliumNetworkPolicy
+cilium 0 --api-versions cilium.io/v2/CiliumNetworkPolicy --set networkPolicy.cilium=false
+cilium 0 --api-versions cilium.io/v2/CiliumNetworkPolicy --set hostNetwork=true,ports.webhook=9443
+
 echo "== values that must be refused"
+refused "/networkPolicy/cilium" --set networkPolicy.cilium=yes-please
 refused "/mode" --set mode=enforced
 refused "/failurePolicy" --set failurePolicy=fail
 refused "modes" --set modes=warn

@@ -121,6 +121,16 @@ else:
     dns = [r["ports"] for d in kind("NetworkPolicy") for r in d["spec"].get("egress") or [] if any("podSelector" in p for p in r["to"])]
     must("DNS by UDP and TCP", dns == [[{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]])
 
+cilium = {d["metadata"]["name"]: d["spec"] for d in kind("CiliumNetworkPolicy")}
+must("policies of Cilium only where they are known or asked for", len(cilium) == (2 if case == "cilium" else 0))
+if cilium:
+    entities, labels = ["kube-apiserver", "host", "remote-node"], deployment["spec"]["template"]["metadata"]["labels"]
+    must("they select the pods", all(p["endpointSelector"]["matchLabels"].items() <= labels.items() for p in cilium.values()))
+    must("API servers, on nodes or not, reach the webhook's port and no other", cilium["portcullis-webhook"]["ingress"]
+         == [{"fromEntities": entities, "toPorts": [{"ports": [{"port": "10250", "protocol": "TCP"}]}]}])
+    must("and are reached on theirs", cilium["portcullis-api-server"]["egress"]
+         == [{"toEntities": entities, "toPorts": [{"ports": [{"port": "6443", "protocol": "TCP"}]}]}])
+
 roles = kind("ClusterRole") + kind("Role")
 rules = [r for role in roles for r in role["rules"]]
 must("no wildcard in RBAC", all("*" not in r[f] for r in rules for f in ("apiGroups", "resources", "verbs")))
