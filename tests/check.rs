@@ -224,3 +224,99 @@ fn services_and_accounts_among_the_files_are_what_policies_refer_to() {
     let text = check(folder.path(), "json");
     assert!(text.contains("there is a Service web: did you mean that?"), "{text}");
 }
+
+fn exception(namespace: &str, rules: &str, expires: &str) -> String {
+    format!(
+        "apiVersion: portcullis.dev/v1alpha1
+kind: RuleException
+metadata: {{name: legacy, namespace: {namespace}}}
+spec:
+  rules: [{rules}]
+  targets: {{namespaces: [shop]}}
+  reason: moves to another cluster
+  expires: \"{expires}\"
+"
+    )
+}
+
+#[test]
+fn exceptions_among_the_files_count_as_in_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("web.yaml"), WEB).unwrap();
+    let run = |exception: &str, args: &[&str]| {
+        std::fs::write(folder.path().join("exception.yaml"), exception).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let out = command.current_dir(folder.path()).args(["check", "."]).args(args).output().unwrap();
+        let out_text = String::from_utf8(out.stdout).unwrap();
+        (out.status.code(), out_text, String::from_utf8(out.stderr).unwrap())
+    };
+    let (rule, end) = ("missing-default-deny", "2999-01-31T18:00:00Z");
+    let (code, out, err) = run(&exception("portcullis", rule, end), &[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(!out.contains("skipped"), "{out}");
+    // Elsewhere it counts only where that is said.
+    let elsewhere = exception("platform", rule, end);
+    assert_eq!(run(&elsewhere, &["--config-namespace", "platform"]).0, Some(0));
+    let (code, _, err) = run(&elsewhere, &[]);
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains(
+            "exception.yaml:1:1: RuleException platform/legacy does not count: exceptions count in the namespace portcullis only"
+        ),
+        "{err}"
+    );
+    let (code, _, err) = run(&exception("portcullis", rule, "2025-01-31T18:00:00Z"), &[]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("RuleException portcullis/legacy does not count: its time is over"), "{err}");
+    let (code, _, err) = run(&exception("portcullis", "missing-default-denny", end), &[]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("exception.yaml:5:11: RuleException portcullis/legacy at spec.rules[0]: "), "{err}");
+}
+
+#[test]
+fn a_slip_in_house_rules_is_told_with_its_line_by_check_and_review() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let rules = path(
+        "rules.yaml",
+        "apiVersion: portcullis.dev/v1alpha1\nkind: HouseRules\nmetadata: {name: default}\nspec:\n  rules:\n    open-cidr: {level: deny}\n",
+    );
+    let review = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/admission/create-networkpolicy.json");
+    let told = format!("{rules}:6:24: HouseRules default at spec.rules.open-cidr.level: ");
+    for (first, args) in [("error", vec!["check", &rules]), ("warning", vec!["review", review, "--manifests", &rules])]
+    {
+        let out = Command::new(env!("CARGO_BIN_EXE_portcullis")).args(args).output().unwrap();
+        let err = String::from_utf8(out.stderr).unwrap();
+        assert!(err.starts_with(&format!("{first}: {told}")), "{err}");
+    }
+}
+
+#[test]
+fn a_kind_that_is_misspelt_or_of_an_old_group_is_never_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = OPEN.replace("NetworkPolicy", "NetworkPolcy");
+    std::fs::write(folder.path().join("policy.yaml"), policy).unwrap();
+    std::fs::write(folder.path().join("web.yaml"), WEB.replace("apps/v1", "extensions/v1beta1")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let out = command.current_dir(folder.path()).args(["check", "-o", "json", "."]).output().unwrap();
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let told: Vec<String> = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| format!("{}:{} {} {} {}", f["file"], f["line"], f["rule"], f["level"], f["because"]))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("\"./policy.yaml\":2 \"not-understood\" \"warn\"") && told[0].contains("NetworkPolcy"),
+        "{told:#?}"
+    );
+    assert!(
+        told[1].starts_with("\"./web.yaml\":1 \"not-understood\" \"warn\"") && told[1].contains("apps/v1"),
+        "{told:#?}"
+    );
+}

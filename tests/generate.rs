@@ -192,3 +192,14 @@ fn policies_for_assertions_keep_all_of_them_or_are_not_written() {
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
     assert!(ran.err.contains("ConnectivityAssertion shop/d would be broken"), "{}", ran.err);
 }
+
+#[test]
+fn a_baseline_is_written_once_for_each_namespace_and_never_cuts_off_dns() {
+    let once = ok(&["generate", "baseline", "shop", "payments"]);
+    assert_eq!(ok(&["generate", "baseline", "shop", "payments", "shop"]), once);
+    for kind in ["networkpolicy", "cilium"] {
+        let ran = portcullis(&["generate", "baseline", "shop", "kube-system", "--kind", kind]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{}", ran.err);
+        assert!(ran.err.starts_with("error: kube-system is where cluster DNS is: "), "{}", ran.err);
+    }
+}

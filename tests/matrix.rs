@@ -231,6 +231,32 @@ fn a_pod_on_the_host_network_is_said_to_be_beyond_policies() {
 }
 
 #[test]
+fn the_address_of_a_pod_is_that_pod() {
+    let folder = tempfile::tempdir().unwrap();
+    let addressed = |name: &str, address: &str| {
+        pod("shop", name, &format!("app: {name}"), "").replace(
+            "---\n",
+            &format!("status: {{phase: Running, podIP: {address}, podIPs: [{{ip: {address}}}]}}\n---\n"),
+        )
+    };
+    let objects =
+        addressed("web", "10.1.0.2") + &addressed("api", "10.1.0.3") + &allow("api", "app: api", "app: nobody");
+    let path = write(folder.path(), "all.yaml", &objects);
+    let verdict = |from: &str, to: &str| {
+        let out = ok(&["reach", &path, "--from", from, "--to", to, "--port", "80"]);
+        (out.split(':').next().unwrap().to_owned(), out)
+    };
+    for (from, to) in [("shop/web", "shop/api"), ("shop/web", "10.1.0.3"), ("10.1.0.2/32", "10.1.0.3")] {
+        let (verdict, out) = verdict(from, to);
+        assert_eq!(verdict, "Deny", "{out}");
+        assert_eq!(out.contains(&format!("{to} is the address of Pod shop/api")), to != "shop/api", "{out}");
+    }
+    let (verdict, out) = verdict("shop/web", "10.1.0.4");
+    assert_eq!(verdict, "Allow", "{out}");
+    assert!(!out.contains("is the address of"), "{out}");
+}
+
+#[test]
 fn mistakes_are_answered_with_what_was_meant() {
     for (args, why) in [
         (vec!["--from", "myapp-staging/myapp-ap", "--to", "world"], "did you mean myapp-staging/myapp-api?"),

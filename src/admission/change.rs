@@ -40,7 +40,8 @@ pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
         Given::Read(object) => Some(*object),
         Given::Raw(raw) => Some(from_json(kind, raw.get().as_bytes(), &defaults)),
     };
-    let missing = |field: &str| Asked::Refuse(format!("request.{field} is null in a {} request", operation.as_str()));
+    let a = if operation == Operation::Update { "an" } else { "a" };
+    let missing = |field: &str| Asked::Refuse(format!("request.{field} is null in {a} {} request", operation.as_str()));
     let change = match operation {
         Operation::Create => match read(object) {
             Some(object) => Change::create(object),

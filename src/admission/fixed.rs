@@ -1,13 +1,14 @@
-//! A cluster that is a folder: a world that never changes, for `serve --manifests`, `review`, `demo` and tests.
+//! A cluster that is a folder: a world that changes only where an exception ends, for `serve --manifests`, `review`, `demo` and tests.
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Cluster, ConfirmError};
 use crate::review::{User, World};
 
-/// A world that is always current.
+/// A world that is always current; an exception in it counts until its end.
 #[derive(Debug)]
 pub struct Fixed {
     world: Arc<World>,
@@ -29,11 +30,17 @@ impl Fixed {
 
 impl Cluster for Fixed {
     fn current(&self) -> Arc<World> {
-        Arc::clone(&self.world)
+        let now = Timestamp::now().as_second();
+        if self.world.house.exceptions.iter().all(|exception| exception.expires_at > now) {
+            return Arc::clone(&self.world);
+        }
+        let mut world = World::clone(&self.world);
+        world.house.exceptions.retain(|exception| exception.expires_at > now);
+        Arc::new(world)
     }
 
     async fn confirm(&self, _namespace: &str, _deadline: Instant) -> Result<Arc<World>, ConfirmError> {
-        Ok(Arc::clone(&self.world))
+        Ok(self.current())
     }
 
     fn may_be_behind(&self, _namespace: &str) -> bool {
@@ -44,5 +51,31 @@ impl Cluster for Fixed {
 
     async fn may_edit_house_rules(&self, user: &User) -> Result<bool, ConfirmError> {
         Ok(self.administered && user.groups.iter().any(|group| &**group == "system:masters"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Selector;
+    use crate::model::house::{Exception, RuleId};
+
+    #[test]
+    fn an_exception_counts_until_its_end() {
+        let mut world = World::default();
+        let now = Timestamp::now().as_second();
+        world.house.exceptions = [("over", now - 1), ("in-force", now + 3600)]
+            .map(|(name, expires_at)| Exception {
+                name: name.into(),
+                rules: vec![RuleId::OpenCidr],
+                namespaces: vec!["shop".into()],
+                selector: Selector::everything(),
+                reason: "a test".into(),
+                expires_at,
+            })
+            .to_vec();
+        let current = Fixed::new(world).current();
+        let names: Vec<&str> = current.house.exceptions.iter().map(|exception| &*exception.name).collect();
+        assert_eq!(names, ["in-force"]);
     }
 }

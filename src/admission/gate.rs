@@ -165,11 +165,13 @@ impl<C: Cluster> Gate<C> {
         sent: &Sent<'_>,
         deadline: Instant,
     ) -> Result<(Verdict, bool), ConfirmError> {
-        let world = self.cluster.current();
-        let verdict = review_written(&world.snapshot, &world.house, change, &request.user, sent);
         let home: &str =
             if matches!(change.object(), Some(Object::Namespace(_))) { &request.name } else { &request.namespace };
-        let stale = if verdict.is_allowed() { self.cluster.may_be_behind(home) } else { verdict.rests_on_absence() };
+        // Asked before the world is taken: a state that catches up in between is not the one that is judged.
+        let behind = self.cluster.may_be_behind(home);
+        let world = self.cluster.current();
+        let verdict = review_written(&world.snapshot, &world.house, change, &request.user, sent);
+        let stale = if verdict.is_allowed() { behind } else { verdict.rests_on_absence() };
         if !stale {
             return Ok((verdict, false));
         }
@@ -202,4 +204,59 @@ fn bad_request(uid: &str, message: String) -> Reply {
 
 fn changes_policies(change: &Change) -> bool {
     matches!(change.object(), Some(Object::Policy(_) | Object::Tier(_) | Object::AddressGroup(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::snapshot::Snapshot;
+
+    /// Behind until it is looked at: what it lacked arrives just then.
+    #[derive(Default)]
+    struct CatchingUp {
+        caught_up: AtomicBool,
+        confirmed: AtomicBool,
+    }
+
+    impl Cluster for CatchingUp {
+        fn current(&self) -> Arc<World> {
+            self.caught_up.store(true, Ordering::Relaxed);
+            Arc::new(World { snapshot: Snapshot::default(), ..World::default() })
+        }
+
+        async fn confirm(&self, _namespace: &str, _deadline: Instant) -> Result<Arc<World>, ConfirmError> {
+            self.confirmed.store(true, Ordering::Relaxed);
+            Ok(self.current())
+        }
+
+        fn may_be_behind(&self, _namespace: &str) -> bool {
+            !self.caught_up.load(Ordering::Relaxed)
+        }
+
+        fn admitted_policy_change(&self, _namespace: &str) {}
+
+        async fn may_edit_house_rules(&self, _user: &User) -> Result<bool, ConfirmError> {
+            Ok(false)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_approval_of_a_state_that_was_behind_is_confirmed_though_the_state_has_caught_up() {
+        let cluster = Arc::new(CatchingUp::default());
+        let policy = json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"podSelector": {}}});
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {
+                "uid": "1", "kind": {"group": "networking.k8s.io", "version": "v1", "kind": "NetworkPolicy"},
+                "namespace": "n", "name": "p", "operation": "CREATE", "userInfo": {"username": "ann"}, "object": policy,
+            },
+        });
+        let deadline = Instant::now() + Duration::from_secs(10);
+        Gate::new(Arc::clone(&cluster)).answer(review.to_string().as_bytes(), deadline, |_| {}).await;
+        assert!(cluster.confirmed.load(Ordering::Relaxed));
+    }
 }

@@ -1,6 +1,6 @@
 //! The answer to a review, as the API server expects it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -100,11 +100,13 @@ impl<'a> Response<'a> {
                 self.audit_annotations.insert(level.as_str(), rules.join(","));
             }
         }
-        let lifted: Vec<String> = verdict
+        let mut lifted: Vec<String> = verdict
             .findings
             .iter()
             .filter_map(|j| Some(format!("{} by {}", j.finding.rule, j.lifted.as_ref()?)))
             .collect();
+        let mut seen = BTreeSet::new();
+        lifted.retain(|entry| seen.insert(entry.clone()));
         if !lifted.is_empty() {
             self.audit_annotations.insert("lifted", lifted.join("; "));
         }

@@ -12,7 +12,7 @@ use crate::model::house::Level;
 use crate::model::{Change, ObjectRef};
 use crate::report::{FileFinding, Place, Report};
 use crate::review::{User, Verdict, World, review_written, standing_written};
-use crate::source::files::{Files, Located};
+use crate::source::files::{CONFIG_NAMESPACE, Files, Located};
 
 /// Judge manifests as the webhook would judge them.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ use crate::source::files::{Files, Located};
   portcullis check --cluster               everything that a cluster has
   portcullis check -o json . | jq '.findings[] | select(.level == \"enforce\")'
 
-HouseRules among the manifests set the levels. Exit code: 0 clean, 1 findings at enforce, 2 unreadable input.")]
+HouseRules and RuleExceptions among the manifests count as in a cluster. Exit code: 0 clean, 1 findings at enforce, 2 unreadable input.")]
 pub struct Args {
     #[command(flatten)]
     input: Input,
@@ -39,6 +39,9 @@ pub struct Args {
     /// Namespace of objects that name none
     #[arg(short, long, default_value = "default")]
     namespace: String,
+    /// Namespace whose RuleExceptions count
+    #[arg(long, default_value = CONFIG_NAMESPACE)]
+    config_namespace: String,
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -61,8 +64,8 @@ enum Output {
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let files = args.input.read(&args.namespace)?;
     let mut unreadable = super::report_errors(&files.errors);
-    for (id, unread) in &files.house_unread {
-        let _ = writeln!(std::io::stderr(), "error: {id} at {}: {}", unread.at, unread.what);
+    for slip in &files.house_unread {
+        let _ = writeln!(std::io::stderr(), "error: {slip}");
         unreadable = true;
     }
     let mut notes = omitted(&files);
@@ -79,6 +82,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         unreadable |= super::report_errors(&old.errors);
         before = Some(old);
     }
+    notes.extend(after.honour(&args.config_namespace));
     let world = after.world();
     notes.extend(network(&after, &world.snapshot));
     let report = match &before {

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 
 use crate::model::house::{Dialect, HouseRules, dialect_of};
 use crate::model::ipset::parse_cidr;
-use crate::model::{IntervalSet, IpSet, Labels, PodSpec, PortSet, Protocol};
+use crate::model::{IntervalSet, IpSet, Labels, PodSpec};
 use crate::reach::{Doorkeeper, Ends, PodAt, Pods, Readings};
 use crate::report::Pick;
 use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
@@ -18,7 +18,7 @@ An end is one of
   NAMESPACE/NAME              a workload or pod; NAMESPACE/KIND/NAME where names are shared
   NAMESPACE/key=value,…       any pod to come with these labels
   NAMESPACE/                  every workload of a namespace, and a pod to come without labels
-  10.0.0.0/8, 10.0.0.1, 10.0.0.1-10.0.0.9, 2001:db8::/32
+  10.0.0.0/8, 10.0.0.1, 10.0.0.1-10.0.0.9, 2001:db8::/32; one that a pod has is that pod
   world                       every address outside the cluster";
 
 /// An end as it is written.
@@ -83,7 +83,17 @@ impl Endpoint {
     pub(super) fn resolve(&self, world: &Snapshot) -> anyhow::Result<Found> {
         let mut found = Found::default();
         match self {
-            Self::Addresses(set) => found.addresses = Some(set.clone()),
+            Self::Addresses(set) => {
+                // A pod is judged by its labels, whether it is called by name or by its address.
+                for (state, class, address) in of_address(world, set) {
+                    found.add(state, class);
+                    if let Some(pods) = found.pods.last_mut() {
+                        (pods.addresses, pods.count) = (vec![address], 1);
+                    }
+                }
+                found.by_address = !found.pods.is_empty();
+                found.addresses = (!found.by_address).then(|| set.clone());
+            }
             Self::Labels { namespace, labels } => {
                 let state = known_namespace(world, namespace)?;
                 found.add_invented(&state, labels.clone(), format!("pod {namespace}/{{{labels}}}"));
@@ -135,6 +145,7 @@ pub(super) fn doorkeepers(text: &str, world: &Snapshot) -> anyhow::Result<Vec<Do
 pub(super) struct Found {
     pods: Vec<FoundPods>,
     addresses: Option<IpSet>,
+    by_address: bool,
 }
 
 /// Pods that are the same to whoever asks.
@@ -190,6 +201,11 @@ impl Found {
         self.addresses.as_ref()
     }
 
+    /// Whether it was written as an address that pods turned out to have.
+    pub(super) const fn by_address(&self) -> bool {
+        self.by_address
+    }
+
     /// How the answer calls it.
     pub(super) fn name(&self, written: &str) -> String {
         let mut names: Vec<&str> = self.pods.iter().map(|p| p.name.as_str()).collect();
@@ -227,6 +243,18 @@ fn addresses(text: &str) -> anyhow::Result<Option<IpSet>> {
         Err(error) if text.split('/').next().is_some_and(|first| first.contains(['.', ':'])) => Err(error.into()),
         Err(_) => Ok(None),
     }
+}
+
+/// The pods that have this one address for themselves. That of a node may be anything's on it.
+fn of_address<'a>(
+    world: &'a Snapshot,
+    set: &'a IpSet,
+) -> impl Iterator<Item = (&'a Arc<NamespaceState>, &'a Arc<PodClass>, IpAddr)> {
+    let all = world.namespaces().flat_map(|state| state.classes().iter().map(move |class| (state, class)));
+    all.filter(|(_, class)| !class.pod().host_network).filter_map(move |(state, class)| {
+        let address = class.addresses().iter().find(|address| *set == IpSet::single(**address))?;
+        Some((state, class, *address))
+    })
 }
 
 /// Classes without the templates whose pods are there as well.
@@ -310,36 +338,6 @@ fn nearest(wanted: &str, mut names: Vec<String>) -> String {
     format!("; there are {}{more}", names.join(", "))
 }
 
-/// Ports as they are written: `5432/TCP`, `53`, `8080-8090/TCP`, `UDP`, several with commas.
-pub(super) fn ports(text: &str) -> anyhow::Result<PortSet> {
-    let mut all = PortSet::empty();
-    for part in text.split(',') {
-        all = all.union(&one_port(part.trim()).with_context(|| {
-            format!("`{part}` is no port: write 5432/TCP, 53/UDP, 8080-8090/TCP, or TCP for all of its ports")
-        })?);
-    }
-    Ok(all)
-}
-
-fn one_port(text: &str) -> anyhow::Result<PortSet> {
-    let protocol = |name: &str| {
-        Protocol::parse(&name.to_ascii_uppercase())
-            .with_context(|| format!("`{name}` is no protocol; there are TCP, UDP and SCTP"))
-    };
-    let (numbers, protocol) = match text.split_once('/') {
-        Some((numbers, name)) => (numbers, protocol(name)?),
-        None if text.starts_with(|c: char| c.is_ascii_digit()) => (text, Protocol::Tcp),
-        None => return Ok(PortSet::protocol(protocol(text)?)),
-    };
-    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
-    let number = |text: &str| {
-        text.parse::<u16>().ok().filter(|n| *n > 0).with_context(|| format!("`{text}` is not between 1 and 65535"))
-    };
-    let (first, last) = (number(first)?, number(last)?);
-    ensure!(first <= last, "{last} is below {first}");
-    Ok(PortSet::range(protocol, first, last))
-}
-
 /// The readings to consider: the flag's, else that of the house rules where they agree, else that of the plugins whose
 /// agents are among the objects, else all.
 pub(super) fn readings(flag: Option<&str>, rules: &[HouseRules], world: &Snapshot) -> anyhow::Result<Readings> {
@@ -383,17 +381,6 @@ mod tests {
         for (text, why) in [("api", "NAMESPACE/NAME"), ("10.0.0/8", "four parts"), ("/api", "no namespace")] {
             let error = format!("{:#}", Endpoint::parse(text).unwrap_err());
             assert!(error.contains(why), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn ports_are_read_in_every_form() {
-        assert_eq!(ports("5432").unwrap(), PortSet::port(Protocol::Tcp, 5432));
-        assert_eq!(ports("53/udp,53/TCP").unwrap().to_string(), "TCP 53 UDP 53");
-        assert_eq!(ports("8080-8081/TCP").unwrap(), PortSet::range(Protocol::Tcp, 8080, 8081));
-        assert_eq!(ports("SCTP").unwrap(), PortSet::protocol(Protocol::Sctp));
-        for text in ["", "0", "65536/TCP", "9-8", "http", "80/ICMP"] {
-            assert!(ports(text).is_err(), "{text}");
         }
     }
 }

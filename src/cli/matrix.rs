@@ -141,7 +141,7 @@ fn evaluate(args: &Args, files: &Files, other: &Files) -> anyhow::Result<(Vec<Ro
         namespace: args.namespace.clone(),
         from: pick(args, args.from.as_deref(), &world, other)?,
         to: pick(args, args.to.as_deref(), &world, other)?,
-        ports: args.port.as_deref().map(endpoint::ports).transpose()?,
+        ports: args.port.as_deref().map(super::ports::ports).transpose()?,
         all: args.all,
     };
     let options = options(args, files, other, &world)?;

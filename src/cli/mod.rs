@@ -10,6 +10,7 @@ mod kinds;
 mod live;
 mod matrix;
 mod matrix_html;
+mod ports;
 mod probe;
 mod reach;
 mod review;

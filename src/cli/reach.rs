@@ -60,7 +60,7 @@ enum Output {
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let (from, to) = (Endpoint::parse(&args.from)?, Endpoint::parse(&args.to)?);
-    let ports = args.port.as_deref().map(endpoint::ports).transpose()?;
+    let ports = args.port.as_deref().map(super::ports::ports).transpose()?;
     let files = args.input.read(&args.namespace)?;
     if super::report_errors(&files.errors) {
         return Ok(Exit::Unusable);
@@ -71,6 +71,12 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let answer = explain(&world, &from.ends(), &to.ends(), ports.as_ref(), &readings)?;
     let remedy = remedy_for(&world, &answer, &from, &to, ports.as_ref(), &readings);
     let mut notes = notes(&world, &answer, &from, &to, remedy.is_some());
+    for (end, written) in [(&from, &args.from), (&to, &args.to)].into_iter().filter(|(end, _)| end.by_address()) {
+        notes.push(format!(
+            "{written} is the address of {}, and policies see that by its labels",
+            end.name("several pods")
+        ));
+    }
     notes.extend(unread(&files));
     notes.extend(omitted(&files));
     notes.extend(network(&files, &world));

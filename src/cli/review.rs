@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Exit;
 use crate::admission::{Fixed, Gate, Outcome, Reply};
 use crate::review::World;
-use crate::source::files::Files;
+use crate::source::files::{CONFIG_NAMESPACE, Files};
 
 /// Answer one AdmissionReview from a file or standard input.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,9 @@ pub struct Args {
     /// The state to judge against: files or folders
     #[arg(long, value_name = "PATH")]
     manifests: Vec<PathBuf>,
+    /// Namespace whose RuleExceptions count
+    #[arg(long, default_value = CONFIG_NAMESPACE)]
+    config_namespace: String,
 }
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
@@ -36,9 +39,16 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let world = if args.manifests.is_empty() {
         World::default()
     } else {
-        let files = Files::read(&args.manifests, "default");
+        let mut files = Files::read(&args.manifests, "default");
         if super::report_errors(&files.errors) {
             return Ok(Exit::Unusable);
+        }
+        // The webhook goes on with what it could read of them, and so does this; but nobody looks into a status here.
+        for slip in &files.house_unread {
+            let _ = writeln!(std::io::stderr(), "warning: {slip}");
+        }
+        for note in files.honour(&args.config_namespace) {
+            let _ = writeln!(std::io::stderr(), "note: {note}");
         }
         files.world()
     };

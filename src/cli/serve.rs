@@ -18,7 +18,7 @@ use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
 use crate::serve::{
     self, AuditMetrics, Certificates, Closing, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown,
 };
-use crate::source::files::Files;
+use crate::source::files::{CONFIG_NAMESPACE, Files};
 use crate::source::lease::Candidate;
 use crate::source::status::{self, Violations};
 use crate::source::watch::{Settings, Watched, client_config};
@@ -155,7 +155,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // The first provider wins; a second one in the process would be a defect that rustls reports by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(args))?;
+    let served = runtime.block_on(serve(args));
+    // A background audit may be in the middle of a large cluster; nobody waits for what it finds.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served?;
     Ok(Exit::Clean)
 }
 
@@ -176,10 +179,16 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     if args.manifests.is_empty() {
         return in_cluster(args, shutdown).await;
     }
-    let namespace = args.namespace.clone().unwrap_or_else(|| "portcullis".to_owned());
-    let files = Files::read(&args.manifests, "default");
+    let namespace = args.namespace.clone().unwrap_or_else(|| CONFIG_NAMESPACE.to_owned());
+    let mut files = Files::read(&args.manifests, "default");
     if super::report_errors(&files.errors) {
         bail!("the state could not be read in full; nothing is served on half of it");
+    }
+    for slip in &files.house_unread {
+        tracing::warn!("not understood: {slip}");
+    }
+    for note in files.honour(args.config_namespace.as_deref().unwrap_or(&namespace)) {
+        tracing::warn!("{note}");
     }
     let mut world = files.world();
     world.house.cap = args.mode.into();
@@ -222,7 +231,12 @@ async fn in_cluster(args: &Args, shutdown: Shutdown) -> anyhow::Result<()> {
         Arc::new(move || cluster.not_ready())
     };
     let background = Background { namespace, last, pace: Duration::from_secs(args.audit_interval) };
-    let served = run_server(options, cluster, not_ready, background, shutdown, registry).await;
+    let followed = Arc::clone(&cluster);
+    let served = tokio::select! {
+        served = run_server(options, cluster, not_ready, background, shutdown, registry) => served,
+        // A process that follows nothing would be unready for ever; the next one begins anew.
+        why = followed.broken() => Err(anyhow::anyhow!(why)),
+    };
     statuses.abort();
     served
 }

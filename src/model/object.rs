@@ -19,6 +19,16 @@ pub struct Unread {
     pub what: String,
 }
 
+/// What a text says of something that is not as it should be and has one meaning all the same.
+pub const READ_AS: &str = "is read as";
+
+impl Unread {
+    /// Whether it was read after all: then its text says as what.
+    pub fn is_read(&self) -> bool {
+        self.what.contains(READ_AS)
+    }
+}
+
 /// A namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {

@@ -10,18 +10,29 @@ use super::flow::{Flow, PodAt, flow_by};
 use super::selection::{only_admit, selecting, selecting_of};
 use crate::model::house::{Dialect, Dns, private_ranges};
 use crate::model::{Action, Direction, DnsPolicy, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Str};
-use crate::snapshot::{NamespaceState, PodClass, Snapshot};
+use crate::snapshot::{NamespaceState, Owner, PodClass, Snapshot};
 
 /// The port on which DNS answers.
 pub const DNS_PORT: u16 = 53;
+
+/// Pods that answer and that policies cannot tell apart.
+#[derive(Clone, Debug)]
+pub struct DnsPod {
+    /// Whose they are; `None` for a pod as it would be.
+    pub owner: Option<Owner>,
+    /// What they look like.
+    pub pod: Arc<PodSpec>,
+    /// Their addresses, as far as they are known.
+    pub addresses: Vec<IpAddr>,
+}
 
 /// The pods that answer, as classes; where none is known, a pod as it would be.
 #[derive(Clone, Debug)]
 pub struct DnsPods {
     /// Their namespace.
     pub namespace: Arc<NamespaceState>,
-    /// What they look like, and their addresses.
-    pub pods: Vec<(Arc<PodSpec>, Vec<IpAddr>)>,
+    /// Each class of them.
+    pub pods: Vec<DnsPod>,
     /// Whether they have been seen.
     pub seen: bool,
 }
@@ -32,20 +43,25 @@ impl DnsPods {
         let namespace = world.namespace_or_empty(&dns.namespace);
         let answers = |class: &&Arc<PodClass>| dns.labels.iter().all(|(k, v)| class.pod().labels.get(k) == Some(v));
         let classes = namespace.classes().iter().filter(answers);
-        let mut pods: Vec<_> = classes.map(|class| (Arc::clone(class.pod()), class.addresses().to_vec())).collect();
+        let of = |class: &Arc<PodClass>| DnsPod {
+            owner: Some(class.owner().clone()),
+            pod: Arc::clone(class.pod()),
+            addresses: class.addresses().to_vec(),
+        };
+        let mut pods: Vec<DnsPod> = classes.map(of).collect();
         let seen = !pods.is_empty();
         if !seen {
             let named = |name: &str, protocol| NamedPort { name: name.into(), protocol, port: DNS_PORT };
             let mut pod = PodSpec::with_labels(dns.labels.clone());
             pod.ports = vec![named("dns", Protocol::Udp), named("dns-tcp", Protocol::Tcp)];
-            pods.push((Arc::new(pod), Vec::new()));
+            pods.push(DnsPod { owner: None, pod: Arc::new(pod), addresses: Vec::new() });
         }
         Self { namespace, pods, seen }
     }
 
     /// Whether one of them has this address.
     pub fn have(&self, address: IpAddr) -> bool {
-        self.pods.iter().any(|(_, addresses)| addresses.contains(&address))
+        self.pods.iter().any(|pod| pod.addresses.contains(&address))
     }
 }
 
@@ -56,6 +72,8 @@ pub struct BlockedDns {
     pub missing: Vec<Protocol>,
     /// The resolvers the pod names itself; empty for cluster DNS.
     pub servers: Vec<IpAddr>,
+    /// The DNS pods that it does not reach; what both sides say is about the first of them.
+    pub pods: Vec<DnsPod>,
     /// What the pod's own policies say.
     pub egress: Decision,
     /// What the policies of the DNS pods say; open for plain addresses.
@@ -67,7 +85,17 @@ pub struct BlockedDns {
 impl BlockedDns {
     /// Whether the pod's own side lets everything through, so that no egress policy helps.
     pub fn is_refused_by_dns(&self) -> bool {
-        self.missing.iter().all(|p| self.egress.allowed.contains(*p, DNS_PORT))
+        self.stopped_by(Direction::Egress).is_empty()
+    }
+
+    /// The protocols that one side does not let through. Plain addresses have no other side.
+    pub fn stopped_by(&self, direction: Direction) -> Vec<Protocol> {
+        let decision = match direction {
+            Direction::Egress => &self.egress,
+            Direction::Ingress if self.pods.is_empty() => return Vec::new(),
+            Direction::Ingress => &self.ingress,
+        };
+        self.missing.iter().copied().filter(|p| !decision.allowed.contains(*p, DNS_PORT)).collect()
     }
 }
 
@@ -124,7 +152,8 @@ impl<'a> DnsQuery<'a> {
         let first = servers.first()?;
         let egress = self.towards(policies, pod, *first);
         let missing = self.lacking(&egress.allowed);
-        Some(BlockedDns { missing, servers: servers.to_vec(), egress, ingress: Decision::default(), in_doubt: false })
+        let (servers, pods, ingress) = (servers.to_vec(), Vec::new(), Decision::default());
+        Some(BlockedDns { missing, servers, pods, egress, ingress, in_doubt: false })
     }
 
     /// Whether the policies that are about these ports let the pod ask cluster DNS, and no other can take that away: known for
@@ -147,18 +176,23 @@ impl<'a> DnsQuery<'a> {
 
     /// The Service spreads queries over all DNS pods, so every class of them must be reached.
     fn blocked_towards_pods(&self, from: PodAt<'_>, policies: &[&Arc<Policy>]) -> Option<BlockedDns> {
-        self.pods.pods.iter().find_map(|(pod, addresses)| {
-            let to = PodAt { namespace: &self.pods.namespace, pod, addresses };
-            let theirs = selecting(self.world, to.namespace, to.pod);
-            let flow = |doubt| flow_by((from, policies), (to, &theirs), &self.asked, self.dialect, doubt);
-            let Flow { allowed, egress, ingress } = flow(Doubt::Against);
-            let missing = self.lacking(&allowed);
-            if missing.is_empty() {
-                return None;
-            }
-            let in_doubt = self.lacking(&flow(Doubt::InFavour).allowed).len() < missing.len();
-            Some(BlockedDns { missing, servers: Vec::new(), egress, ingress, in_doubt })
-        })
+        let mut each = self.pods.pods.iter();
+        let mut blocked = each.by_ref().find_map(|pod| self.blocked_towards(from, policies, pod))?;
+        blocked.pods.extend(each.filter(|pod| self.blocked_towards(from, policies, pod).is_some()).cloned());
+        Some(blocked)
+    }
+
+    fn blocked_towards(&self, from: PodAt<'_>, policies: &[&Arc<Policy>], dns: &DnsPod) -> Option<BlockedDns> {
+        let to = PodAt { namespace: &self.pods.namespace, pod: &dns.pod, addresses: &dns.addresses };
+        let theirs = selecting(self.world, to.namespace, to.pod);
+        let flow = |doubt| flow_by((from, policies), (to, &theirs), &self.asked, self.dialect, doubt);
+        let Flow { allowed, egress, ingress } = flow(Doubt::Against);
+        let missing = self.lacking(&allowed);
+        if missing.is_empty() {
+            return None;
+        }
+        let in_doubt = self.lacking(&flow(Doubt::InFavour).allowed).len() < missing.len();
+        Some(BlockedDns { missing, servers: Vec::new(), pods: vec![dns.clone()], egress, ingress, in_doubt })
     }
 
     fn towards(&self, policies: &[&Arc<Policy>], pod: &PodSpec, address: IpAddr) -> Decision {

@@ -21,11 +21,11 @@ mod tailor;
 
 pub use ambiguity::Rivals;
 pub use answer::{Answer, Ends, Governed, NoAnswer, Part, Pods, Point, SideAnswer, Step};
-pub use assertion::{At, Focus, Gap, Outcome, Pair, Party, State, Why, evaluate};
+pub use assertion::{At, Effort, Focus, Gap, Outcome, Pair, Party, State, Why, evaluate, evaluate_within};
 pub use bounds::{Bounds, Readings, SideReading, Verdict, has_ports};
 pub use decide::{Decision, Doubt, Endpoint, Side, Used, decide};
 pub use default_deny::{DefaultDeny, Missing, default_deny, denies_by_default, staged_default_deny};
-pub use dns::{BlockedDns, DNS_PORT, DnsPods, DnsQuery, service_addresses};
+pub use dns::{BlockedDns, DNS_PORT, DnsPod, DnsPods, DnsQuery, service_addresses};
 pub use entrance::{Doorkeeper, Entry, EntryEnd, KNOWN_CONTROLLERS, entries};
 pub use explain::explain;
 pub use exposure::{Exposure, exposure};

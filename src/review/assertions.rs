@@ -6,7 +6,7 @@ use super::World;
 use crate::model::ObjectRef;
 use crate::model::assertion::Assertion;
 use crate::model::house::dialect_of;
-use crate::reach::{Focus, Readings, State, Why, evaluate};
+use crate::reach::{Effort, Focus, Readings, State, Why, evaluate_within};
 use crate::rules::{gaps, tell};
 
 /// Whether an assertion holds.
@@ -63,16 +63,24 @@ pub struct Assessed {
     pub policies: Vec<Arc<ObjectRef>>,
 }
 
+/// Policies asked about a pair of pods, for one assertion: a few seconds of the background's time.
+const MOST_EFFORT: usize = 5_000_000;
+
 /// Assesses an assertion as the world is now.
 pub fn assess(world: &World, assertion: &Assertion) -> Assessed {
     let readings =
         Readings::in_world(&world.snapshot, world.house.dialect().or_else(|| dialect_of(world.snapshot.plugins())));
     let evaluated = assertion.claim.as_ref().and_then(|claim| {
-        let outcome = evaluate(&world.snapshot, claim, &readings, &Focus::Everything)?;
+        let effort = &mut Effort::of(MOST_EFFORT);
+        let outcome = evaluate_within(&world.snapshot, claim, &readings, &Focus::Everything, effort)?;
         Some((claim, outcome))
     });
     let Some((claim, outcome)) = evaluated else {
-        let slips: Vec<String> = assertion.unread.iter().map(|u| format!("{} {}", u.at, u.what)).collect();
+        let mut slips: Vec<String> = assertion.unread.iter().map(|u| format!("{} {}", u.at, u.what)).collect();
+        if assertion.claim.is_some() {
+            slips
+                .push("its ends meet too many different selectors of policies to be evaluated; narrow them".to_owned());
+        }
         return Assessed {
             phase: Phase::NotUnderstood,
             matched: Matched::Nobody,

@@ -213,7 +213,7 @@ mod tests {
         let (everyone, own) = (pods(NamespaceScope::all()), pods(NamespaceScope::Named("kube-system".into())));
         let ports = PortSet::port(Protocol::Udp, 53).union(&PortSet::port(Protocol::Tcp, 53));
         let dns = pod("kube-system", "dns", &[("k8s-app", "kube-dns")]);
-        let asking = vec![dns, pod("shop", "web", &[]), egress("out", vec![to(0, vec![everyone.clone()], ports)])];
+        let asking = [dns, pod("shop", "web", &[]), egress("out", vec![to(0, vec![everyone.clone()], ports)])];
         let unaware = pod("blog", "web", &[]);
         let world = |policies: &[Object]| Snapshot::of(asking.iter().chain([&unaware]).chain(policies));
         let judged = |policies: &[Object], change: Change| {

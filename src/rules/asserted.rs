@@ -6,8 +6,8 @@ use super::wording;
 use crate::model::assertion::{Assertion, Claim, Expect, Pairs};
 use crate::model::{Action, Change, Direction, Object, ObjectRef, Policy, PolicyObject, Rule};
 use crate::reach::{
-    Answer, At, Focus, Gap, Governed, Outcome, Pair, Part, Point, Readings, SideAnswer, State, Verdict, Why, evaluate,
-    remedy,
+    Answer, At, Effort, Focus, Gap, Governed, Outcome, Pair, Part, Point, Readings, SideAnswer, State, Verdict, Why,
+    evaluate_within, remedy,
 };
 use crate::snapshot::{Owner, Snapshot};
 
@@ -95,7 +95,13 @@ pub(super) struct Opening {
 }
 
 /// Policies that, put in first, keep an assertion that expects Allow; each pair that is in the way is opened in turn.
-pub(super) fn opening(world: &Snapshot, claim: &Claim, outcome: &Outcome, readings: &Readings) -> Option<Opening> {
+pub(super) fn opening(
+    world: &Snapshot,
+    claim: &Claim,
+    outcome: &Outcome,
+    readings: &Readings,
+    effort: &mut Effort,
+) -> Option<Opening> {
     if claim.expect != Expect::Allow {
         return None;
     }
@@ -120,7 +126,7 @@ pub(super) fn opening(world: &Snapshot, claim: &Claim, outcome: &Outcome, readin
                 opening.instead.push(place);
             }
         }
-        outcome = evaluate(&world, claim, readings, &Focus::Everything)?;
+        outcome = evaluate_within(&world, claim, readings, &Focus::Everything, effort)?;
     }
     (matches!(outcome.state, State::Holds) && !opening.policies.is_empty()).then_some(opening)
 }

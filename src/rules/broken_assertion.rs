@@ -1,11 +1,11 @@
 //! `broken-assertion`: what somebody has asserted about the network stays true.
 
-use super::asserted;
 use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
+use super::{asserted, wording};
 use crate::model::assertion::{Assertion, Claim};
 use crate::model::house::{Level, RuleId};
 use crate::model::{FieldPath, Object};
-use crate::reach::{Focus, Outcome, Readings, State, Why, evaluate};
+use crate::reach::{Effort, Focus, Outcome, Readings, State, Why, evaluate_within};
 
 declare_rule! {
     /// A connectivity assertion that held must not be broken by a change.
@@ -55,13 +55,18 @@ impl Rule for BrokenAssertion {
             return;
         }
         let readings = Readings::in_world(cx.world, cx.settings.settled);
+        let mut efforts = [Effort::of(MOST_EFFORT), Effort::of(MOST_EFFORT)];
         if let Some(Object::Assertion(assertion)) = cx.change.object() {
             // Without it there is nothing to hold, before or after.
+            let [effort, _] = &mut efforts;
             if cx.object.is_some()
                 && let Some(claim) = &assertion_in(cx, assertion).claim
-                && let Some(outcome) = evaluate(cx.world, claim, &readings, &Focus::Everything)
             {
-                out.extend(of_itself(cx, assertion_in(cx, assertion), claim, &outcome, &readings));
+                let assertion = assertion_in(cx, assertion);
+                match evaluate_within(cx.world, claim, &readings, &Focus::Everything, effort) {
+                    Some(outcome) => out.extend(of_itself(cx, assertion, claim, &outcome, &readings, effort)),
+                    None => out.push(too_much(cx, &[assertion])),
+                }
             }
             return;
         }
@@ -69,21 +74,48 @@ impl Rule for BrokenAssertion {
         if cx.standing || matches!(focus, Focus::Nothing) {
             return;
         }
+        let mut left: [Vec<&Assertion>; 2] = Default::default();
         for assertion in cx.world.assertions() {
             let Some(claim) = &assertion.claim else { continue };
-            if is_after(cx) {
-                if let Some(outcome) = evaluate(cx.world, claim, &readings, &focus) {
-                    out.extend(broken(cx, assertion, claim, &outcome, &readings));
+            // Nobody's own assertions take from what there is for those of the cluster.
+            let whose = usize::from(assertion.home().is_some());
+            let (effort, left) = (&mut efforts[whose], &mut left[whose]);
+            if effort.is_spent() {
+                left.extend(focus.concerns(cx.world, claim).then_some(&**assertion));
+            } else if is_after(cx) {
+                match evaluate_within(cx.world, claim, &readings, &focus, effort) {
+                    Some(outcome) => out.extend(broken(cx, assertion, claim, &outcome, &readings, effort)),
+                    None => left.extend(effort.is_spent().then_some(&**assertion)),
                 }
             } else if focus.concerns(cx.world, claim)
-                && let Some(outcome) = evaluate(cx.world, claim, &readings, &Focus::Everything)
+                && let Some(outcome) = evaluate_within(cx.world, claim, &readings, &Focus::Everything, effort)
                 && !matches!(outcome.state, State::Holds)
             {
                 // Did not hold as a whole: then it is not this change that breaks it.
                 out.push(Finding::new(RuleId::BrokenAssertion, cx.change.id.clone(), "").keyed(key(assertion)));
             }
         }
+        out.extend(left.iter().filter(|left| is_after(cx) && !left.is_empty()).map(|left| too_much(cx, left)));
     }
+}
+
+/// Policies asked about a pair of pods, for one change and the assertions of one kind: about a second.
+const MOST_EFFORT: usize = 1_000_000;
+
+/// What was left out of an evaluation that would take too long. Of the cluster's assertions that is a refusal: otherwise a
+/// tenant could write policies until nobody looks any more.
+fn too_much(cx: &Context<'_>, left: &[&Assertion]) -> Finding {
+    let names: Vec<String> = left.iter().map(|assertion| asserted::name(assertion)).collect();
+    let message = format!(
+        "{} would take too long to evaluate; use fewer different selectors in the policies there, or narrow the assertion",
+        wording::few(&names, 3, "assertions")
+    );
+    let homes = left.iter().all(|assertion| assertion.home().is_some());
+    let id = cx.change.object().map_or_else(|| cx.change.id.clone(), Object::id);
+    Finding::new(RuleId::BrokenAssertion, id, message)
+        .keyed("too much")
+        .capped(if homes { Level::Warn } else { Level::Enforce })
+        .because("each selector of a policy stands for pods that may come, and every pair of them is looked at")
 }
 
 /// The assertion that changes, as it is in this world.
@@ -114,6 +146,7 @@ fn of_itself(
     claim: &Claim,
     outcome: &Outcome,
     readings: &Readings,
+    effort: &mut Effort,
 ) -> Option<Finding> {
     let name = asserted::name(assertion);
     if matches!(outcome.state, State::Holds) {
@@ -142,7 +175,7 @@ fn of_itself(
         .at(at)
         .capped(if vacuous { cx.settings.on_create.min(Level::Warn) } else { cx.settings.on_create });
     finding.because = told.because;
-    open(&mut finding, asserted::opening(cx.world, claim, outcome, readings), told.help);
+    open(&mut finding, asserted::opening(cx.world, claim, outcome, readings, effort), told.help);
     Some(finding)
 }
 
@@ -159,6 +192,7 @@ fn broken(
     claim: &Claim,
     outcome: &Outcome,
     readings: &Readings,
+    effort: &mut Effort,
 ) -> Option<Finding> {
     let (State::Broken(_) | State::Depends(_)) = &outcome.state else { return None };
     let told = asserted::tell(cx.world, claim, outcome, readings);
@@ -175,7 +209,7 @@ fn broken(
         finding.because.push(format!("it is there for: {description}"));
     }
     finding.because.extend(told.because);
-    open(&mut finding, asserted::opening(cx.world, claim, outcome, readings), told.help);
+    open(&mut finding, asserted::opening(cx.world, claim, outcome, readings, effort), told.help);
     // It is the breaking that is worth a word, not every change beside a row that is broken.
     finding.cap_if_old = Level::Audit;
     finding.rests_on_absence = claim.expect == crate::model::assertion::Expect::Allow;
@@ -289,5 +323,39 @@ mod tests {
         let second = from_value(Kind::Pod, &json!({"metadata": labels, "spec": {}}), &Defaults::default());
         let state = [&state[..], &[shut][..]].concat();
         assert!(!judge(&house(|_| {}), &state, &Change::create(second)).is_allowed());
+    }
+
+    #[test]
+    fn what_would_take_too_long_is_left_with_a_word_and_of_the_cluster_refused() {
+        let one = |i: usize, operator: &str| json!({"matchExpressions": [{"key": "app", "operator": operator, "values": [format!("svc-{i}")]}]});
+        let policies = (0..140).map(|n| {
+            let (i, operator) = (n / 2, ["In", "NotIn"][n % 2]);
+            let spec = json!({
+                "podSelector": one(i, operator), "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": one(i, "In")}], "ports": [{"port": 80}]}],
+            });
+            read(Kind::NetworkPolicy, &format!("p{n}"), json!({"spec": spec}))
+        });
+        let spec = |end: Value| json!({"from": end, "to": end, "ports": [{"port": 5432}], "expect": "Deny"});
+        let everybody = json!({"namespaceSelector": {}, "podSelector": {}});
+        let own = |i| {
+            read(Kind::ConnectivityAssertion, &format!("row-{i}"), json!({"spec": spec(json!({"podSelector": {}}))}))
+        };
+        let mut state: Vec<Object> = policies.chain((0..10).map(own)).chain([pod("web"), deny()]).collect();
+        let gone = Change::delete(deny());
+        let judged = judge(&house(|_| {}), &state, &gone);
+        assert!(judged.is_allowed(), "{:?}", said(&judged));
+        assert!(
+            said(&judged).iter().any(|said| said.contains("would take too long to evaluate")),
+            "{:?}",
+            said(&judged)
+        );
+        let whole = json!({"metadata": {"name": "whole"}, "spec": spec(everybody)});
+        state.push(from_value(Kind::ClusterConnectivityAssertion, &whole, &Defaults::default()));
+        let judged = judge(&house(|_| {}), &state, &gone);
+        assert!(
+            said(&judged)[0].starts_with("enforce: cluster assertion whole would take too long"),
+            "{:?}",
+            said(&judged)
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! `dangling-subject`: a policy that selects no pod protects nothing.
 
+use std::sync::Arc;
+
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
 use super::{fields, nearest};
@@ -49,7 +51,9 @@ impl Rule for DanglingSubject {
         let Some(object) = cx.policy() else { return };
         // A rule for some of the pods makes a policy of its own of Calico's; the subject is that of the first.
         let most = if fields::is_calico(&object.id) { 1 } else { usize::MAX };
-        for policy in object.policies.iter().take(most) {
+        // What could not be read is taken as selecting nobody, which is not what anybody wrote.
+        let read = |policy: &&Arc<Policy>| object.unread.is_empty() || policy.subject.pods != Selector::nothing();
+        for policy in object.policies.iter().take(most).filter(read) {
             out.extend(judge(cx, object, policy));
         }
     }

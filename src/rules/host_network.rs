@@ -61,10 +61,9 @@ impl Rule for HostNetwork {
         let mut finding = finding.at(at.field("spec").field("hostNetwork"));
         let in_vain: Vec<_> = selecting.collect();
         if !in_vain.is_empty() {
-            finding = finding.because(format!(
-                "{} would select these pods by their labels and has no effect on them",
-                super::wording::policies(in_vain)
-            ));
+            let (has, names) = (if in_vain.len() == 1 { "has" } else { "have" }, super::wording::policies(in_vain));
+            let fact = format!("{names} would select these pods by their labels and {has} no effect on them");
+            finding = finding.because(fact);
         }
         out.push(finding);
     }

@@ -1,9 +1,11 @@
 //! `missing-default-deny`: the namespace of a workload must deny by default.
 
+use std::sync::Arc;
+
 use super::rule::{Affected, Context, Finding, Fix, Rule, RuleMeta, declare_rule};
 use super::{suggest, wording};
 use crate::model::house::RuleId;
-use crate::model::{Action, Direction, Object};
+use crate::model::{Action, Direction, IpSet, Object, Peer, Policy};
 use crate::reach::{DefaultDeny, Missing, default_deny, denies_by_default};
 
 declare_rule! {
@@ -40,8 +42,9 @@ declare_rule! {
     /// ## Exceptions
     ///
     /// Setting `directions` (default `[Ingress, Egress]`) names the directions that need a default deny. Pods on the
-    /// host's network are not judged: policies do not apply to them (see `host-network`). Deleting workloads, and
-    /// policies in a namespace without pods, is never refused.
+    /// host's network are not judged: policies do not apply to them (see `host-network`). Deleting workloads is never
+    /// refused, nor is deleting policies where nothing runs: neither a pod nor a workload that may make one, such as a
+    /// Deployment with `replicas: 0` or a CronJob. Finished pods and Jobs, and what is being deleted, do not count.
     ///
     /// ## References
     ///
@@ -133,14 +136,13 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
         Missing::Escapes(labels, isolating) => {
             format!("a pod with {} is not isolated by {}", describe(labels), wording::policies(isolating))
         }
-        Missing::Open(open) if direction == Direction::Ingress => {
-            format!("{} lets everyone reach every pod; narrow its rules", wording::policies(open))
-        }
-        Missing::Open(open) if open.len() == 1 => {
-            format!("{} lets every pod reach everyone; narrow its rules", wording::policies(open))
-        }
         Missing::Open(open) => {
-            format!("{} together let every pod reach everyone; narrow their rules", wording::policies(open))
+            let (lets, its) = if open.len() == 1 { ("lets", "its") } else { ("together let", "their") };
+            let (who, what) = match direction {
+                Direction::Ingress => (whom(open, direction), "every pod"),
+                Direction::Egress => ("every pod", whom(open, direction)),
+            };
+            format!("{} {lets} {who} reach {what}; narrow {its} rules", wording::policies(open))
         }
         Missing::Unproven(entangled) => {
             format!(
@@ -149,6 +151,14 @@ fn reason(cx: &Context<'_>, direction: Direction, missing: &Missing) -> String {
             )
         }
     }
+}
+
+/// Whom policies that leave everything open let in or out: pods of the cluster alone, unless they name all addresses as well.
+fn whom(open: &[Arc<Policy>], direction: Direction) -> &'static str {
+    let rules = open.iter().flat_map(|policy| policy.rules(direction)).filter(|rule| rule.action != Action::Deny);
+    let addresses: Vec<IpSet> = rules.flat_map(|rule| &rule.peers).map(Peer::addresses).collect();
+    let all = IpSet::union_all(&addresses);
+    if all.v4().is_full() || all.v6().is_full() { "everyone" } else { "every pod of the cluster" }
 }
 
 fn describe(labels: &crate::model::Labels) -> String {

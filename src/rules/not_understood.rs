@@ -55,7 +55,8 @@ impl Rule for NotUnderstood {
             return;
         }
         for part in object.unread() {
-            let message = format!("{} of {id} could not be read; correct it", or_whole(part.at.as_str()));
+            let wrong = if part.is_read() { "is not as it should be" } else { "could not be read" };
+            let message = format!("{} of {id} {wrong}; correct it", or_whole(part.at.as_str()));
             out.push(
                 Finding::new(RuleId::NotUnderstood, id.clone(), message)
                     .keyed(format!("{}: {}", part.at, part.what))

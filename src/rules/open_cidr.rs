@@ -20,7 +20,7 @@ declare_rule! {
     ///
     /// When a policy is created or changed: which addresses do all policies together open to the pods that it selects, port
     /// by port and in each direction of `directions`? If they are more public addresses of a family than one block of
-    /// `widestV4` (default /8) or `widestV6` (/16) has, no private address (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
+    /// `widest.ipv4` (default /8) or `widest.ipv6` (/16) has, no private address (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
     /// fc00::/7) may be among them. It is the set that counts and not the text: `0.0.0.0/1` and `128.0.0.0/1` are the whole
     /// of IPv4, an `except` that another item opens again excepts nothing, and a rule without peers is every address.
     ///
@@ -59,7 +59,7 @@ declare_rule! {
     /// ## Exceptions
     ///
     /// A block that lies inside a private range is there on purpose: beside a wide opening such blocks may have up to as
-    /// many addresses as one block of `reopenV4` (/16) or `reopenV6` (/48), and never a whole range. Without a wide opening
+    /// many addresses as one block of `reopen.ipv4` (/16) or `reopen.ipv6` (/48), and never a whole range. Without a wide opening
     /// they may have any number. A policy is blamed only for what it adds: one that was as open before only warns.
     ///
     /// ## References

@@ -2,15 +2,20 @@
 //!
 //! They are proposals. The review tries them on the engine before anyone sees them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use super::fields;
 use super::rule::Context;
 use crate::model::house::Dialect;
+use crate::model::labels::NAMESPACE_NAME_LABEL;
+use crate::model::peer::AddressPeer;
 use crate::model::policy::{Priority, Rule};
 use crate::model::{
-    Action, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, PodPeer, Policy, PortMatch, PortSet, Selector,
-    Subject, Tier,
+    Action, AddressScope, Direction, FieldPath, NamespaceScope, ObjectRef, Peer, PodPeer, Policy, PortMatch, PortSet,
+    Selector, Subject, Tier,
 };
 
 /// One default deny for these directions. Where it cuts off egress a way to DNS comes first: allow before deny.
@@ -34,20 +39,32 @@ pub fn allow_dns(cx: &Context<'_>) -> Policy {
 /// Lets these pods reach cluster DNS. It isolates them as well, so they should be isolated already.
 pub fn allow_dns_for(cx: &Context<'_>, name: &str, pods: Selector) -> Policy {
     let dns = &cx.settings.dns;
+    let labels = dns.labels.iter().map(|(k, v)| Selector::equals(k.clone(), v.clone())).collect();
+    let namespaces = NamespaceScope::Matching(Selector::equals(NAMESPACE_NAME_LABEL, dns.namespace.clone()));
+    asking(cx, name, pods, vec![Peer::Pods(PodPeer { namespaces, pods: Selector::all(labels) })])
+}
+
+/// The same for DNS servers by their addresses.
+pub fn allow_servers_for(cx: &Context<'_>, name: &str, pods: Selector, servers: &[IpAddr]) -> Policy {
+    let scope = match kind_in_use(cx) {
+        Written::Kubernetes => AddressScope::ByDialect,
+        Written::Cilium => AddressScope::ExternalOnly,
+        Written::Calico => AddressScope::PodsToo,
+    };
+    let block = |server: &IpAddr| Peer::Addresses(AddressPeer::block(IpNet::from(*server), Vec::new(), scope));
+    asking(cx, name, pods, servers.iter().map(block).collect())
+}
+
+/// Lets these pods ask for names there.
+fn asking(cx: &Context<'_>, name: &str, pods: Selector, peers: Vec<Peer>) -> Policy {
+    let protocols = &cx.settings.dns.protocols;
     let mut policy = empty_policy(cx, name);
     policy.subject.pods = pods;
     policy.isolates_egress = true;
-    let ports = dns.protocols.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(*p, 53)));
-    let labels = dns.labels.iter().map(|(k, v)| Selector::equals(k.clone(), v.clone())).collect();
+    let ports = protocols.iter().fold(PortSet::empty(), |all, p| all.union(&PortSet::port(*p, 53)));
     policy.egress.push(Rule {
         action: Action::Allow,
-        peers: vec![Peer::Pods(PodPeer {
-            namespaces: NamespaceScope::Matching(Selector::equals(
-                crate::model::labels::NAMESPACE_NAME_LABEL,
-                dns.namespace.clone(),
-            )),
-            pods: Selector::all(labels),
-        })],
+        peers,
         ports: PortMatch::numbers(ports),
         at: FieldPath::new("spec.egress[0]"),
         peers_at: "to",

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::model::{FieldPath, IpSet, ObjectRef, PodSpec, Policy};
+use crate::model::{FieldPath, IpSet, ObjectRef, PodSpec, Policy, Str};
 
-/// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them.
+/// How a policy is called beside others: NetworkPolicies by their name alone, which is what people call them. One that is
+/// to get a generated name has none while it is judged.
 pub(super) fn policy(id: &ObjectRef) -> String {
-    if id.kind == "NetworkPolicy" && id.group() == "networking.k8s.io" {
-        id.name.to_string()
-    } else {
-        format!("{} {}", id.kind, id.name)
+    match (id.kind == "NetworkPolicy" && id.group() == "networking.k8s.io", id.name.is_empty()) {
+        (true, false) => id.name.to_string(),
+        (true, true) => "a policy without a name yet".to_owned(),
+        (false, false) => format!("{} {}", id.kind, id.name),
+        (false, true) => format!("a {} without a name yet", id.kind),
     }
 }
 
@@ -45,13 +47,34 @@ pub(super) fn place(id: &ObjectRef, at: &FieldPath) -> String {
 
 /// The labels that people write; those that controllers add tell nobody anything.
 pub(super) fn labels(pod: &PodSpec) -> String {
+    let pairs: Vec<String> = written_labels(pod).map(|(k, v)| format!("{k}={v}")).collect();
+    if pairs.is_empty() { "no labels".to_owned() } else { pairs.join(",") }
+}
+
+/// The same as pairs.
+pub(super) fn written_labels(pod: &PodSpec) -> impl Iterator<Item = (&Str, &Str)> {
     const BY_CONTROLLERS: [&str; 4] = [
         "controller-revision-hash",
         "pod-template-generation",
         "pod-template-hash",
         "statefulset.kubernetes.io/pod-name",
     ];
-    let written = pod.labels.iter().filter(|(key, _)| !BY_CONTROLLERS.contains(&&***key));
-    let pairs: Vec<String> = written.map(|(k, v)| format!("{k}={v}")).collect();
-    if pairs.is_empty() { "no labels".to_owned() } else { pairs.join(",") }
+    pod.labels.iter().filter(|(key, _)| !BY_CONTROLLERS.contains(&&***key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_whose_name_is_still_to_be_made_is_called_so() {
+        let id = |kind, group, name| ObjectRef::namespaced(group, kind, "shop", name);
+        let (plain, cilium) = (("NetworkPolicy", "networking.k8s.io/v1"), ("CiliumNetworkPolicy", "cilium.io/v2"));
+        assert_eq!(policy(&id(plain.0, plain.1, "dd")), "dd");
+        assert_eq!(policy(&id(plain.0, plain.1, "")), "a policy without a name yet");
+        assert_eq!(policy(&id(cilium.0, cilium.1, "")), "a CiliumNetworkPolicy without a name yet");
+        let at = FieldPath::new("spec.egress[0]");
+        assert_eq!(place(&id(plain.0, plain.1, "dd"), &at), "dd egress[0]");
+        assert_eq!(place(&id(plain.0, plain.1, ""), &at), "egress[0] of a policy without a name yet");
+    }
 }

@@ -1,7 +1,8 @@
 //! Closes the webhook configuration: turns `failurePolicy` from Ignore to Fail once this replica can answer.
 //!
 //! The chart installs it open, so that nobody is refused before somebody can answer, and says in an annotation what is
-//! wished. Nothing here opens it again: while replicas come and go, the last one that leaves must not leave a gap.
+//! wished. It is opened again only where that is the wish in words, as after a change of mode by a tool that leaves the field
+//! alone: while replicas come and go, the last one that leaves must not leave a gap.
 //! The field manager's entry is given up after each write, because a field that has an owner makes the next server-side
 //! apply of Helm end in a conflict.
 
@@ -60,8 +61,8 @@ impl Closing {
 /// What to do with the configuration as it was read.
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
-    /// Set Fail in the webhooks of these names.
-    Close { version: String, webhooks: Vec<String> },
+    /// Set this policy in the webhooks of these names.
+    Set { policy: &'static str, version: String, webhooks: Vec<String> },
     /// Replace the recorded field owners by these.
     Disown { version: String, kept: Vec<ManagedFieldsEntry> },
     /// Fail is wished, but these would then refuse everything: webhook and reason.
@@ -73,19 +74,22 @@ enum Step {
 /// The next step. `obstacle` tells why a webhook could not be answered by this replica.
 fn plan(found: &ValidatingWebhookConfiguration, obstacle: impl Fn(&ValidatingWebhook) -> Option<String>) -> Step {
     let version = found.metadata.resource_version.clone().unwrap_or_default();
-    let wished = found.metadata.annotations.as_ref().and_then(|all| all.get(WISH)).is_some_and(|wish| wish == "Fail");
+    let wish = found.metadata.annotations.as_ref().and_then(|all| all.get(WISH)).map(String::as_str);
+    let those = |policy| found.webhooks.iter().flatten().filter(move |w| w.failure_policy.as_deref() == Some(policy));
     let mut closable = Vec::new();
     let mut held = Vec::new();
-    if wished {
-        for webhook in found.webhooks.iter().flatten().filter(|w| w.failure_policy.as_deref() == Some("Ignore")) {
-            match obstacle(webhook) {
-                None => closable.push(webhook.name.clone()),
-                Some(why) => held.push(format!("webhook {}: {why}", webhook.name)),
-            }
+    for webhook in those("Ignore").filter(|_| wish == Some("Fail")) {
+        match obstacle(webhook) {
+            None => closable.push(webhook.name.clone()),
+            Some(why) => held.push(format!("webhook {}: {why}", webhook.name)),
         }
     }
     if !closable.is_empty() {
-        return Step::Close { version, webhooks: closable };
+        return Step::Set { policy: "Fail", version, webhooks: closable };
+    }
+    let shut: Vec<String> = those("Fail").filter(|_| wish == Some("Ignore")).map(|w| w.name.clone()).collect();
+    if !shut.is_empty() {
+        return Step::Set { policy: "Ignore", version, webhooks: shut };
     }
     let owners = found.metadata.managed_fields.as_deref().unwrap_or_default();
     let ours = |entry: &ManagedFieldsEntry| {
@@ -196,14 +200,14 @@ impl Closing {
         match plan(&found, obstacle) {
             Step::Rest => Ok(Done::Nothing),
             Step::Hold { why } => Ok(Done::Held(why)),
-            Step::Close { version, webhooks } => {
+            Step::Set { policy, version, webhooks } => {
                 let entries: Vec<_> =
-                    webhooks.iter().map(|name| json!({ "name": name, "failurePolicy": "Fail" })).collect();
+                    webhooks.iter().map(|name| json!({ "name": name, "failurePolicy": policy })).collect();
                 let patch = json!({ "metadata": { "resourceVersion": version }, "webhooks": entries });
                 // A strategic merge goes by the names of the webhooks and leaves all other fields as they are.
                 let done = self.patch(&Patch::Strategic(patch)).await?;
                 if matches!(done, Done::Wrote) {
-                    tracing::info!(configuration = %self.name, webhooks = %webhooks.join(","), "ready: failurePolicy set to Fail");
+                    tracing::info!(configuration = %self.name, webhooks = %webhooks.join(","), "failurePolicy set to {policy}, as {WISH} says");
                 }
                 Ok(done)
             }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
 
+use super::exceptions::{Exceptions, Slip};
 use super::manifests::{Document, ManifestError, Manifests, Position, Spans};
 use super::watch::{Omitted, OnceError, Wanted, read_once};
 use crate::model::cni::Cni;
@@ -17,10 +19,16 @@ use crate::model::{CiliumConfig, Enforcement, FieldPath, Labels, Object, ObjectR
 use crate::review::World;
 use crate::snapshot::Snapshot;
 use crate::translate::narrow::{Written, as_applied};
-use crate::translate::{Defaults, Kind, cilium_config, entrance, from_value, houserules, note_hints, unread_policy};
+use crate::translate::{Defaults, Kind, cilium_config, entrance, from_value, houserules, note_hints, unread_kind};
 
 /// Our own kinds that a cluster is asked for: group, version, kind, resource.
-const OUR_KINDS: [(&str, &str, &str, &str); 1] = [("portcullis.dev", "v1alpha1", "HouseRules", "houserules")];
+const OUR_KINDS: [(&str, &str, &str, &str); 2] = [
+    ("portcullis.dev", "v1alpha1", "HouseRules", "houserules"),
+    ("portcullis.dev", "v1alpha1", "RuleException", "ruleexceptions"),
+];
+
+/// Where RuleExceptions count unless something else is said: the namespace that Portcullis is installed in.
+pub const CONFIG_NAMESPACE: &str = "portcullis";
 
 /// The file of objects that were read from a cluster.
 pub const CLUSTER: &str = "<cluster>";
@@ -63,8 +71,10 @@ pub struct Files {
     pub objects: Vec<Located>,
     /// House rules found among them.
     pub house: House,
-    /// House rules that could not be read in full: object, place and reason.
-    pub house_unread: Vec<(ObjectRef, Unread)>,
+    /// RuleExceptions found among them; those that count are in `house` once they are honoured.
+    pub exceptions: Exceptions,
+    /// What of house rules and exceptions could not be read.
+    pub house_unread: Vec<Slip>,
     /// Ways into the cluster.
     pub entrances: Entrances,
     /// The labels of service accounts, by namespace and name.
@@ -151,6 +161,7 @@ impl Files {
         Self {
             objects: objects.into_values().collect(),
             house,
+            exceptions: self.exceptions.overlaid_with(&other.exceptions),
             house_unread: other.house_unread.clone(),
             entrances: self.entrances.overlaid_with(&other.entrances),
             accounts: self.accounts.iter().chain(&other.accounts).map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -164,7 +175,7 @@ impl Files {
         }
     }
 
-    fn take(&mut self, document: Document, namespace: &str, objects: &mut BTreeMap<ObjectRef, Located>) {
+    fn take(&mut self, mut document: Document, namespace: &str, objects: &mut BTreeMap<ObjectRef, Located>) {
         let (api_version, kind) = (document.api_version().unwrap_or_default(), document.kind().unwrap_or_default());
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let defaults = Defaults { namespace, name: "" };
@@ -176,8 +187,12 @@ impl Files {
         if group == "portcullis.dev" && kind == "HouseRules" {
             let (rules, unread) = houserules::house_rules(&document.value);
             let id = ObjectRef::cluster("portcullis.dev/v1alpha1", "HouseRules", rules.name.clone());
-            self.house_unread.extend(unread.into_iter().map(|u| (id.clone(), u)));
+            self.house_unread.extend(unread.into_iter().map(|unread| Slip::new(&document, &id, unread)));
             self.house.rules.push(rules);
+            return;
+        }
+        if group == "portcullis.dev" && kind == "RuleException" {
+            self.house_unread.extend(self.exceptions.take(&mut document, namespace));
             return;
         }
         if entrance::take(group, kind, &document.value, namespace, &mut self.entrances) {
@@ -195,18 +210,27 @@ impl Files {
             self.accounts.insert(name, labels);
             return;
         }
-        if Kind::is_policy_group(group) {
+        if let Some(unread) = unread_kind(group, kind, api_version) {
+            let in_namespace = || (!Kind::is_policy_group(group)).then_some(namespace);
             let id = ObjectRef {
                 api_version: api_version.to_owned().into(),
                 kind: kind.to_owned().into(),
-                namespace: document.namespace().map(Into::into),
+                namespace: document.namespace().or_else(in_namespace).map(Into::into),
                 name: document.name().unwrap_or_default().into(),
             };
-            let object = Object::Unreadable(id.clone(), vec![unread_policy(kind, api_version)]);
+            let object = Object::Unreadable(id.clone(), vec![unread]);
             objects.insert(id, Located { object, document });
             return;
         }
         self.skipped += 1;
+    }
+
+    /// Lets the exceptions count that this namespace has and whose time is not over, as in a cluster. The answer says
+    /// which exceptions of the files do not count, and why.
+    pub fn honour(&mut self, namespace: &str) -> Vec<String> {
+        let (counting, others) = self.exceptions.in_force(namespace, Timestamp::now());
+        self.house.exceptions = counting;
+        others
     }
 
     /// The state that these files describe.

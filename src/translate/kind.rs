@@ -191,6 +191,21 @@ impl Kind {
         )
     }
 
+    /// Whether objects of this kind are pods, or make pods.
+    pub const fn is_workload(self) -> bool {
+        matches!(
+            self,
+            Self::Pod
+                | Self::Deployment
+                | Self::StatefulSet
+                | Self::DaemonSet
+                | Self::ReplicaSet
+                | Self::ReplicationController
+                | Self::Job
+                | Self::CronJob
+        )
+    }
+
     /// Whether kinds of this group that are not known may still change the network.
     pub fn is_policy_group(group: &str) -> bool {
         Self::POLICY_GROUPS.contains(&group)
@@ -204,9 +219,64 @@ pub fn unread_policy(kind: &str, api_version: &str) -> Unread {
     Unread { at: FieldPath::default(), what }
 }
 
+/// What is said of a kind that is not read although its group or its name says that it is a policy or a workload: another
+/// project's, an old group's, or a slip of the pen. `None` if it has nothing to do with either.
+pub fn unread_kind(group: &str, kind: &str, api_version: &str) -> Option<Unread> {
+    /// Kinds of networking.k8s.io that say nothing about who may talk to whom.
+    const NO_POLICIES: [&str; 4] = ["Ingress", "IngressClass", "IPAddress", "ServiceCIDR"];
+    if Kind::is_policy_group(group) {
+        return Some(unread_policy(kind, api_version));
+    }
+    let what = if let Some(known) = Kind::ALL.iter().find(|known| known.kind() == kind && known.is_policy()) {
+        format!("{}; {kind} of {} is", unread_policy(kind, api_version).what, known.api_version())
+    } else if let Some(known) = Kind::ALL.iter().find(|known| known.kind() == kind && known.is_workload()) {
+        let read = known.api_version();
+        format!("{kind} of {api_version} is not read, so its pods are not judged; {kind} of {read} is")
+    } else if group == Kind::NetworkPolicy.group() && !NO_POLICIES.contains(&kind) {
+        format!(
+            "{kind} of {api_version} is no kind that is known, so what it allows or denies is not counted; is NetworkPolicy meant?"
+        )
+    } else if matches!(group, "apps" | "batch") && kind != "ControllerRevision" {
+        format!("{kind} of {api_version} is no kind that is known, so its pods are not judged; correct its name")
+    } else {
+        return None;
+    };
+    Some(Unread { at: FieldPath::default(), what })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_that_looks_like_a_policy_or_a_workload_is_told() {
+        for (group, version, kind, told) in [
+            ("networking.k8s.io", "v1", "NetworkPolcy", "is NetworkPolicy meant?"),
+            ("networking.k8s", "v1", "NetworkPolicy", "is not counted; NetworkPolicy of networking.k8s.io/v1 is"),
+            (
+                "crd.antrea.io",
+                "v1beta1",
+                "ClusterNetworkPolicy",
+                "ClusterNetworkPolicy of crd.antrea.io/v1beta1 is a policy",
+            ),
+            ("cilium.io", "v2", "CiliumEgressGatewayPolicy", "is a policy kind that is not read"),
+            ("extensions", "v1beta1", "Deployment", "its pods are not judged; Deployment of apps/v1 is"),
+            ("apps", "v1", "Deploymnt", "correct its name"),
+        ] {
+            let unread = unread_kind(group, kind, &format!("{group}/{version}")).map(|unread| unread.what);
+            assert!(unread.as_ref().is_some_and(|what| what.contains(told)), "{kind}: {unread:?}");
+        }
+        for (group, kind) in [
+            ("networking.k8s.io", "Ingress"),
+            ("networking.k8s.io", "ServiceCIDR"),
+            ("apps", "ControllerRevision"),
+            ("gateway.networking.k8s.io", "Gateway"),
+            ("servicebus.azure.upbound.io", "Namespace"),
+            ("", "ConfigMap"),
+        ] {
+            assert_eq!(unread_kind(group, kind, "v1"), None, "{kind}");
+        }
+    }
 
     #[test]
     fn collections_are_where_they_are_served() {

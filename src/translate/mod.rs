@@ -35,7 +35,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 
 pub use cilium::enforcement::cilium_config;
 pub use hints::note_hints;
-pub use kind::{Family, Kind, unread_policy};
+pub use kind::{Family, Kind, unread_kind, unread_policy};
 pub(crate) use wire::Text;
 
 use crate::model::{FieldPath, Labels, Object, ObjectRef, Str, Unread};

@@ -15,7 +15,7 @@ use crate::model::peer::AddressPeer;
 use crate::model::policy::Priority;
 use crate::model::{
     Action, AddressScope, Direction, FieldPath, NamespaceScope, Object, ObjectRef, Peer, PodPeer, Policy, PolicyObject,
-    PortMatch, PortSet, Protocol, Rule, Selector, Str, Subject, Tier, Unread,
+    PortMatch, PortSet, Protocol, READ_AS, Rule, Selector, Str, Subject, Tier, Unread,
 };
 
 /// What becomes of a piece that cannot be read, as the end of the sentence that complains about it.
@@ -63,7 +63,7 @@ pub(super) fn check_version(api_version: &str, kind: Kind, unread: &mut Vec<Unre
         unread.push(Unread {
             at: FieldPath::new("apiVersion"),
             what: format!(
-                "version `{}` is not known; the object is read as {}",
+                "version `{}` is not known; the object {READ_AS} {}",
                 shorten(api_version),
                 kind.api_version()
             ),
@@ -244,7 +244,7 @@ impl Reading<'_> {
             Ok((net, true)) => Some(net),
             Ok((net, false)) => {
                 let written = shorten(wire);
-                self.note(at, format!("`{written}` is not how current API servers want it; it is taken as {net}"));
+                self.note(at, format!("`{written}` is not how current API servers want it; it {READ_AS} {net}"));
                 Some(net)
             }
             Err(error) => {

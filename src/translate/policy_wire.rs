@@ -11,7 +11,7 @@ use super::wire::{Meta, Pairs, Text};
 
 /// A NetworkPolicy.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub(super) struct NetworkPolicy<'a> {
     #[serde(borrow)]
     pub(super) api_version: Option<Text<'a>>,
@@ -35,7 +35,7 @@ impl<'a> NetworkPolicy<'a> {
 
 /// Its spec.
 #[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub(super) struct Spec<'a> {
     #[serde(borrow)]
     pub(super) pod_selector: Option<LabelSelector<'a>>,
@@ -49,6 +49,7 @@ pub(super) struct Spec<'a> {
 
 /// A rule for traffic to the pod.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct IngressRule<'a> {
     #[serde(borrow)]
@@ -61,6 +62,7 @@ pub(super) struct IngressRule<'a> {
 
 /// A rule for traffic from the pod.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct EgressRule<'a> {
     #[serde(borrow)]
@@ -73,7 +75,7 @@ pub(super) struct EgressRule<'a> {
 
 /// The other end.
 #[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub(super) struct Peer<'a> {
     #[serde(borrow)]
     pub(super) pod_selector: Option<LabelSelector<'a>>,
@@ -87,6 +89,7 @@ pub(super) struct Peer<'a> {
 
 /// Addresses.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct IpBlock<'a> {
     #[serde(borrow)]
@@ -97,6 +100,7 @@ pub(super) struct IpBlock<'a> {
 
 /// A port condition.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Port<'a> {
     #[serde(borrow)]
@@ -150,7 +154,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PortValue<'a> {
 
 /// A label selector.
 #[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub(super) struct LabelSelector<'a> {
     #[serde(borrow)]
     pub(super) match_labels: Option<Pairs<'a>>,
@@ -162,6 +166,7 @@ pub(super) struct LabelSelector<'a> {
 
 /// One expression of a selector.
 #[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct Requirement<'a> {
     #[serde(borrow)]

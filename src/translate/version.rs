@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::{Kind, shorten};
 use crate::model::{
-    Action, Direction, FieldPath, Object, Peer, Policy, PolicyObject, PortMatch, Rule, TierEnd, TierSemantics, Unread,
+    Action, Direction, FieldPath, Object, Peer, Policy, PolicyObject, PortMatch, READ_AS, Rule, TierEnd, TierSemantics,
+    Unread,
 };
 
 /// Where an object says its version.
@@ -21,7 +22,7 @@ pub(super) fn settled(kind: Kind, value: &Value<'_>, object: Object) -> Object {
     if version.is_empty() || known.contains(&Some(version)) {
         return object;
     }
-    let what = || format!("version `{}` is not known; the object is read as {}", shorten(version), kind.api_version());
+    let what = || format!("version `{}` is not known; the object {READ_AS} {}", shorten(version), kind.api_version());
     let note = |unread: &mut Vec<Unread>| {
         if unread.iter().all(|part| part.at.as_str() != AT) {
             unread.push(Unread { at: FieldPath::new(AT), what: what() });

@@ -83,7 +83,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
 
 /// What is read of `metadata`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct Meta<'a> {
     #[serde(borrow)]
     pub(super) name: Option<Text<'a>>,
@@ -98,6 +98,7 @@ pub(super) struct Meta<'a> {
 
 /// What is read of an owner reference.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Owner<'a> {
     #[serde(borrow)]
     pub(super) kind: Option<Text<'a>>,
@@ -108,6 +109,7 @@ pub(super) struct Owner<'a> {
 
 /// Only the metadata, for the name of an object that cannot be read further.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Headed<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<Meta<'a>>,
@@ -115,6 +117,7 @@ pub(super) struct Headed<'a> {
 
 /// What is read of a Namespace.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Namespace<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<Meta<'a>>,
@@ -124,6 +127,7 @@ pub(super) struct Namespace<'a> {
 
 /// What is read of a Pod.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Pod<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<Meta<'a>>,
@@ -135,7 +139,7 @@ pub(super) struct Pod<'a> {
 
 /// What is read of a Pod's status: whether it is done, and its addresses.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct PodStatus<'a> {
     #[serde(borrow)]
     pub(super) phase: Option<Text<'a>>,
@@ -145,6 +149,7 @@ pub(super) struct PodStatus<'a> {
 
 /// One address of a Pod.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct PodIp<'a> {
     #[serde(borrow)]
     pub(super) ip: Option<Text<'a>>,
@@ -152,6 +157,7 @@ pub(super) struct PodIp<'a> {
 
 /// What is read of a Namespace's status: whether it goes away.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Status<'a> {
     #[serde(borrow)]
     pub(super) phase: Option<Text<'a>>,
@@ -159,6 +165,7 @@ pub(super) struct Status<'a> {
 
 /// What is read of an object with a pod template.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Templated<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<Meta<'a>>,
@@ -168,6 +175,7 @@ pub(super) struct Templated<'a> {
 
 /// A spec that holds a template.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct TemplateSpec<'a> {
     #[serde(borrow)]
     pub(super) template: Option<Template<'a>>,
@@ -175,6 +183,7 @@ pub(super) struct TemplateSpec<'a> {
 
 /// What is read of a Job.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Job<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<Meta<'a>>,
@@ -186,6 +195,7 @@ pub(super) struct Job<'a> {
 
 /// What is read of a Job's status.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct JobStatus<'a> {
     #[serde(borrow)]
     pub(super) conditions: Option<Vec<Condition<'a>>>,
@@ -193,6 +203,7 @@ pub(super) struct JobStatus<'a> {
 
 /// A condition.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Condition<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Option<Text<'a>>,
@@ -202,6 +213,7 @@ pub(super) struct Condition<'a> {
 
 /// What is read of a CronJob.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct CronJob<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<Meta<'a>>,
@@ -211,7 +223,7 @@ pub(super) struct CronJob<'a> {
 
 /// What is read of a CronJob's spec.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct CronJobSpec<'a> {
     #[serde(borrow)]
     pub(super) job_template: Option<JobTemplate<'a>>,
@@ -219,6 +231,7 @@ pub(super) struct CronJobSpec<'a> {
 
 /// The job inside a CronJob.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct JobTemplate<'a> {
     #[serde(borrow)]
     pub(super) spec: Option<TemplateSpec<'a>>,
@@ -226,6 +239,7 @@ pub(super) struct JobTemplate<'a> {
 
 /// A pod template.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Template<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<TemplateMeta<'a>>,
@@ -235,6 +249,7 @@ pub(super) struct Template<'a> {
 
 /// What is read of a template's metadata.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct TemplateMeta<'a> {
     #[serde(borrow)]
     pub(super) labels: Option<Pairs<'a>>,
@@ -242,7 +257,7 @@ pub(super) struct TemplateMeta<'a> {
 
 /// What is read of a pod's spec.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct PodSpec<'a> {
     #[serde(borrow)]
     pub(super) service_account_name: Option<Text<'a>>,
@@ -262,6 +277,7 @@ pub(super) struct PodSpec<'a> {
 
 /// What is read of a pod's resolver settings.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct DnsConfig<'a> {
     #[serde(borrow)]
     pub(super) nameservers: Option<Vec<Text<'a>>>,
@@ -269,7 +285,7 @@ pub(super) struct DnsConfig<'a> {
 
 /// What is read of a container.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct Container<'a> {
     #[serde(borrow)]
     pub(super) ports: Option<Vec<ContainerPort<'a>>>,
@@ -279,6 +295,7 @@ pub(super) struct Container<'a> {
 
 /// What is read of a container's port.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct ContainerPort<'a> {
     #[serde(borrow)]
     pub(super) name: Option<Text<'a>>,

@@ -68,7 +68,7 @@ async fn a_review_that_is_not_quite_one() {
         (
             "an update without the old object",
             request(|r| r["operation"] = "UPDATE".into()),
-            Expected::Refused(400, "request.oldObject is null in a UPDATE request"),
+            Expected::Refused(400, "request.oldObject is null in an UPDATE request"),
         ),
         (
             "a delete without the old object",

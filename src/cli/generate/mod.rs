@@ -3,6 +3,7 @@
 mod assertions;
 mod policies;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::Exit;
@@ -15,7 +16,9 @@ use crate::rules;
 pub enum Command {
     /// A default deny for both directions and a way to cluster DNS, for each namespace
     #[command(after_help = "Example:
-  portcullis generate baseline shop payments | kubectl apply -f -")]
+  portcullis generate baseline shop payments | kubectl apply -f -
+
+Not for the namespace of cluster DNS, kube-system, which it would cut off.")]
     Baseline {
         /// Namespaces
         #[arg(required = true)]
@@ -40,9 +43,15 @@ pub(super) fn run(command: &Command, out: &mut impl Write) -> anyhow::Result<Exi
 
 fn baseline(namespaces: &[String], kind: WrittenAs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let settings = Settings::default();
-    let mut policies = Vec::new();
-    for namespace in namespaces {
+    let (mut policies, mut seen) = (Vec::new(), BTreeSet::new());
+    for namespace in namespaces.iter().filter(|namespace| seen.insert(*namespace)) {
         check_name(namespace)?;
+        anyhow::ensure!(
+            **namespace != *settings.dns.namespace,
+            "{namespace} is where cluster DNS is: this default deny would cut it off from all who ask it, from the API server \
+             and from the servers that it asks. Leave {namespace} as it is, or write policies for what runs there: \
+             portcullis generate policies --cluster --namespace {namespace}"
+        );
         policies.extend(match kind {
             WrittenAs::Cilium => rules::cilium_baseline(namespace, &settings),
             _ => rules::baseline(namespace, &settings),

@@ -4,6 +4,7 @@
 //! for every selector of a policy that decides here the smallest pod that it demands, where the assertion means that one
 //! too. Labels that nobody has put together are not put together here: a pod that does carry both is judged when it comes.
 
+mod effort;
 mod ends;
 mod focus;
 
@@ -21,6 +22,7 @@ use super::remedy::OpenEnd;
 use crate::model::assertion::{Claim, Expect, Pairs};
 use crate::model::{Direction, IpSet, PodSpec, Policy, PortSet};
 use crate::snapshot::{NamespaceState, Owner, Snapshot};
+pub use effort::Effort;
 use ends::{Candidate, Side};
 pub use focus::Focus;
 
@@ -167,6 +169,18 @@ impl Pair {
 
 /// Evaluates a claim, for those pairs that are in focus. `None`: it is out of focus altogether.
 pub fn evaluate(world: &Snapshot, claim: &Claim, readings: &Readings, focus: &Focus<'_>) -> Option<Outcome> {
+    evaluate_within(world, claim, readings, focus, &mut Effort::unlimited())
+}
+
+/// The same with as much effort as is left. Where it runs out before the answer is known, there is none: `None`, and
+/// [`Effort::is_spent`].
+pub fn evaluate_within(
+    world: &Snapshot,
+    claim: &Claim,
+    readings: &Readings,
+    focus: &Focus<'_>,
+    effort: &mut Effort,
+) -> Option<Outcome> {
     // One pair is enough for this one, so which pairs a change concerns says nothing.
     let narrow = if claim.pairs == Pairs::Any { &Focus::Everything } else { focus };
     if !focus.concerns(world, claim) {
@@ -175,7 +189,7 @@ pub fn evaluate(world: &Snapshot, claim: &Claim, readings: &Readings, focus: &Fo
     let spares = [ends::spare(world, &claim.from), ends::spare(world, &claim.to)];
     let source = Side::new(world, claim, At::From, spares[0].as_ref());
     let target = Side::new(world, claim, At::To, spares[1].as_ref());
-    let mut run = Run { claim, readings, first: None, bad: None, doubtful: None, no_port: false };
+    let mut run = Run { claim, readings, effort, first: None, bad: None, doubtful: None, no_port: false };
     let mut gaps: Vec<Gap> = Vec::new();
     if matches!(narrow, Focus::Everything) {
         let (sources, targets) = (source.all(None), target.all(None));
@@ -196,6 +210,9 @@ pub fn evaluate(world: &Snapshot, claim: &Claim, readings: &Readings, focus: &Fo
             far.retain(|c| !near(At::From, c));
             run.pairs(&far, &targets);
         }
+    }
+    if run.effort.is_spent() {
+        return None;
     }
     if run.no_port && run.first.is_none() {
         gaps.push(Gap { at: At::To, why: Why::NoSuchPort });
@@ -221,6 +238,7 @@ enum Found {
 struct Run<'r> {
     claim: &'r Claim,
     readings: &'r Readings,
+    effort: &'r mut Effort,
     first: Option<Box<Pair>>,
     bad: Option<Box<Pair>>,
     doubtful: Option<Box<Pair>>,
@@ -230,7 +248,13 @@ struct Run<'r> {
 impl Run<'_> {
     /// Looks at pairs until the answer is known; whether it is.
     fn pairs(&mut self, sources: &[Candidate<'_>], targets: &[Candidate<'_>]) -> bool {
-        sources.iter().any(|source| targets.iter().any(|target| self.pair(source, target)))
+        sources.iter().any(|source| {
+            targets.iter().any(|target| {
+                let policies = source.policies.len() + target.policies.len();
+                self.effort.take(1 + policies * self.readings.dialects().len());
+                self.effort.is_spent() || self.pair(source, target)
+            })
+        })
     }
 
     /// Looks at one pair; whether the answer is known then.

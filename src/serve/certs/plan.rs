@@ -99,15 +99,20 @@ pub(super) fn plan(
 /// Why a new CA is needed.
 fn ca_fault(settings: &SelfManaged, now: Timestamp, holding: &Holding) -> Option<String> {
     let Some(newest) = holding.cas.first() else {
-        return Some(format!("there is no CA ({})", holding.faults.join("; ")));
+        return Some(format!("there is no CA yet{}", faults(holding)));
     };
     if holding.ca_key.is_none() {
-        return Some(format!("the CA's key is of no use ({})", holding.faults.join("; ")));
+        return Some(format!("the CA's key is of no use{}", faults(holding)));
     }
     if now < newest.not_before {
         return Some(format!("the CA is valid from {} only: it was made under a wrong clock", newest.not_before));
     }
     due(now, newest.not_after, settings.ca_lifetime).then(|| format!("the CA ends at {}", newest.not_after))
+}
+
+/// What is wrong with what the Secret holds; nothing where it holds nothing.
+fn faults(holding: &Holding) -> String {
+    if holding.faults.is_empty() { String::new() } else { format!(" ({})", holding.faults.join("; ")) }
 }
 
 /// Why the leaf cannot be served at all, so that waiting would keep nobody.

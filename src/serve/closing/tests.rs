@@ -30,20 +30,27 @@ fn able(_: &ValidatingWebhook) -> Option<String> {
 }
 
 fn close(webhooks: &[&str]) -> Step {
-    Step::Close { version: "7".to_owned(), webhooks: webhooks.iter().map(|name| (*name).to_owned()).collect() }
+    set("Fail", webhooks)
+}
+
+fn set(policy: &'static str, webhooks: &[&str]) -> Step {
+    let webhooks = webhooks.iter().map(|name| (*name).to_owned()).collect();
+    Step::Set { policy, version: "7".to_owned(), webhooks }
 }
 
 #[test]
-fn only_what_is_open_is_closed_and_only_when_that_is_the_wish() {
+fn what_is_open_is_closed_and_what_is_closed_is_opened_only_when_that_is_the_wish() {
     let cases = [
         (Some("Fail"), ["Ignore", "Ignore"], close(&["house", "namespaces"])),
         (Some("Fail"), ["Fail", "Ignore"], close(&["namespaces"])),
         (Some("Fail"), ["Fail", "Fail"], Step::Rest),
         (Some("Ignore"), ["Ignore", "Ignore"], Step::Rest),
-        // Whoever wishes Ignore renders it as well; nothing here ever opens.
-        (Some("Ignore"), ["Fail", "Fail"], Step::Rest),
+        // Whoever changes the wish alone, because their tool leaves the field be, is heard as well.
+        (Some("Ignore"), ["Fail", "Fail"], set("Ignore", &["house", "namespaces"])),
+        (Some("Ignore"), ["Ignore", "Fail"], set("Ignore", &["namespaces"])),
         (Some("fail"), ["Ignore", "Ignore"], Step::Rest),
         (None, ["Ignore", "Ignore"], Step::Rest),
+        (None, ["Fail", "Fail"], Step::Rest),
     ];
     for (wish, policies, expected) in cases {
         assert_eq!(
@@ -75,8 +82,8 @@ fn ownership_is_given_up_after_closing_and_whenever_it_is_there() {
         other => panic!("expected to give up ownership, not {other:?}"),
     };
     let both = [("helm", "Apply"), (MANAGER, "Update"), ("kubectl-edit", "Update")];
-    for wish in [Some("Fail"), Some("Ignore"), None] {
-        let found = configuration(wish, ["Fail", "Fail"], &both);
+    for (wish, policy) in [(Some("Fail"), "Fail"), (Some("Ignore"), "Ignore"), (None, "Fail")] {
+        let found = configuration(wish, [policy; 2], &both);
         let managers = [Some("helm".to_owned()), Some("kubectl-edit".to_owned())];
         assert_eq!(kept(plan(&found, able)), managers);
     }

@@ -237,8 +237,9 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut slots = lock(self.slots);
-        // Ours and the map's: nobody else stands in line.
-        if Arc::strong_count(&self.slot) == 2 {
+        // Given up under the lock, so that of two who leave together one is the last.
+        drop(std::mem::take(&mut self.slot));
+        if slots.get(self.namespace).is_some_and(|slot| Arc::strong_count(slot) == 1) {
             slots.remove(self.namespace);
         }
     }

@@ -163,6 +163,11 @@ impl Watched {
         self.shared.progress.not_ready(self.settings.give_up_after)
     }
 
+    /// Waits until the state is not followed any more, which only a defect can cause, and tells why.
+    pub async fn broken(&self) -> String {
+        self.shared.progress.broken().await
+    }
+
     /// The latest state, with the policies and labels of this namespace, and the policies of the whole cluster, as the API
     /// server has them now: of every kind that there is, with their tiers and groups. For a change of the whole cluster the
     /// namespace is empty, and only those are read.

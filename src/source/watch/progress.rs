@@ -18,7 +18,7 @@ pub(super) struct Progress {
     /// Counts how often a kind has found the API server answering again.
     came_back: watch::Sender<u64>,
     /// Why nothing will ever come again, which only a defect can cause.
-    broken: Mutex<Option<String>>,
+    broken: watch::Sender<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ impl Progress {
             kinds: std::array::from_fn(|_| KindProgress::default()),
             start: Instant::now(),
             came_back: watch::Sender::new(0),
-            broken: Mutex::new(None),
+            broken: watch::Sender::new(None),
         }
     }
 
@@ -117,7 +117,13 @@ impl Progress {
     }
 
     pub(super) fn set_broken(&self, why: String) {
-        *locked(&self.broken) = Some(why);
+        self.broken.send_replace(Some(why));
+    }
+
+    /// Waits until the state is not followed any more, and tells why.
+    pub(super) async fn broken(&self) -> String {
+        // It cannot be closed while `self` lives.
+        self.broken.subscribe().wait_for(Option::is_some).await.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 
     pub(super) fn is_synced(&self, resource: Resource) -> bool {
@@ -143,7 +149,7 @@ impl Progress {
 
     /// Why nothing can be answered from this state; `None` if it can.
     pub(super) fn not_ready(&self, budget: Duration) -> Option<String> {
-        if let Some(why) = &*locked(&self.broken) {
+        if let Some(why) = &*self.broken.borrow() {
             return Some(why.clone());
         }
         let reasons: Vec<String> = Resource::ALL.iter().filter_map(|r| self.reason(*r, budget)).collect();
@@ -192,6 +198,16 @@ mod tests {
     use super::*;
 
     const BUDGET: Duration = Duration::from_mins(2);
+
+    #[tokio::test]
+    async fn whoever_waits_hears_that_nothing_is_followed_any_more() {
+        let progress = Progress::new();
+        let (why, ()) = tokio::join!(progress.broken(), async { progress.set_broken("the writer failed".to_owned()) });
+        assert_eq!(
+            (why.as_str(), progress.not_ready(BUDGET).as_deref()),
+            ("the writer failed", Some("the writer failed"))
+        );
+    }
 
     #[tokio::test(start_paused = true)]
     async fn every_kind_must_be_listed_allowed_and_alive() {

@@ -64,8 +64,8 @@ async fn watch_over(mut tasks: JoinSet<&'static str>, shared: &Shared, settings:
                     Ok(name) => format!("the task that follows {name} ended by itself"),
                     Err(error) => format!("a task that follows the cluster failed: {error}"),
                 };
-                tracing::error!(why, "the state is not followed any more; restart this process");
-                shared.progress.set_broken(format!("{why}; restart this process"));
+                tracing::error!(why, "the state is not followed any more; the process ends, to begin anew");
+                shared.progress.set_broken(why);
             }
         }
         let not_ready = shared.progress.not_ready(settings.give_up_after);

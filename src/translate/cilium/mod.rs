@@ -26,7 +26,7 @@ use super::wire::{Meta, Text};
 use super::{Defaults, Kind, id, shorten};
 use crate::model::policy::Priority;
 use crate::model::{
-    Action, Direction, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, Rule, Selector, Subject, Tier,
+    Action, Direction, NamespaceScope, Object, ObjectRef, Policy, PolicyObject, READ_AS, Rule, Selector, Subject, Tier,
 };
 use reading::{Fields, IGNORED, NO_SUBJECT, Piece, Reading};
 use rule::Section;
@@ -74,7 +74,7 @@ impl Reading {
         let version = version.as_str().map_or_else(|| version.to_string(), str::to_owned);
         if !known.contains(&version.as_str()) {
             let read_as = known.first().copied().unwrap_or_default();
-            let what = format!("version `{}` is not known; the object is read as {read_as}", shorten(&version));
+            let what = format!("version `{}` is not known; the object {READ_AS} {read_as}", shorten(&version));
             self.note(&At::root("apiVersion"), what);
         }
     }

@@ -7,7 +7,7 @@ use super::reading::{Broken, Piece, Reading, Taken};
 use crate::model::ipset::parse_cidr;
 use crate::model::peer::{AddressPeer, Entity};
 use crate::model::{
-    Action, AddressScope, GroupChoice, GroupKind, GroupPeer, NamespaceScope, Peer, ServiceChoice, ServicePeer,
+    Action, AddressScope, GroupChoice, GroupKind, GroupPeer, NamespaceScope, Peer, READ_AS, ServiceChoice, ServicePeer,
 };
 use crate::translate::at::At;
 use crate::translate::shorten;
@@ -188,7 +188,7 @@ impl Reading {
         match parse_cidr(text) {
             Ok((net, true)) => Ok(net),
             Ok((net, false)) => {
-                self.note(at, format!("`{}` has bits beyond its length; it is taken as {net}", shorten(text)));
+                self.note(at, format!("`{}` has bits beyond its length; it {READ_AS} {net}", shorten(text)));
                 Ok(net)
             }
             Err(error) if taken.is_empty() => Err(self.refuse(at, &error.to_string())),

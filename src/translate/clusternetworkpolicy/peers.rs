@@ -5,7 +5,7 @@ use super::super::json::Value;
 use super::{FAILS_CLOSED, Reading};
 use crate::model::ipset::parse_cidr;
 use crate::model::peer::AddressPeer;
-use crate::model::{Action, AddressScope, NamespaceScope, Peer, PodPeer, Selector, Str};
+use crate::model::{Action, AddressScope, NamespaceScope, Peer, PodPeer, READ_AS, Selector, Str};
 use crate::translate::at::At;
 use crate::translate::shorten;
 
@@ -100,7 +100,7 @@ impl Reading<'_> {
                 Ok((net, strict)) => {
                     if !strict {
                         let written = shorten(text);
-                        let what = format!("`{written}` is not how current API servers want it; it is taken as {net}");
+                        let what = format!("`{written}` is not how current API servers want it; it {READ_AS} {net}");
                         self.note(&at.index(i), what);
                     }
                     nets.push(net);
