@@ -53,7 +53,22 @@ for values in tests/chart/values/*.yaml "$scratch/values/argocd.yaml"; do
     if python3 tests/chart/check.py "$case" "$scratch/$case".*; then echo "ok    $case"; else failures=$((failures + 1)); fi
 done
 
+echo "== policies of Cilium"
+# cilium COUNT ARGUMENT…
+cilium() {
+    local count=$1 found; shift
+    for helm in "${helms[@]}"; do
+        found=$(render "$helm" "$@" | grep -c '^kind: CiliumNetworkPolicy$' || true)
+        if [ "$found" = "$count" ]; then echo "ok    $count: ${*:-by default}"; else fail "$found instead of $count: ${*:-by default}"; fi
+    done
+}
+cilium 0
+cilium 2 --api-versions cilium.io/v2/CiliumNetworkPolicy
+cilium 0 --api-versions cilium.io/v2/CiliumNetworkPolicy --set networkPolicy.cilium=false
+cilium 0 --api-versions cilium.io/v2/CiliumNetworkPolicy --set hostNetwork=true,ports.webhook=9443
+
 echo "== values that must be refused"
+refused "/networkPolicy/cilium" --set networkPolicy.cilium=yes-please
 refused "/mode" --set mode=enforced
 refused "/failurePolicy" --set failurePolicy=fail
 refused "modes" --set modes=warn
@@ -66,6 +81,19 @@ refused "/ports/webhook" --set ports.webhook=443
 refused "/image/digest" --set image.digest=latest
 refused "existingSecret.caBundle" --set tls.source=secret,tls.existingSecret.name=x
 refused "existingSecret.name" --set tls.source=secret,tls.existingSecret.caBundle=QQ==
+# A null takes a default away: what then stands there must not be an empty list of peers, which is everyone.
+refused "/networkPolicy': missing property 'apiServerCIDRs'" --set networkPolicy.apiServerCIDRs=null
+refused "/networkPolicy': missing property 'apiServerPorts'" --set networkPolicy.apiServerPorts=null
+refused "/networkPolicy': missing property 'enabled'" --set networkPolicy.enabled=null
+refused "/networkPolicy': missing property 'dns'" --set networkPolicy.dns=null
+refused "/networkPolicy/dns': missing property 'podSelector'" --set networkPolicy.dns.podSelector=null
+for value in networkPolicy webhook tls image ports log spread crds metrics resourceQuota serviceAccount podDisruptionBudget mode; do
+    refused "missing property '$value'" --set "$value=null"
+done
+refused "commonLabels holds the label app.kubernetes.io/name" --set 'commonLabels.app\.kubernetes\.io/name=x'
+refused "podLabels holds the label app.kubernetes.io/component" --set 'podLabels.app\.kubernetes\.io/component=x'
+refused "cert-manager.io/inject-ca-from itself" --set tls.source=cert-manager,webhook.annotations.cert-manager\\.io/inject-ca-from=a/b
+refused "portcullis.dev/failure-policy, which the value failurePolicy sets" --set 'webhook.annotations.portcullis\.dev/failure-policy=Fail'
 refused "kubelet" --set hostNetwork=true
 refused "namespace of its own" --namespace default
 refused "kubeVersion" --kube-version 1.29.0

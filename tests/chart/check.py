@@ -53,7 +53,8 @@ deployment = one("Deployment")
 pod = deployment["spec"]["template"]["spec"]
 container = pod["containers"][0]
 args = container["args"]
-must("rolling update keeps all replicas", deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0)
+must("a rolling update keeps all replicas, unless a new pod needs the ports of an old one",
+     deployment["spec"]["strategy"]["rollingUpdate"] == ({"maxUnavailable": 1, "maxSurge": 0} if case == "host-network" else {"maxUnavailable": 0, "maxSurge": 1}))
 drain = next(int(a.split("=")[1]) for a in args if a.startswith("--drain-timeout="))
 must("grace period outlasts the drain", pod["terminationGracePeriodSeconds"] == drain + 5)
 must("selector selects the template", deployment["spec"]["selector"]["matchLabels"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items())
@@ -120,6 +121,16 @@ else:
     dns = [r["ports"] for d in kind("NetworkPolicy") for r in d["spec"].get("egress") or [] if any("podSelector" in p for p in r["to"])]
     must("DNS by UDP and TCP", dns == [[{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]])
 
+cilium = {d["metadata"]["name"]: d["spec"] for d in kind("CiliumNetworkPolicy")}
+must("policies of Cilium only where they are known or asked for", len(cilium) == (2 if case == "cilium" else 0))
+if cilium:
+    entities, labels = ["kube-apiserver", "host", "remote-node"], deployment["spec"]["template"]["metadata"]["labels"]
+    must("they select the pods", all(p["endpointSelector"]["matchLabels"].items() <= labels.items() for p in cilium.values()))
+    must("API servers, on nodes or not, reach the webhook's port and no other", cilium["portcullis-webhook"]["ingress"]
+         == [{"fromEntities": entities, "toPorts": [{"ports": [{"port": "10250", "protocol": "TCP"}]}]}])
+    must("and are reached on theirs", cilium["portcullis-api-server"]["egress"]
+         == [{"toEntities": entities, "toPorts": [{"ports": [{"port": "6443", "protocol": "TCP"}]}]}])
+
 roles = kind("ClusterRole") + kind("Role")
 rules = [r for role in roles for r in role["rules"]]
 must("no wildcard in RBAC", all("*" not in r[f] for r in rules for f in ("apiGroups", "resources", "verbs")))
@@ -128,6 +139,9 @@ must("Secrets only in our namespace, by name", all(r["verbs"] == ["create"] or r
      and not any("secrets" in r["resources"] for d in kind("ClusterRole") for r in d["rules"]))
 must("Secrets only for self-managed certificates", bool(secrets) == ("--self-managed-certs" in args))
 must("webhook configurations by name", all(r["resourceNames"] == [config["metadata"]["name"]] for r in rules if "validatingwebhookconfigurations" in r["resources"]))
+must("webhook configurations are read and patched, no more", all(r["verbs"] == ["get", "patch"] for r in rules if "validatingwebhookconfigurations" in r["resources"]))
+must("one Lease, by name", sorted((r["verbs"], r.get("resourceNames")) for r in rules if "leases" in r["resources"])
+     == [(["create"], None), (["get", "update"], ["portcullis-status"])])
 configs = [(d["metadata"]["namespace"], r) for d in kind("Role") for r in d["rules"] if "configmaps" in r["resources"]]
 must("one ConfigMap, by name, to read", configs == [("kube-system", {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cilium-config"], "verbs": ["get", "list", "watch"]})]
      and not any("configmaps" in r["resources"] for r in role["rules"]))
@@ -162,6 +176,8 @@ if case == "monitoring":
     must("every alert has a runbook", all(r["annotations"]["runbook"] and r["annotations"]["summary"] for g in one("PrometheusRule")["spec"]["groups"] for r in g["rules"]))
     must("dashboard is JSON", yaml.safe_load(one("ConfigMap")["data"]["portcullis.json"])["title"] == "Portcullis")
     must("metrics are let in", any(p["port"] == 8080 for d in kind("NetworkPolicy") for r in d["spec"].get("ingress") or [] for p in r["ports"]))
+if case == "nulls":
+    must("no class and no quota", not kind("ResourceQuota") and "priorityClassName" not in pod)
 if case == "everything":
     must("names", deployment["metadata"]["name"] == "gate" and pod["serviceAccountName"] == "gatekeeper")
     must("image by digest", container["image"].startswith("registry.example:5000/team/portcullis@sha256:"))

@@ -64,7 +64,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* Namespaces that no entry of the webhook configuration ever sees, as a JSON list: valid in YAML and in CEL alike. */}}
 {{- define "portcullis.excludedNamespaces" -}}
-{{- concat (list "kube-system" "kube-node-lease" "kube-public" .Release.Namespace) .Values.webhook.excludeNamespaces | uniq | sortAlpha | toJson }}
+{{- concat (list "kube-system" "kube-node-lease" "kube-public" .Release.Namespace) (default list .Values.webhook.excludeNamespaces) | uniq | sortAlpha | toJson }}
 {{- end }}
 
 {{- define "portcullis.podSecurityContext" -}}
@@ -99,6 +99,20 @@ seccompProfile:
 {{- end }}
 {{- if eq (int .Values.ports.webhook) (int .Values.ports.admin) }}
 {{- fail "\n\nports.webhook and ports.admin must differ.\n" }}
+{{- end }}
+{{- /* The chart writes these itself, and selectors go by some. Here and not in the schema, whose message names another value. */}}
+{{- range $value, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels "metrics.prometheusRule.labels" .Values.metrics.prometheusRule.labels "metrics.dashboard.labels" .Values.metrics.dashboard.labels }}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/component" "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
+{{- if hasKey (default dict $labels) $label }}
+{{- fail (printf "\n\n%s holds the label %s, which the chart sets itself: take it out.\n" $value $label) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if hasKey (default dict .Values.webhook.annotations) "portcullis.dev/failure-policy" }}
+{{- fail "\n\nwebhook.annotations holds portcullis.dev/failure-policy, which the value failurePolicy sets: take it out.\n" }}
+{{- end }}
+{{- if and (eq .Values.tls.source "cert-manager") (hasKey (default dict .Values.webhook.annotations) "cert-manager.io/inject-ca-from") }}
+{{- fail "\n\ntls.source=cert-manager sets the annotation cert-manager.io/inject-ca-from itself: take it out of webhook.annotations.\n" }}
 {{- end }}
 {{- if and (eq .Values.tls.source "secret") (not .Values.tls.existingSecret.caBundle) (not .Values.webhook.annotations) }}
 {{- fail "\n\ntls.source=secret needs tls.existingSecret.caBundle (base64 of the CA's PEM text), or an annotation in webhook.annotations\nby which cert-manager's cainjector fills it in: without it no API server trusts the certificate.\n" }}
