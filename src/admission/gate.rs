@@ -10,7 +10,7 @@ use super::envelope::{self, Incoming};
 use super::response::Response;
 use super::{Cluster, ConfirmError};
 use crate::model::house::Level;
-use crate::model::{Change, Object};
+use crate::model::{Change, Labels, Object};
 use crate::review::{User, Verdict, World, home_of, lowers_level, review_written, without_own_labels};
 
 /// What an answer came to, for logs and metrics.
@@ -192,10 +192,21 @@ impl<C: Cluster> Gate<C> {
             return Ok(None);
         }
         Ok(Some(format!(
-            "the labels of Namespace {} lower its house rules ({lowered}), and {} may not update houserules.portcullis.dev\n\nAsk somebody who may, or leave out the change to the labels portcullis.dev/enforce, warn and audit",
-            change.id.name, user.name
+            "the labels of Namespace {} lower its house rules ({lowered}), and {} may not update houserules.portcullis.dev\n\nAsk somebody who may, or leave out the change to the label {}",
+            change.id.name,
+            user.name,
+            changed(then.labels(), now.labels()).join(" and ")
         )))
     }
+}
+
+/// Labels that are not the same in both.
+fn changed<'a>(then: &'a Labels, now: &'a Labels) -> Vec<&'a str> {
+    let beyond = |one: &'a Labels, other: &'a Labels| one.iter().filter(|(key, value)| other.get(key) != Some(value));
+    let mut keys: Vec<&str> = beyond(then, now).chain(beyond(now, then)).map(|(key, _)| &**key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 fn bad_request(uid: &str, message: String) -> Reply {

@@ -217,21 +217,25 @@ impl Case<'_> {
     ) -> Judged {
         let Self { house, change, user, .. } = self;
         // A workload of which nothing could be read cannot be let through on the word of rules that saw nothing.
-        let wanted = if wanted > Level::Off && unreadable_workload(change) { Level::Enforce } else { wanted };
+        let (wanted, source) = if Level::Off < wanted && wanted < Level::Enforce && unreadable_workload(change) {
+            (Level::Enforce, "a workload of which nothing could be read".into())
+        } else {
+            (wanted, source.clone())
+        };
+        // What a controller makes was admitted with its owner, in any mode.
+        let made = user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_)));
+        let wanted = if made { wanted.min(house.from_controllers) } else { wanted };
         let mut level = wanted.min(finding.cap).min(house.cap);
         if pre_existing {
             // The writer of this object hears what is wrong with it; what was wrong with other pods before is for the audit.
             level =
                 level.min(finding.cap_if_old).min(if finding.affected.is_empty() { Level::Warn } else { Level::Audit });
         }
-        if user.is_workload_controller() && matches!(change.object(), Some(Object::Workload(_))) {
-            level = level.min(house.from_controllers);
-        }
         let lifted = effective.exemption(change, user).or_else(|| effective.exception(house, finding.rule, change));
         if lifted.is_some() {
             level = Level::Off;
         }
-        Judged { finding, level, wanted, source: source.clone(), pre_existing, lifted }
+        Judged { finding, level, wanted, source, pre_existing, lifted }
     }
 }
 

@@ -26,7 +26,8 @@ declare_rule! {
     ///
     /// ## Exceptions
     ///
-    /// Set the level to `enforce` where nothing may pass that was not judged completely.
+    /// Set the level to `enforce` where nothing may pass that was not judged completely. A workload of which nothing at all
+    /// could be read is refused wherever the rule is on: no other rule has seen anything of it.
     ///
     /// ## References
     ///

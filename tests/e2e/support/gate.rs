@@ -249,6 +249,8 @@ pub fn apply_webhook(kubectl: &Kubectl, release: &str, failure_policy: &str, url
         .into_iter()
         .find(|object| object["kind"] == "ValidatingWebhookConfiguration")
         .expect("a webhook configuration in deploy/install.yaml");
+    // What is wished and what is must agree: a replica follows the wish.
+    webhook["metadata"]["annotations"]["portcullis.dev/failure-policy"] = failure_policy.into();
     let scope = if release == "portcullis" {
         json!({"key": CASE_LABEL, "operator": "DoesNotExist"})
     } else {
