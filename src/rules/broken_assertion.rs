@@ -108,7 +108,7 @@ fn too_much(cx: &Context<'_>, left: &[&Assertion]) -> Finding {
     let names: Vec<String> = left.iter().map(|assertion| asserted::name(assertion)).collect();
     let message = format!(
         "{} would take too long to evaluate; use fewer different selectors in the policies there, or narrow the assertion",
-        wording::few(&names, 3, "assertions")
+        wording::few(&names, 1, "assertions")
     );
     let homes = left.iter().all(|assertion| assertion.home().is_some());
     let id = cx.change.object().map_or_else(|| cx.change.id.clone(), Object::id);
