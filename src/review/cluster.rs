@@ -94,7 +94,9 @@ fn names(change: &Change, house: &House, before: &Snapshot, after: &Snapshot) ->
             _ => {}
         }
     }
-    let with_pods = after.namespaces().filter(|namespace| asking && !namespace.classes().is_empty());
+    // Nearly no change has to go through all of them.
+    let all = asking.then(|| after.namespaces()).into_iter().flatten();
+    let with_pods = all.filter(|namespace| !namespace.classes().is_empty());
     let ask = with_pods.map(|namespace| namespace.name()).filter(|name| !names.contains(&***name));
     let mut ask: Vec<(Str, Way)> = ask.map(|name| (name.clone(), Way::Dns)).collect();
     ask.sort();
