@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use super::Judged;
 use super::levels::{Effective, effective};
+use super::{Case, Judged};
 use crate::model::house::{Dns, House, Level, RuleId};
 use crate::model::pod::PodLookup;
-use crate::model::{Change, Direction, NamespaceScope, Object, PodSpec, Policy, PolicyObject, Str};
+use crate::model::{Change, Direction, NamespaceScope, Object, Policy, PolicyObject, Str};
+use crate::reach::DnsPods;
 use crate::snapshot::Snapshot;
 
 /// Namespaces judged for one change. Each costs a look at its pods, and a review has seconds; the background audit looks
@@ -38,8 +39,9 @@ pub(super) struct There {
 pub(super) struct Reached(pub(super) Vec<There>);
 
 impl Reached {
-    pub(super) fn by(change: &Change, house: &House, before: &Snapshot, after: &Snapshot) -> Self {
-        let names = names(change, house, before, after).into_iter();
+    pub(super) fn by(case: Case<'_>, before: &Snapshot, after: &Snapshot) -> Self {
+        let house = case.house;
+        let names = names(case, before, after).into_iter();
         let all = names.map(|(name, way)| {
             let mut effective = effective(house, &after.namespace_or_empty(&name));
             effective.see(before.plugins());
@@ -71,7 +73,7 @@ impl Reached {
 
 /// Those of the pods that a policy selects, those of the policies that refer to a tier or a group, and where policies of DNS
 /// pods change all that have pods, in the order of their names.
-fn names(change: &Change, house: &House, before: &Snapshot, after: &Snapshot) -> Vec<(Str, Way)> {
+fn names(Case { house, change, standing, .. }: Case<'_>, before: &Snapshot, after: &Snapshot) -> Vec<(Str, Way)> {
     let states: Vec<&Object> = change.before.iter().chain(&change.after).collect();
     let mut names: BTreeSet<Str> = BTreeSet::new();
     let mut asking = false;
@@ -81,7 +83,8 @@ fn names(change: &Change, house: &House, before: &Snapshot, after: &Snapshot) ->
                 if object.id.namespace.is_none() {
                     selected(object, world, &mut names);
                 }
-                asking |= answer_dns(house).any(|dns| restricts(object, world, dns));
+                // What stands is not asked whom it cuts off: those pods are looked at themselves.
+                asking |= !standing && answer_dns(house).any(|dns| restricts(object, world, dns));
             }
             Some(Object::Tier(_) | Object::AddressGroup(_)) => {
                 for object in world.referring(&states) {
@@ -116,15 +119,18 @@ fn restricts(object: &PolicyObject, world: &Snapshot, dns: &Dns) -> bool {
         NamespaceScope::Named(name) => *name == dns.namespace,
         NamespaceScope::Matching(_) => true,
     };
-    let namespace = object.policies.iter().any(|policy| may(policy)).then(|| world.namespace(&dns.namespace));
-    let Some(namespace) = namespace.flatten() else { return false };
-    object.policies.iter().any(|policy| {
+    if !object.policies.iter().any(|policy| may(policy)) {
+        return false;
+    }
+    let DnsPods { namespace, pods, seen } = DnsPods::find(world, dns);
+    let selected = |policy: &Policy| {
         let lookup = |pod| PodLookup { pod, namespace: namespace.labels() };
-        let answers = |pod: &PodSpec| dns.labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
-        let mut answering = namespace.classes().iter().map(|class| class.pod()).filter(|pod| answers(pod));
+        pods.iter().any(|dns| policy.subject.pods.matches(&lookup(&dns.pod)))
+    };
+    seen && object.policies.iter().any(|policy| {
         (policy.isolates(Direction::Ingress) || !policy.rules(Direction::Ingress).is_empty())
             && namespace.is_in(&policy.subject.namespaces)
-            && answering.any(|pod| policy.subject.pods.matches(&lookup(pod)))
+            && selected(policy)
     })
 }
 

@@ -136,7 +136,7 @@ fn judge(case: Case<'_>) -> Verdict {
         only_admits: false,
     };
     let cx_after = Context { world: &after, object: change.after.as_ref(), namespace: &home_after, ..cx_before };
-    let reached = Reached::by(change, house, &before, &after);
+    let reached = Reached::by(case, &before, &after);
     // What is wrong with a policy of the whole cluster is judged once, where the house rules are strictest about it.
     let strictest = reached.strictest(change, &effective);
     let at_home = |rule: &dyn Rule| rule.judges_pods() || !strictest.contains_key(&rule.meta().id);

@@ -99,7 +99,7 @@ impl Rule for BrokenAssertion {
     }
 }
 
-/// Policies asked about a pair of pods, for one change and the assertions of one kind: about a second.
+/// Policies asked about a pair of pods, for one side of a change and the assertions of one kind: less than half a second.
 const MOST_EFFORT: usize = 1_000_000;
 
 /// What was left out of an evaluation that would take too long. Of the cluster's assertions that is a refusal: otherwise a
