@@ -12,6 +12,7 @@ pub mod house;
 pub mod interval;
 pub mod ipset;
 pub mod labels;
+pub mod meter;
 pub mod object;
 pub mod origin;
 pub mod original;
