@@ -31,7 +31,7 @@ pub use group::{AddressGroup, GroupChoice, GroupKind, GroupPeer, TierObject};
 pub use interval::IntervalSet;
 pub use ipset::IpSet;
 pub use labels::Labels;
-pub use object::{Change, Namespace, Object, Operation, PolicyObject, READ_AS, Unread};
+pub use object::{Change, Namespace, Object, Operation, PolicyObject, READ_AS, TOO_LARGE, Unread};
 pub use origin::{FieldPath, ObjectRef};
 pub use peer::{AddressScope, NamespaceScope, Peer, PodPeer};
 pub use pod::{DnsPolicy, NamedPort, PodSpec, Workload};
