@@ -19,6 +19,8 @@ pub enum Findings {
     All,
     /// Those that can change the answer: of rules that warn or deny.
     Answered,
+    /// Those that can deny.
+    Denying,
     /// Those that are only recorded.
     Recorded,
 }
@@ -29,6 +31,7 @@ impl Findings {
         match self {
             Self::All => level > Level::Off,
             Self::Answered => level > Level::Audit,
+            Self::Denying => level == Level::Enforce,
             Self::Recorded => level == Level::Audit,
         }
     }
