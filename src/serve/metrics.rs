@@ -108,6 +108,8 @@ pub struct Metrics {
     pub in_flight_bytes: Gauge,
     /// From arrival to answer.
     pub duration: Histogram,
+    /// From a complete body to the start of its review.
+    pub queue_duration: Histogram,
     /// Panics caught in reviews.
     pub panics: Counter,
     /// Open connections on the webhook port.
@@ -134,6 +136,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             in_flight_bytes: Gauge::default(),
             duration: Histogram::new(DURATION_BUCKETS),
+            queue_duration: Histogram::new(DURATION_BUCKETS),
             panics: Counter::default(),
             connections: Gauge::default(),
             handshake_failures: Counter::default(),
@@ -146,6 +149,11 @@ impl Metrics {
         registry.register("requests_in_flight", "Requests between head and answer", m.in_flight.clone());
         registry.register("in_flight_bytes", "Bytes of request bodies held in memory", m.in_flight_bytes.clone());
         registry.register("request_duration_seconds", "Time from arrival to answer", m.duration.clone());
+        registry.register(
+            "queue_duration_seconds",
+            "Time from a complete body to the start of its review",
+            m.queue_duration.clone(),
+        );
         registry.register("panics", "Panics caught while answering; each one is a defect", m.panics.clone());
         registry.register("connections", "Open connections on the webhook port", m.connections.clone());
         registry.register(

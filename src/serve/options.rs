@@ -9,6 +9,7 @@ use super::ServeError;
 use super::certs::{SelfManaged, Store};
 use super::closing::Closing;
 use super::deadline::DeadlinePolicy;
+use super::threads;
 
 /// Everything [`run`](super::run) needs to know.
 #[derive(Debug, Clone)]
@@ -56,8 +57,8 @@ impl Options {
                 limits.inflight_bytes, limits.body
             ));
         }
-        if limits.concurrency == 0 || limits.connections == 0 {
-            return refuse("the limits on reviews and connections must both be at least 1".to_owned());
+        if limits.concurrency == 0 || limits.connections == 0 || limits.review_threads == 0 {
+            return refuse("the limits on reviews, threads and connections must all be at least 1".to_owned());
         }
         Ok(())
     }
@@ -108,7 +109,11 @@ pub struct Limits {
     pub inflight_bytes: usize,
     /// Bodies up to this size may use the part of the budget that large ones may not.
     pub small_body: usize,
-    /// Reviews being judged at once.
+    /// Bodies from this size on are judged on threads of their own.
+    pub large_body: usize,
+    /// Threads that judge reviews; large bodies have half as many again.
+    pub review_threads: usize,
+    /// Reviews that are queued for these threads or being judged.
     pub concurrency: usize,
     /// Open connections; one more closes the one that has been idle longest.
     pub connections: usize,
@@ -131,6 +136,8 @@ impl Default for Limits {
             body: 32 << 20,
             inflight_bytes: 64 << 20,
             small_body: 256 << 10,
+            large_body: 64 << 10,
+            review_threads: threads::cores(),
             concurrency: 256,
             connections: 4096,
             header_timeout: Duration::from_secs(2),
