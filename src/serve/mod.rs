@@ -17,6 +17,7 @@ mod pool;
 mod readiness;
 mod reply;
 mod router;
+mod strangers;
 mod sweeper;
 mod threads;
 mod tls;
@@ -36,6 +37,7 @@ pub use watch_metrics::register_watch_metrics;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -173,7 +175,7 @@ impl Server {
             });
         }
 
-        let port = Port::tls(routes, options.limits, tls, metrics);
+        let port = Port::tls(routes, options.limits, Arc::new(ArcSwap::new(tls)), metrics);
         tracing::info!(address = %options.listen, "listening for reviews");
         let webhook = webhook.into_std()?;
         let drain = options.drain;

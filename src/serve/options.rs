@@ -57,7 +57,8 @@ impl Options {
                 limits.inflight_bytes, limits.body
             ));
         }
-        if limits.concurrency == 0 || limits.connections == 0 || limits.review_threads == 0 {
+        let least = limits.connections.min(limits.source_connections).min(limits.concurrency).min(limits.review_threads);
+        if least == 0 {
             return refuse("the limits on reviews, threads and connections must all be at least 1".to_owned());
         }
         Ok(())
@@ -115,8 +116,12 @@ pub struct Limits {
     pub review_threads: usize,
     /// Reviews that are queued for these threads or being judged.
     pub concurrency: usize,
-    /// Open connections; one more closes the one that has been idle longest.
+    /// Open connections; one more closes the oldest that has not delivered a review, else the one that has been idle
+    /// longest.
     pub connections: usize,
+    /// Open connections of one source address that have not delivered a review; one more closes the oldest of them. API
+    /// servers behind one address share the number, but a connection of theirs has delivered a review within milliseconds.
+    pub source_connections: usize,
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
     /// From accept to the end of the handshake.
@@ -140,6 +145,7 @@ impl Default for Limits {
             review_threads: threads::cores(),
             concurrency: 256,
             connections: 4096,
+            source_connections: 256,
             header_timeout: Duration::from_secs(2),
             handshake_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, BodyError};
 use super::budget::{ByteBudget, Charge};
+use super::conn::Activity;
 use super::deadline::Deadline;
 use super::drain::Shutdown;
 use super::metrics::{Metrics, Shed};
@@ -30,9 +31,14 @@ use super::{Answer, Reviewer};
 /// The path that the webhook configuration names.
 pub const REVIEW_PATH: &str = "/v1/review";
 
-/// When the first sign of a request came in; the listener puts it on each request, because the caller's clock runs from there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Arrived(pub(super) Instant);
+/// How a request came; the listener puts it on each request.
+#[derive(Clone)]
+pub(super) struct Arrived {
+    /// The first sign of it: the caller's clock runs from there.
+    pub(super) at: Instant,
+    /// The connection.
+    pub(super) on: Arc<Activity>,
+}
 
 const OVERRUN: &str = "the review was not finished before the caller's timeout";
 
@@ -63,7 +69,7 @@ pub fn webhook_router<R: Reviewer>(
 }
 
 async fn review<R: Reviewer>(State(app): State<Arc<App<R>>>, request: Request) -> Response {
-    let arrived = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
+    let arrived = request.extensions().get().map_or_else(Instant::now, |arrived: &Arrived| arrived.at);
     let in_flight = InFlight::enter(&app.metrics.in_flight);
     // The whole answer is inside, so that not even a panic in a look at the readiness escapes.
     let reply = AssertUnwindSafe(answer(&app, request, arrived)).catch_unwind().await.unwrap_or_else(|_| {
@@ -109,6 +115,9 @@ async fn answer<R: Reviewer>(app: &App<R>, request: Request, arrived: Instant) -
         Ok(body) => body,
         Err(error) => return unread(&error, app.limits.body),
     };
+    if let Some(Arrived { on, .. }) = head.extensions.get() {
+        on.body_came();
+    }
     // Requests that came together are all read before the first is handed over (ADR 8): code that runs many times in a row
     // stays in the caches.
     yield_now().await;
