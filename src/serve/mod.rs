@@ -4,6 +4,7 @@ mod admin;
 mod asking;
 mod body;
 mod budget;
+mod callers;
 pub mod certs;
 mod closing;
 mod conn;
@@ -23,6 +24,7 @@ mod threads;
 mod tls;
 mod watch_metrics;
 
+pub use callers::Callers;
 pub use closing::Closing;
 pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
 pub use decisions::{DecisionMetrics, GateReviewer, NotReady};
@@ -35,9 +37,9 @@ pub use threads::{STACK, cores};
 pub use watch_metrics::register_watch_metrics;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -46,6 +48,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use admin::Admin;
+use callers::Handshakes;
 use certs::Served;
 use listener::Port;
 use readiness::Readiness;
@@ -90,6 +93,14 @@ pub enum ServeError {
     /// The system has no threads or sockets left.
     #[error("cannot start the server's threads: {0}")]
     Threads(#[from] std::io::Error),
+    /// The CA of callers cannot be read.
+    #[error("--client-ca {}: {why}; it takes a file with CA certificates in PEM", file.display())]
+    ClientCa {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        why: String,
+    },
     /// rustls refused the configuration.
     #[error("cannot set up TLS: {0}")]
     Tls(rustls::Error),
@@ -138,7 +149,7 @@ impl Server {
         let Self { options, webhook, admin } = self;
         let metrics = Metrics::register(&mut registry);
         let served = Served::new(metrics.clone());
-        let tls = tls::server_config(options.tls, Arc::clone(&served) as _)?;
+        let handshakes = Handshakes::new(options.tls, Arc::clone(&served), options.callers).await?;
         let routes = webhook_router(Arc::clone(&reviewer), options.limits, metrics.clone(), shutdown.clone())?;
         let connections = Threads::with_io("connections", threads::cores())?;
         let admin_thread = Threads::with_io("admin", 1)?;
@@ -175,7 +186,11 @@ impl Server {
             });
         }
 
-        let port = Port::tls(routes, options.limits, Arc::new(ArcSwap::new(tls)), metrics);
+        let port = Port::tls(routes, options.limits, handshakes.current(), metrics);
+        parts.spawn(async move {
+            handshakes.keep().await;
+            "reader of the client CA"
+        });
         tracing::info!(address = %options.listen, "listening for reviews");
         let webhook = webhook.into_std()?;
         let drain = options.drain;

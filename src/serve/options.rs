@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ServeError;
+use super::callers::Callers;
 use super::certs::{SelfManaged, Store};
 use super::closing::Closing;
 use super::deadline::DeadlinePolicy;
@@ -20,6 +21,8 @@ pub struct Options {
     pub admin_listen: SocketAddr,
     /// Where the serving certificate comes from.
     pub certificates: Certificates,
+    /// Whose certificates callers must show; none: no caller is asked for one.
+    pub callers: Option<Callers>,
     /// The webhook configuration that is closed when this replica is ready; none without a cluster.
     pub closing: Option<Closing>,
     /// Oldest TLS version that is spoken.
@@ -37,6 +40,7 @@ impl Options {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10250)),
             admin_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             certificates,
+            callers: None,
             closing: None,
             tls: TlsVersions::default(),
             limits: Limits::default(),

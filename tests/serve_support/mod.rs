@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis::serve::{Answer, Certificates, Options, Reviewer, Server, Shutdown, new_registry};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::ServerName;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
@@ -112,6 +112,28 @@ impl Ca {
     /// A client that trusts this CA alone.
     pub fn client(&self) -> ClientConfig {
         client_trusting(self.roots())
+    }
+
+    /// The certificate of the CA in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A client that trusts this CA, and shows a certificate of `issuer` with this common name and alternative names.
+    pub fn client_of(&self, issuer: &Self, common_name: &str, names: &[&str]) -> ClientConfig {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &issuer.0).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(vec![certificate.der().clone()], key)
+            .unwrap()
     }
 
     pub fn roots(&self) -> RootCertStore {
