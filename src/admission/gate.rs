@@ -11,7 +11,7 @@ use super::response::Response;
 use super::{Cluster, ConfirmError};
 use crate::model::house::Level;
 use crate::model::{Change, Labels, Object};
-use crate::review::{User, Verdict, World, home_of, lowers_level, review_written, without_own_labels};
+use crate::review::{Scope, User, Verdict, World, home_of, lowers_level, review_written, without_own_labels};
 
 /// What an answer came to, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,13 +170,17 @@ impl<C: Cluster> Gate<C> {
         // Asked before the world is taken: a state that catches up in between is not the one that is judged.
         let behind = self.cluster.may_be_behind(home);
         let world = self.cluster.current();
-        let verdict = review_written(&world.snapshot, &world.house, change, &request.user, sent);
+        let judge = |world: &World| {
+            let scope = Scope::of_answer(deadline.saturating_duration_since(Instant::now()));
+            review_written(&world.snapshot, &world.house, change, &request.user, sent, scope)
+        };
+        let verdict = judge(&world);
         let stale = if verdict.is_allowed() { behind } else { verdict.rests_on_absence() };
         if !stale {
             return Ok((verdict, false));
         }
         let world: Arc<World> = self.cluster.confirm(home, deadline).await?;
-        Ok((review_written(&world.snapshot, &world.house, change, &request.user, sent), true))
+        Ok((judge(&world), true))
     }
 
     /// Whether a namespace's labels are lowered by somebody who may not edit house rules.

@@ -11,7 +11,7 @@ use super::cluster::{Input, network, omitted};
 use crate::model::house::Level;
 use crate::model::{Change, ObjectRef};
 use crate::report::{FileFinding, Place, Report};
-use crate::review::{User, Verdict, World, review_written, standing_written};
+use crate::review::{Scope, User, Verdict, World, review_written, standing_written};
 use crate::source::files::{CONFIG_NAMESPACE, Files, Located};
 
 /// Judge manifests as the webhook would judge them.
@@ -142,7 +142,7 @@ fn last(world: &World, change: &Change, located: &Located) -> Verdict {
     if let Some(object) = &change.after {
         snapshot.remove(object);
     }
-    review_written(&snapshot, &world.house, change, &User::default(), located)
+    review_written(&snapshot, &world.house, change, &User::default(), located, Scope::default())
 }
 
 fn collect(verdict: &Verdict, located: &Located, findings: &mut Vec<FileFinding>) {

@@ -108,6 +108,8 @@ rule_ids! {
     ShadowedRule = "shadowed-rule", Audit;
     /// A default deny that is only staged.
     StagedOnly = "staged-only", Warn;
+    /// Something that costs more to judge than a review may take.
+    TooLarge = "too-large", Enforce;
     /// DNS over UDP without TCP.
     UdpOnlyDns = "udp-only-dns", Warn;
     /// A policy of a kind that nothing in this cluster enforces.
@@ -117,6 +119,11 @@ rule_ids! {
 }
 
 impl RuleId {
+    /// Whether the rule protects: it then refuses what is not certainly right. Other rules refuse what is certainly wrong.
+    pub const fn protects(self) -> bool {
+        matches!(self, Self::BrokenAssertion | Self::MissingDefaultDeny | Self::NotUnderstood | Self::OpenCidr)
+    }
+
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|id| id.as_str() == text)

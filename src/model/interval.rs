@@ -6,6 +6,8 @@ use std::fmt::Debug;
 
 use smallvec::{SmallVec, smallvec};
 
+use super::meter::charge;
+
 /// An integer that can bound an interval.
 pub trait Bound: Copy + Ord + Debug {
     /// Smallest value of the universe.
@@ -70,6 +72,15 @@ impl<T: Bound> IntervalSet<T> {
         Self { spans: Spans::new_const() }
     }
 
+    /// Charges for an operation on two sets. Sets of a few intervals are charged for by the loops that hold them.
+    #[inline]
+    fn charge_with(&self, other: &Self) {
+        let spans = self.spans.len() + other.spans.len();
+        if spans > 4 {
+            charge(spans);
+        }
+    }
+
     /// Every value of the universe.
     pub fn full() -> Self {
         Self { spans: smallvec![(T::MIN, T::MAX)] }
@@ -86,6 +97,9 @@ impl<T: Bound> IntervalSet<T> {
         let mut spans: Spans<T> =
             ranges.into_iter().map(|(lo, hi)| (lo.max(T::MIN), hi)).filter(|(lo, hi)| lo <= hi).collect();
         let all = spans.len();
+        if all > 4 {
+            charge(all);
+        }
         spans.sort_unstable();
         spans.dedup_by(|next, last| extend(last, *next));
         if spans.len() < all {
@@ -143,6 +157,7 @@ impl<T: Bound> IntervalSet<T> {
         if other.is_empty() || self.is_full() {
             return self.clone();
         }
+        self.charge_with(other);
         let mut spans = Spans::new();
         let (mut left, mut right) = (self.spans.iter().peekable(), other.spans.iter().peekable());
         while let Some(&span) = match (left.peek(), right.peek()) {
@@ -164,6 +179,7 @@ impl<T: Bound> IntervalSet<T> {
         if other.is_full() {
             return self.clone();
         }
+        self.charge_with(other);
         let mut spans = Spans::new();
         let (mut left, mut right) = (self.spans.iter(), other.spans.iter());
         let (mut a, mut b) = (left.next(), right.next());
@@ -184,6 +200,7 @@ impl<T: Bound> IntervalSet<T> {
     /// Values of the universe that are not in the set.
     #[must_use]
     pub fn complement(&self) -> Self {
+        self.charge_with(self);
         let mut spans = Spans::with_capacity(self.spans.len() + 1);
         let mut from = Some(T::MIN);
         for &(lo, hi) in &self.spans {
@@ -206,6 +223,7 @@ impl<T: Bound> IntervalSet<T> {
         if other.is_empty() || self.is_empty() {
             return self.clone();
         }
+        self.charge_with(other);
         let mut spans = Spans::new();
         let mut taken = other.spans.as_slice();
         for &(lo, hi) in &self.spans {
@@ -235,6 +253,7 @@ impl<T: Bound> IntervalSet<T> {
 
     /// Whether every value of this set is in the other.
     pub fn is_subset(&self, other: &Self) -> bool {
+        self.charge_with(self);
         self.spans.iter().all(|&(lo, hi)| {
             let after = other.spans.partition_point(|&(start, _)| start <= lo);
             after.checked_sub(1).and_then(|i| other.spans.get(i)).is_some_and(|&(_, end)| hi <= end)
@@ -243,6 +262,7 @@ impl<T: Bound> IntervalSet<T> {
 
     /// Whether the sets share a value.
     pub fn intersects(&self, other: &Self) -> bool {
+        self.charge_with(other);
         let (mut left, mut right) = (self.spans.iter(), other.spans.iter());
         let (mut a, mut b) = (left.next(), right.next());
         while let (Some(&(alo, ahi)), Some(&(blo, bhi))) = (a, b) {

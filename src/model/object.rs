@@ -22,7 +22,15 @@ pub struct Unread {
 /// What a text says of something that is not as it should be and has one meaning all the same.
 pub const READ_AS: &str = "is read as";
 
+/// What a text says of an object that is beyond its ceiling.
+pub const TOO_LARGE: &str = "is too large to judge";
+
 impl Unread {
+    /// Whether the object was not read because of its size.
+    pub fn is_too_large(&self) -> bool {
+        self.what.contains(TOO_LARGE)
+    }
+
     /// Whether it was read after all: then its text says as what.
     pub fn is_read(&self) -> bool {
         self.what.contains(READ_AS)

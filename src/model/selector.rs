@@ -6,16 +6,17 @@
 mod display;
 mod fold;
 mod settle;
+mod solve;
 mod texts;
-
-use std::collections::BTreeMap;
 
 use smallvec::{SmallVec, smallvec};
 
 use super::Str;
 use super::labels::Labels;
+use super::meter::charge;
 
 pub use fold::{and, name_in_namespace, not, or};
+pub use solve::{Escape, escaping, escaping_with};
 
 /// Pseudo label: the pod's service account name.
 pub const SERVICE_ACCOUNT_KEY: &str = "@serviceaccount";
@@ -72,6 +73,8 @@ impl Test {
         let Some(value) = value else { return false };
         match self {
             Self::Exists => true,
+            // Sorted, and nearly always one or two.
+            Self::In(values) if values.len() > 8 => values.binary_search_by(|v| (**v).cmp(value)).is_ok(),
             Self::In(values) => values.iter().any(|v| &**v == value),
             Self::Contains(text) => value.contains(&**text),
             Self::StartsWith(text) => value.starts_with(&**text),
@@ -150,6 +153,7 @@ impl Selector {
 
     /// Whether these labels match.
     pub fn matches(&self, labels: &(impl Lookup + ?Sized)) -> bool {
+        charge(1);
         match self {
             Self::Key(key, test) => test.holds(labels.value(key)),
             Self::Not(inner) => !inner.matches(labels),
@@ -190,16 +194,17 @@ impl Selector {
             Self::And(parts) => parts.as_slice(),
             other => std::slice::from_ref(other),
         };
+        charge(parts.len());
         let mut pairs: Vec<(Str, Str)> = Vec::with_capacity(parts.len());
         for part in parts {
             match part {
-                Self::Key(key, Test::In(values)) if pairs.iter().all(|(k, _)| k != key) => {
-                    pairs.push((key.clone(), values.iter().min()?.clone()));
-                }
+                Self::Key(key, Test::In(values)) => pairs.push((key.clone(), values.first()?.clone())),
                 _ => return None,
             }
         }
-        Some(Labels::new(pairs))
+        let labels = Labels::new(pairs);
+        // A key that is named twice takes the search.
+        (labels.len() == parts.len()).then_some(labels)
     }
 
     /// The value that the selector demands for the key, when it demands exactly one at the top level.
@@ -227,137 +232,6 @@ impl Selector {
         keys.dedup();
         keys
     }
-
-    /// Three-valued: `None` while keys that matter are not assigned yet.
-    fn decide(&self, known: &BTreeMap<&str, Option<&str>>) -> Option<bool> {
-        match self {
-            Self::Key(key, test) => known.get(&**key).map(|value| test.holds(*value)),
-            Self::Not(inner) => inner.decide(known).map(|b| !b),
-            Self::And(parts) => fold(parts, known, false),
-            Self::Or(parts) => fold(parts, known, true),
-        }
-    }
-
-    fn undecided_key<'a>(&'a self, known: &BTreeMap<&str, Option<&str>>) -> Option<&'a str> {
-        match self {
-            Self::Key(key, _) => (!known.contains_key(&**key)).then_some(&**key),
-            Self::Not(inner) => inner.undecided_key(known),
-            Self::And(parts) | Self::Or(parts) => {
-                parts.iter().filter(|p| p.decide(known).is_none()).find_map(|p| p.undecided_key(known))
-            }
-        }
-    }
-}
-
-/// `absorbing` is the value that decides the whole: false for a conjunction, true for a disjunction.
-fn fold(parts: &[Selector], known: &BTreeMap<&str, Option<&str>>, absorbing: bool) -> Option<bool> {
-    let mut result = Some(!absorbing);
-    for part in parts {
-        match part.decide(known) {
-            Some(value) if value == absorbing => return Some(absorbing),
-            Some(_) => {}
-            None => result = None,
-        }
-    }
-    result
-}
-
-/// Whether some labels escape a set of selectors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Escape {
-    /// Every label set is matched by at least one selector.
-    Impossible,
-    /// These labels are matched by none.
-    By(Labels),
-    /// The search would take too long; callers take the safe side.
-    Unknown,
-}
-
-/// Assignments tried before the search gives up. A dozen keys fit; real clusters use two or three.
-const SEARCH_BUDGET: usize = 20_000;
-
-/// Looks for labels that none of the selectors match. Exact: a key only ever matters through the values that are named,
-/// values with the parts that are named, any other value, and its absence, and all of these are tried.
-pub fn escaping(selectors: &[&Selector]) -> Escape {
-    // The common cases cost no allocation: something is written as matching everything, or a pod without any label,
-    // which the search would try first, is matched by nothing.
-    if selectors.iter().any(|s| s.is_everything()) {
-        return Escape::Impossible;
-    }
-    if !selectors.iter().any(|s| s.matches(&NoLabels)) {
-        return Escape::By(Labels::default());
-    }
-    let mut tests: BTreeMap<&str, Vec<&Test>> = BTreeMap::new();
-    for selector in selectors {
-        selector.visit(&mut |key, test| tests.entry(key).or_default().push(test));
-    }
-    let mut composed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (key, tests) in &tests {
-        let Some(values) = texts::composed(tests) else { return Escape::Unknown };
-        composed.insert(key, values);
-    }
-    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (key, tests) in &tests {
-        let named = values.entry(key).or_default();
-        for test in tests {
-            if let Test::In(list) = test {
-                named.extend(list.iter().map(|v| &**v));
-            }
-        }
-        named.extend(composed.get(key).into_iter().flatten().map(String::as_str));
-        named.sort_unstable();
-        named.dedup();
-    }
-    let mut budget = SEARCH_BUDGET;
-    match search(selectors, &values, &mut BTreeMap::new(), &mut budget) {
-        Found::Labels(labels) => Escape::By(labels),
-        Found::None => Escape::Impossible,
-        Found::GaveUp => Escape::Unknown,
-    }
-}
-
-enum Found {
-    Labels(Labels),
-    None,
-    GaveUp,
-}
-
-/// Stands for every value that no selector names.
-const FRESH: [&str; 3] = ["any-other-value", "portcullis-other", "zz-other-zz"];
-
-fn search<'a>(
-    selectors: &[&'a Selector],
-    values: &BTreeMap<&str, Vec<&'a str>>,
-    known: &mut BTreeMap<&'a str, Option<&'a str>>,
-    budget: &mut usize,
-) -> Found {
-    if *budget == 0 {
-        return Found::GaveUp;
-    }
-    *budget -= 1;
-    let mut open = None;
-    for selector in selectors {
-        match selector.decide(known) {
-            Some(true) => return Found::None,
-            Some(false) => {}
-            None => open = open.or_else(|| selector.undecided_key(known)),
-        }
-    }
-    let Some(key) = open else {
-        return Found::Labels(Labels::new(known.iter().filter_map(|(k, v)| v.map(|v| (*k, v)))));
-    };
-    let named = values.get(key).map_or(&[][..], Vec::as_slice);
-    let fresh = FRESH.into_iter().find(|f| !named.contains(f)).unwrap_or("portcullis-other-value");
-    let choices = std::iter::once(None).chain(named.iter().copied().map(Some)).chain([Some(fresh)]);
-    for choice in choices {
-        known.insert(key, choice);
-        match search(selectors, values, known, budget) {
-            Found::None => {}
-            done => return done,
-        }
-    }
-    known.remove(key);
-    Found::None
 }
 
 #[cfg(test)]

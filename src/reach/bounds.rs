@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::decide::{Decision, Doubt, Endpoint, Side, decide};
 use crate::model::house::Dialect;
+use crate::model::meter::charge;
 use crate::model::{Direction, Enforcer, Peer, PodSpec, Policy, PortSet, Protocol, Ties};
 use crate::snapshot::Snapshot;
 
@@ -181,7 +182,11 @@ impl SideReading {
 /// cluster can settle, on which network there is, or on policies of equal priority.
 pub(super) fn may_doubt(policies: &[&Arc<Policy>], direction: Direction) -> bool {
     let mut peers = policies.iter().flat_map(|p| p.rules(direction)).flat_map(|r| &r.peers);
-    peers.any(|p| !matches!(p, Peer::Any | Peer::Pods(_) | Peer::Nobody))
+    let is_doubtful = |p: &Peer| {
+        charge(1);
+        !matches!(p, Peer::Any | Peer::Pods(_) | Peer::Nobody)
+    };
+    peers.any(is_doubtful)
         || policies.iter().any(|p| p.tier.enforcer != Enforcer::Any)
         || policies.windows(2).any(|pair| match pair {
             [a, b] => a.tier.ties == Ties::Undefined && a.tier == b.tier && a.priority == b.priority,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::meets::{Match, rule_meets};
 use crate::model::house::Dialect;
+use crate::model::meter::charge;
 use crate::model::{
     Action, Direction, Enforcer, IpSet, PodSpec, Policy, PortMatch, PortSet, Priority, Protocol, Tier, TierEnd,
     TierSemantics, Ties,
@@ -255,6 +256,7 @@ impl<'s, 'p> Walk<'s, 'p> {
                 isolating.push(*policy);
             }
             for (index, rule) in policy.rules(direction).iter().enumerate() {
+                charge(1);
                 // Ports first: they are told faster than peers.
                 if rule.action == Action::Pass
                     || !may_be_on(&rule.ports, open)
@@ -320,6 +322,7 @@ impl<'s, 'p> Walk<'s, 'p> {
     fn first_match(&mut self, policy: &Arc<Policy>, mut open: PortSet, passed: &mut PortSet) -> PortSet {
         let mut taken = PortSet::empty();
         for (index, rule) in policy.rules(self.side.direction).iter().enumerate() {
+            charge(1);
             if !may_be_on(&rule.ports, &open) {
                 continue;
             }
@@ -374,6 +377,7 @@ pub(super) fn resolve_on(ports: &PortMatch, pod: &PodSpec) -> PortSet {
         return set;
     }
     for named in &pod.ports {
+        charge(ports.names.len());
         let asked = |(protocol, name): &(Option<Protocol>, _)| {
             *name == named.name && protocol.is_none_or(|protocol| protocol == named.protocol)
         };

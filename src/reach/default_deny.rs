@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::exposure::exposure_to_pods;
 use crate::model::house::Dialect;
+use crate::model::meter::charge;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{
@@ -98,6 +99,7 @@ fn hands_on_everything(tier: &Tier, policies: &[&Arc<Policy>], direction: Direct
 
 fn passes_everything(rule: &Rule) -> bool {
     let everyone = |peer: &Peer| {
+        charge(1);
         let addresses = peer.addresses();
         addresses.v4().is_full() || addresses.v6().is_full() || is_all_pods(peer)
     };
@@ -136,6 +138,11 @@ fn selects_everyone(policy: &Policy, namespace: &NamespaceState) -> bool {
 
 /// Whether the pods that a policy selects are denied whatever nobody allows.
 pub fn denies_by_default(policy: &Policy, direction: Direction) -> bool {
+    charge(1);
+    // What is not known to isolate is no default deny.
+    if policy.is_not_read() {
+        return false;
+    }
     match policy.tier.semantics {
         TierSemantics::Union | TierSemantics::FirstMatch(TierEnd::DenyGoverned) => policy.isolates(direction),
         // A first-match tier that goes on to the next denies by default only through rules that deny everyone. Traffic
@@ -198,6 +205,7 @@ fn opens(policy: &Policy, rule: &Rule, last: Priority) -> bool {
 
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
 fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
+    charge(rules.clone().count());
     if !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
         return false;
     }
@@ -213,6 +221,7 @@ fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool 
 
 /// `namespaceSelector: {}`: the flat network that a default deny is there to end.
 fn is_all_pods(peer: &Peer) -> bool {
+    charge(1);
     match peer {
         Peer::Pods(peer) => {
             peer.pods.matches_everything()

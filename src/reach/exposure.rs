@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::meter::charge;
 use crate::model::{Action, AddressScope, IpSet, Peer, PortSet, Rule};
 
 /// Addresses that are open on all of these ports.
@@ -34,6 +35,7 @@ fn exposure_by<'a>(rules: impl IntoIterator<Item = &'a Rule>, of: impl Fn(&Peer)
     // Many rules share few port conditions: their addresses are united first, in one sort each.
     let mut by_ports: BTreeMap<&PortSet, Vec<IpSet>> = BTreeMap::new();
     for rule in rules {
+        charge(1 + rule.peers.len());
         let addresses: Vec<IpSet> = rule.peers.iter().map(&of).collect();
         if addresses.iter().any(|set| !set.is_empty()) && !rule.ports.numbers.is_empty() {
             by_ports.entry(&rule.ports.numbers).or_default().extend(addresses);
@@ -45,6 +47,7 @@ fn exposure_by<'a>(rules: impl IntoIterator<Item = &'a Rule>, of: impl Fn(&Peer)
         let mut rest = ports.clone();
         let mut next = Vec::with_capacity(pieces.len() + 2);
         for piece in pieces {
+            charge(1);
             let common = piece.ports.intersection(&rest);
             if common.is_empty() {
                 next.push(piece);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::decide::{Endpoint, Side};
+use crate::model::meter::charge;
 use crate::model::peer::Entity;
 use crate::model::pod::PodLookup;
 use crate::model::{AddressScope, IpSet, Peer, Rule};
@@ -25,6 +26,7 @@ impl From<bool> for Match {
 pub(super) fn rule_meets(rule: &Rule, side: &Side<'_>) -> Match {
     let mut found = Match::No;
     for peer in &rule.peers {
+        charge(1);
         match meets(peer, side) {
             Match::Yes => return Match::Yes,
             Match::Maybe => found = Match::Maybe,
@@ -74,6 +76,7 @@ fn meets(peer: &Peer, side: &Side<'_>) -> Match {
 fn all_of(parts: &[Peer], side: &Side<'_>) -> Match {
     let mut found = Match::Yes;
     for part in parts {
+        charge(1);
         match meets(part, side) {
             Match::No => return Match::No,
             Match::Maybe => found = Match::Maybe,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decide::Ranking;
+use crate::model::meter::charge;
 use crate::model::pod::PodLookup;
 use crate::model::{PodSpec, Policy};
 use crate::snapshot::{NamespaceState, Snapshot};
@@ -22,7 +23,10 @@ pub fn selecting_of<'a>(
     pod: &PodSpec,
     asked: impl Fn(&Policy) -> bool,
 ) -> impl Iterator<Item = &'a Arc<Policy>> {
-    let here = snapshot.policies_in(namespace).filter(move |policy| !pod.host_network && asked(policy));
+    let here = snapshot.policies_in(namespace).filter(move |policy| {
+        charge(1);
+        !pod.host_network && asked(policy)
+    });
     here.filter(move |policy| policy.subject.pods.matches(&PodLookup { pod, namespace: namespace.labels() }))
 }
 

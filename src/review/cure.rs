@@ -1,6 +1,6 @@
 //! The way out of a denial, proved: what rules propose is put into the world and the same request is judged again.
 
-use super::{Case, Cure, Verdict, judge};
+use super::{Case, Cure, Findings, Scope, Verdict, judge};
 use crate::model::house::Level;
 use crate::model::original::{Narrowing, Original};
 use crate::model::{Change, Object, Policy, PolicyObject};
@@ -28,6 +28,8 @@ pub(super) fn prove(case: Case<'_>, original: Option<&dyn Original>, verdict: &V
             None => {}
         }
     }
+    // What is only recorded keeps no request from passing.
+    let case = Case { scope: Scope { findings: Findings::Answered, ..case.scope }, ..case };
     let passes = |cure: &Cure| passes(case, cure);
     if let Some(narrowing) = narrower {
         let Some(original) = original else { return Cure::None };

@@ -6,6 +6,7 @@ mod cluster;
 mod cure;
 mod levels;
 mod ratchet;
+mod scope;
 mod verdict;
 
 use std::borrow::Cow;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 
 pub use assertions::{Assessed, Matched, Phase, assess};
 pub use levels::{Effective, effective, lowers_level, without_own_labels};
+pub use scope::{Findings, MOST_STEPS, MOST_STEPS_OF_STANDING, Scope};
 pub use verdict::{Cure, Judged, Verdict};
 
 use crate::model::house::{House, Level, RuleId};
+use crate::model::meter::{self, Spent, within};
 use crate::model::original::Original;
-use crate::model::{Change, Object, ObjectRef, Operation, PolicyObject, Str};
+use crate::model::{Change, Object, ObjectRef, Operation, PolicyObject, Str, Unread};
 use crate::rules::{Context, Finding, RULES, Rule};
 use crate::snapshot::{NamespaceState, Snapshot};
 use cluster::{Reached, There, Way};
@@ -65,18 +68,20 @@ impl User {
 
 /// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
 pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
-    decide(Case { world, house, change, user, standing: false }, None)
+    decide(Case { world, house, change, user, standing: false, scope: Scope::default() }, None)
 }
 
-/// The same where the object is at hand as it was sent: then the cure may be to send it with less in it.
+/// Judges a change like [`review`], but with the original object, so that the suggested fix can be a narrowed version of
+/// it, and within a scope.
 pub fn review_written(
     world: &Snapshot,
     house: &House,
     change: &Change,
     user: &User,
     original: &dyn Original,
+    scope: Scope,
 ) -> Verdict {
-    decide(Case { world, house, change, user, standing: false }, Some(original))
+    decide(Case { world, house, change, user, standing: false, scope }, Some(original))
 }
 
 /// What is judged.
@@ -88,13 +93,28 @@ struct Case<'a> {
     user: &'a User,
     /// Whether the object is judged as something that is there already.
     standing: bool,
+    scope: Scope,
 }
 
 fn decide(case: Case<'_>, original: Option<&dyn Original>) -> Verdict {
     let mut verdict = judge(case);
     if !verdict.is_allowed() {
-        verdict.cure = cure::prove(case, original, &verdict);
+        // A fix that takes too long to prove is not printed.
+        verdict.cure = within(case.scope.steps, || cure::prove(case, original, &verdict)).unwrap_or_default();
     }
+    verdict
+}
+
+fn judge(case: Case<'_>) -> Verdict {
+    within(case.scope.steps, || judge_within(case)).unwrap_or_else(|spent| unjudged(case, spent))
+}
+
+/// The verdict on a change of which not even the state after it could be worked out.
+fn unjudged(case: Case<'_>, spent: Spent) -> Verdict {
+    let Case { world, house, change, .. } = case;
+    let mut verdict = Verdict::new(change, world.version());
+    let effective = effective(house, &world.namespace_or_empty(home(change)));
+    verdict.findings.extend(case.too_large(&effective, None, spent));
     verdict
 }
 
@@ -103,7 +123,7 @@ fn home(change: &Change) -> &str {
     if change.id.kind == "Namespace" && change.id.namespace.is_none() { &change.id.name } else { change.id.namespace() }
 }
 
-fn judge(case: Case<'_>) -> Verdict {
+fn judge_within(case: Case<'_>) -> Verdict {
     let Case { world, house, change, standing, .. } = case;
     let mut verdict = Verdict::new(change, world.version());
     let before = match &change.before {
@@ -139,7 +159,13 @@ fn judge(case: Case<'_>) -> Verdict {
     let reached = Reached::by(case, &before, &after);
     // What is wrong with a policy of the whole cluster is judged once, where the house rules are strictest about it.
     let strictest = reached.strictest(change, &effective);
-    let at_home = |rule: &dyn Rule| rule.judges_pods() || !strictest.contains_key(&rule.meta().id);
+    // Of an object that was not read there is nothing else to say than what that does to pods.
+    let is_read = !change.after.as_ref().is_some_and(|object| object.unread().iter().any(Unread::is_too_large));
+    let at_home = |rule: &dyn Rule| {
+        let id = rule.meta().id;
+        (rule.judges_pods() || !strictest.contains_key(&id))
+            && (is_read || rule.judges_pods() || id == RuleId::TooLarge)
+    };
     // Asked for by several rules, and in the world before only by those that find something.
     let touched = cx_after.judges_running_pods().then(|| cx_after.find_touched());
     let cx_after = Context { touched: touched.as_deref(), ..cx_after };
@@ -192,20 +218,38 @@ impl Case<'_> {
         let (mut then, mut now) = (Vec::new(), Vec::new());
         for rule in RULES.iter().copied().filter(|rule| asked(*rule)) {
             let (level, source) = effective.level(rule.meta().id);
-            if level == Level::Off {
+            if !self.scope.findings.include(level.min(self.house.cap)) {
                 continue;
             }
             now.clear();
-            rule.check(after, &mut now);
-            if now.is_empty() {
+            then.clear();
+            // One rule cannot take what the others need.
+            let judged = within(meter::left() / 2, || {
+                rule.check(after, &mut now);
+                if !now.is_empty() {
+                    rule.check(before, &mut then);
+                }
+            });
+            if let Err(spent) = judged {
+                out.extend(self.too_large(effective, Some(rule.meta().id), spent));
                 continue;
             }
-            then.clear();
-            rule.check(before, &mut then);
             for found in ratchet::blame(&then, std::mem::take(&mut now)) {
                 out.push(self.settle(effective, found, (level, source)));
             }
         }
+    }
+
+    /// What follows from a rule that could not be judged for its cost, or from a change of which none could.
+    ///
+    /// Rules that protect refuse what is not certainly right, others warn; what only records is left to the audit.
+    fn too_large(self, effective: &Effective, rule: Option<RuleId>, spent: Spent) -> Option<Judged> {
+        let (level, source) = effective.level(RuleId::TooLarge);
+        let of_rule = rule.map_or(Level::Enforce, |rule| effective.level(rule).0);
+        let finding = crate::rules::too_costly(self.change, rule, spent);
+        let cap = if rule.is_none_or(RuleId::protects) { of_rule } else { of_rule.min(Level::Warn) };
+        (level > Level::Off && cap > Level::Audit)
+            .then(|| self.settle(effective, (finding.capped(cap), false), (level, source)))
     }
 
     /// From what was found to what follows.
@@ -256,7 +300,7 @@ pub fn standing_written(world: &Snapshot, house: &House, object: &Object, origin
 
 fn stands(world: &Snapshot, house: &House, object: &Object, original: Option<&dyn Original>) -> Verdict {
     let (world, change, user) = (&world.without(object), &Change::create(object.clone()), &User::default());
-    decide(Case { world, house, change, user, standing: true }, original)
+    decide(Case { world, house, change, user, standing: true, scope: Scope::of_standing() }, original)
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

@@ -28,6 +28,7 @@ mod severed_pods;
 mod shadowed_rule;
 mod staged_only;
 mod suggest;
+mod too_large;
 mod udp_only_dns;
 mod unenforced;
 mod unresolved_named_port;
@@ -36,6 +37,7 @@ mod wording;
 pub use asserted::{Told, gaps, tell};
 pub use baseline::{baseline, cilium_baseline};
 pub use rule::{Affected, Context, Finding, Fix, Rule, RuleMeta};
+pub use too_large::too_costly;
 
 use crate::model::house::RuleId;
 
@@ -59,6 +61,7 @@ pub static RULES: &[&dyn Rule] = &[
     &severed_pods::SeveredPods,
     &shadowed_rule::ShadowedRule,
     &staged_only::StagedOnly,
+    &too_large::TooLarge,
     &udp_only_dns::UdpOnlyDns,
     &unenforced::Unenforced,
     &unresolved_named_port::UnresolvedNamedPort,

@@ -1,8 +1,8 @@
 //! `not-understood`: what the engine cannot read is said, never passed in silence.
 
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
-use crate::model::Object;
 use crate::model::house::RuleId;
+use crate::model::{Object, Unread};
 
 declare_rule! {
     /// Every part of an object that could not be read is reported.
@@ -42,6 +42,10 @@ impl Rule for NotUnderstood {
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         let Some(object) = cx.object else { return };
+        // That is the finding of `too-large`.
+        if object.unread().iter().any(Unread::is_too_large) {
+            return;
+        }
         let id = object.id();
         if let Object::Unreadable(_, unread) = object {
             let mut finding = Finding::new(

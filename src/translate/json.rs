@@ -17,6 +17,7 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::{Error, Number};
 
 use super::wire::Text;
+use crate::model::meter::charge;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -227,6 +228,7 @@ impl<'de> Visitor<'de> for Part {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = list.next_element_seed(Self::Any)? {
+            charge(1);
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -234,6 +236,7 @@ impl<'de> Visitor<'de> for Part {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut fields = Vec::new();
+        // Each name is charged as it is read.
         while let Some(Text(name)) = map.next_key()? {
             match self.inside(&name) {
                 Some(part) => fields.push((name, map.next_value_seed(part)?)),

@@ -191,6 +191,19 @@ impl Kind {
         )
     }
 
+    /// Whether policies of this kind are shown and never enforced.
+    pub const fn is_staged(self) -> bool {
+        matches!(
+            self,
+            Self::StagedNetworkPolicy | Self::StagedGlobalNetworkPolicy | Self::StagedKubernetesNetworkPolicy
+        )
+    }
+
+    /// Whether objects of this kind are groups of addresses that policies refer to.
+    pub const fn is_address_group(self) -> bool {
+        matches!(self, Self::CiliumCidrGroup | Self::NetworkSet | Self::GlobalNetworkSet)
+    }
+
     /// Whether objects of this kind are pods, or make pods.
     pub const fn is_workload(self) -> bool {
         matches!(

@@ -5,6 +5,7 @@
 mod assertion;
 mod at;
 pub mod calico;
+pub mod ceiling;
 mod cilium;
 mod clusternetworkpolicy;
 pub mod convert;
@@ -31,7 +32,7 @@ mod workload;
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer};
+use serde::de::{DeserializeSeed, Deserializer, Error as _};
 
 pub use cilium::enforcement::cilium_config;
 pub use hints::note_hints;
@@ -54,22 +55,30 @@ pub struct Defaults<'a> {
 
 /// Reads an object from JSON text.
 pub fn from_json(kind: Kind, json: &[u8], defaults: &Defaults<'_>) -> Object {
-    match read(kind, defaults, &mut serde_json::Deserializer::from_slice(json)) {
+    let reading = || match read(kind, defaults, &mut serde_json::Deserializer::from_slice(json)) {
         Ok(object) => object,
         // The rest of the object is still worth reading, and so is its name.
         Err(error) => match serde_json::from_slice::<Value<'_>>(json) {
             Ok(value) => second_reading(kind, &value, defaults, &error),
             Err(error) => unreadable(kind, &Meta::default(), defaults, &error),
         },
-    }
+    };
+    let read = ceiling::read(kind, reading).unwrap_or_else(|spent| {
+        ceiling::too_large(kind, &mut serde_json::Deserializer::from_slice(json), defaults, spent)
+    });
+    ceiling::with_few_notes(read)
 }
 
 /// Reads an object from a JSON value.
 pub fn from_value(kind: Kind, value: &serde_json::Value, defaults: &Defaults<'_>) -> Object {
-    read(kind, defaults, value).unwrap_or_else(|error| {
-        let value = Value::deserialize(value).unwrap_or(Value::Null);
-        second_reading(kind, &value, defaults, &error)
-    })
+    let reading = || {
+        read(kind, defaults, value).unwrap_or_else(|error| {
+            let value = Value::deserialize(value).unwrap_or(Value::Null);
+            second_reading(kind, &value, defaults, &error)
+        })
+    };
+    let read = ceiling::read(kind, reading);
+    ceiling::with_few_notes(read.unwrap_or_else(|spent| ceiling::too_large(kind, value, defaults, spent)))
 }
 
 /// Reads an object from a JSON value of ours.
@@ -91,7 +100,8 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
     type Value = Object;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object, D::Error> {
-        read(self.kind, &self.defaults, deserializer)
+        let read = ceiling::read(self.kind, || read(self.kind, &self.defaults, deserializer));
+        read.map_err(D::Error::custom)?.map(ceiling::with_few_notes)
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Visitor};
 
-use super::wire::{Meta, Pairs, Text};
+use super::wire::{Meta, Pairs, Text, counted};
 
 /// A NetworkPolicy.
 #[derive(Debug, Default, Deserialize)]
@@ -39,11 +39,11 @@ impl<'a> NetworkPolicy<'a> {
 pub(super) struct Spec<'a> {
     #[serde(borrow)]
     pub(super) pod_selector: Option<LabelSelector<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) policy_types: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) ingress: Option<Vec<IngressRule<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) egress: Option<Vec<EgressRule<'a>>>,
 }
 
@@ -52,9 +52,9 @@ pub(super) struct Spec<'a> {
 #[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct IngressRule<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) from: Option<Vec<Peer<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) ports: Option<Vec<Port<'a>>>,
     #[serde(skip)]
     pub(super) broken: bool,
@@ -65,9 +65,9 @@ pub(super) struct IngressRule<'a> {
 #[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct EgressRule<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) to: Option<Vec<Peer<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) ports: Option<Vec<Port<'a>>>,
     #[serde(skip)]
     pub(super) broken: bool,
@@ -94,7 +94,7 @@ pub(super) struct Peer<'a> {
 pub(super) struct IpBlock<'a> {
     #[serde(borrow)]
     pub(super) cidr: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) except: Option<Vec<Text<'a>>>,
 }
 
@@ -158,7 +158,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for PortValue<'a> {
 pub(super) struct LabelSelector<'a> {
     #[serde(borrow)]
     pub(super) match_labels: Option<Pairs<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) match_expressions: Option<Vec<Requirement<'a>>>,
     #[serde(skip)]
     pub(super) broken: bool,
@@ -173,6 +173,6 @@ pub(super) struct Requirement<'a> {
     pub(super) key: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) operator: Option<Text<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) values: Option<Vec<Text<'a>>>,
 }

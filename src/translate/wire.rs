@@ -4,9 +4,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::model::meter::charge;
 
 /// A text, borrowed where possible. A type of its own, because `serde(borrow)` does not reach into `Option<Cow<str>>`; and
 /// read in one step, because an object is mostly texts.
@@ -25,10 +28,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
 
             fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                charge(1);
                 Ok(Text(Cow::Borrowed(text)))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                charge(1);
                 Ok(Text(Cow::Owned(text.to_owned())))
             }
         }
@@ -48,6 +53,42 @@ impl std::ops::Deref for Text<'_> {
 /// The text, or the empty one.
 pub(super) fn text<'a>(text: Option<&'a Text<'_>>) -> &'a str {
     text.map_or("", |t| t)
+}
+
+/// Reads a list and charges the meter for each element, so that a long one ends the reading instead of filling the memory.
+pub(super) fn counted<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<T>>, D::Error> {
+    struct ListVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+        type Value = Option<Vec<T>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+            from.deserialize_seq(self)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = list.next_element()? {
+                charge(1);
+                items.push(item);
+            }
+            Ok(Some(items))
+        }
+    }
+
+    from.deserialize_option(ListVisitor(PhantomData))
 }
 
 /// Labels. A null value is the empty text, as the API server's decoder has it.
@@ -91,7 +132,7 @@ pub(super) struct Meta<'a> {
     pub(super) namespace: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) labels: Option<Pairs<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) owner_references: Option<Vec<Owner<'a>>>,
     pub(super) deletion_timestamp: Option<IgnoredAny>,
 }
@@ -143,7 +184,7 @@ pub(super) struct Pod<'a> {
 pub(super) struct PodStatus<'a> {
     #[serde(borrow)]
     pub(super) phase: Option<Text<'a>>,
-    #[serde(borrow, rename = "podIPs")]
+    #[serde(borrow, rename = "podIPs", default, deserialize_with = "counted")]
     pub(super) pod_ips: Option<Vec<PodIp<'a>>>,
 }
 
@@ -197,7 +238,7 @@ pub(super) struct Job<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object")]
 pub(super) struct JobStatus<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) conditions: Option<Vec<Condition<'a>>>,
 }
 
@@ -269,9 +310,9 @@ pub(super) struct PodSpec<'a> {
     pub(super) dns_policy: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) dns_config: Option<DnsConfig<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) containers: Option<Vec<Container<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) init_containers: Option<Vec<Container<'a>>>,
 }
 
@@ -279,7 +320,7 @@ pub(super) struct PodSpec<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object")]
 pub(super) struct DnsConfig<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) nameservers: Option<Vec<Text<'a>>>,
 }
 
@@ -287,7 +328,7 @@ pub(super) struct DnsConfig<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct Container<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "counted")]
     pub(super) ports: Option<Vec<ContainerPort<'a>>>,
     #[serde(borrow)]
     pub(super) restart_policy: Option<Text<'a>>,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use portcullis::model::house::{Exempt, House, HouseRules, Level, PartialSettings, RuleId};
 use portcullis::model::{Change, Object, Policy, Selector};
-use portcullis::review::{Cure, User, Verdict, review_written};
+use portcullis::review::{Cure, Scope, User, Verdict, review_written};
 use portcullis::snapshot::Snapshot;
 use portcullis::source::manifests;
 use portcullis::translate::narrow::Written;
@@ -71,7 +71,7 @@ pub fn run(rule: RuleId, text: &str) -> Run {
                 let (change, value) = change(&state, info == "yaml delete", &body);
                 let original = Written::of(&change.id, &value).expect("a kind that is known");
                 let world = Snapshot::of(&state.0);
-                let verdict = review_written(&world, &house, &change, &User::default(), &original);
+                let verdict = review_written(&world, &house, &change, &User::default(), &original, Scope::default());
                 if let Cure::Instead(written) = &verdict.cure {
                     let again = objects(&written.yaml);
                     assert!(again.iter().map(|(object, _)| object).eq([&written.object]), "{}", written.yaml);

@@ -1,6 +1,7 @@
 //! Selectors against brute force over small universes, and how they read.
 
 use super::*;
+use crate::model::meter::measured;
 use proptest::prelude::*;
 
 #[test]
@@ -98,4 +99,93 @@ proptest! {
             None => prop_assert!(!possible),
         }
     }
+}
+
+/// A conjunction of requirements on keys of their own.
+fn conjunction(keys: usize, requirement: impl Fn(String) -> Selector) -> Selector {
+    Selector::all((0..keys).map(|i| requirement(format!("key-{i}"))).collect())
+}
+
+#[test]
+fn a_conjunction_of_any_size_is_solved_in_one_pass() {
+    let kinds: [fn(String) -> Selector; 4] = [
+        |key| Selector::equals(key, "v"),
+        |key| Selector::is_in(key, ["v"]).negate(),
+        Selector::exists,
+        |key| Selector::exists(key).negate(),
+    ];
+    for requirement in kinds {
+        let [small, large] = [1_000, 20_000].map(|keys| {
+            let selector = conjunction(keys, requirement);
+            let ((everything, labels), steps) = measured(|| (selector.matches_everything(), selector.representative()));
+            assert!(!everything);
+            assert!(selector.matches(&labels.unwrap()));
+            steps
+        });
+        assert!(large <= 21 * small, "{small} steps for 1,000 keys, {large} for 20,000");
+        assert!(large <= 20 * 20_000, "{large}");
+    }
+}
+
+#[test]
+fn a_key_with_many_values_is_solved_in_one_pass() {
+    let values = |n: usize| (0..n).map(|i| format!("v{i}"));
+    let one_of_many = Selector::is_in("app", values(20_000));
+    let rest = Selector::all(vec![Selector::exists("app"), one_of_many.clone().negate()]);
+    let none = Selector::exists("app").negate();
+    let (escape, steps) = measured(|| escaping(&[&one_of_many, &rest, &none]));
+    assert_eq!(escape, Escape::Impossible);
+    assert!(steps < 300_000, "{steps}");
+    // As many selectors as values, of which each takes one.
+    let singles: Vec<Selector> = values(3_000).map(|v| Selector::equals("app", v)).collect();
+    let all: Vec<&Selector> = singles.iter().chain([&none]).collect();
+    let (escape, steps) = measured(|| escaping(&all));
+    assert_eq!(escape, Escape::By(Labels::new([("app", "any-other-value")])));
+    assert!(steps < 100_000, "{steps}");
+}
+
+#[test]
+fn selectors_that_tile_two_keys_leave_nobody_out() {
+    let part = |key: &str, i: usize| match i {
+        0 => Selector::exists(key.to_owned()).negate(),
+        39 => Selector::all(vec![
+            Selector::exists(key.to_owned()),
+            Selector::is_in(key.to_owned(), (1..39).map(|i| format!("v{i}"))).negate(),
+        ]),
+        i => Selector::equals(key.to_owned(), format!("v{i}")),
+    };
+    let mut tiles = Vec::new();
+    for a in 0..40 {
+        tiles.extend((0..40).map(|b| Selector::all(vec![part("a", a), part("b", b)])));
+    }
+    let all: Vec<&Selector> = tiles.iter().collect();
+    let (escape, steps) = measured(|| escaping(&all));
+    assert_eq!(escape, Escape::Impossible);
+    assert!(steps < 2_000_000, "{steps}");
+    assert!(matches!(escaping(&all[1..]), Escape::By(_)), "without one tile there is a hole");
+}
+
+#[test]
+fn a_search_that_leads_nowhere_gives_up() {
+    // As many pigeons as holes and one more, each in a hole and none two in one: hard for every search of this sort.
+    let mut clauses = Vec::new();
+    let name = |pigeon: usize, hole: usize| Selector::exists(format!("{pigeon}-in-{hole}"));
+    for pigeon in 0..12 {
+        clauses.push(Selector::all((0..11).map(|hole| name(pigeon, hole).negate()).collect()));
+        for other in 0..pigeon {
+            clauses.extend((0..11).map(|hole| Selector::all(vec![name(pigeon, hole), name(other, hole)])));
+        }
+    }
+    let all: Vec<&Selector> = clauses.iter().collect();
+    let (escape, steps) = measured(|| escaping(&all));
+    assert_eq!(escape, Escape::Unknown);
+    assert!(steps < 50_000_000, "{steps}");
+}
+
+#[test]
+fn keys_that_are_always_there_are_no_way_out() {
+    let named = Selector::exists("name");
+    assert_eq!(escaping_with(&[&named], &["name"]), Escape::Impossible);
+    let not_x = Selector::equals("name", "x").negate();
+    assert_eq!(escaping_with(&[&not_x], &["name"]), Escape::By(Labels::new([("name", "x")])));
 }

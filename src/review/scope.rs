@@ -1,0 +1,71 @@
+//! How much of a review is asked for: which findings, and how many steps it may take.
+
+use std::time::Duration;
+
+use crate::model::house::Level;
+
+/// Steps that the answer to one request may take. Each is some nanoseconds: together they are about a twentieth of the
+/// shortest timeout that an API server gives. An ordinary review takes a few thousand.
+pub const MOST_STEPS: u64 = 8_000_000;
+
+/// Steps that judging one existing object may take, in the background audit and in `check`, where nobody waits for it.
+pub const MOST_STEPS_OF_STANDING: u64 = 80_000_000;
+
+/// Which findings a review is asked for, by the level that holds for their rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Findings {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that can change the answer: of rules that warn or deny.
+    Answered,
+    /// Those that are only recorded.
+    Recorded,
+}
+
+impl Findings {
+    /// Whether the findings of a rule at this level are asked for.
+    pub(super) fn include(self, level: Level) -> bool {
+        match self {
+            Self::All => level > Level::Off,
+            Self::Answered => level > Level::Audit,
+            Self::Recorded => level == Level::Audit,
+        }
+    }
+}
+
+/// How much of a review is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Which findings.
+    pub findings: Findings,
+    /// Steps that it may take; the proof of a fix may take as many again.
+    pub steps: u64,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self { findings: Findings::All, steps: MOST_STEPS }
+    }
+}
+
+/// Steps that every machine takes in a millisecond, with room to spare.
+const STEPS_IN_A_MILLISECOND: u64 = 20_000;
+
+impl Scope {
+    /// The scope of an answer that is due in this time: a third of it for the verdict, a third for the proof of a fix.
+    pub fn of_answer(due_in: Duration) -> Self {
+        let milliseconds = u64::try_from(due_in.as_millis() / 3).unwrap_or(u64::MAX);
+        let steps = milliseconds.saturating_mul(STEPS_IN_A_MILLISECOND).min(MOST_STEPS);
+        Self { findings: Findings::Answered, steps }
+    }
+
+    /// The scope of what is recorded after the answer.
+    pub const fn of_record() -> Self {
+        Self { findings: Findings::Recorded, steps: MOST_STEPS }
+    }
+
+    pub(super) const fn of_standing() -> Self {
+        Self { findings: Findings::All, steps: MOST_STEPS_OF_STANDING }
+    }
+}
