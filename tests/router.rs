@@ -302,9 +302,8 @@ async fn a_queued_review_is_shed_when_the_queue_is_full_or_its_deadline_passes_a
     let limits = Limits { concurrency: 2, review_threads: 1, ..Limits::default() };
     let routes = webhook_router(Arc::clone(&burning), limits, metrics.clone(), Shutdown::new()).unwrap();
     let send = |uri: &str, body: &'static str| tokio::spawn(routes.clone().oneshot(post(uri, body)));
-    let status = async |sent: tokio::task::JoinHandle<Result<Response<Body>, Infallible>>| {
-        sent.await.unwrap().unwrap().status()
-    };
+    let status =
+        async |sent: tokio::task::JoinHandle<Result<Response<Body>, Infallible>>| sent.await.unwrap().unwrap().status();
     let burns = send("/v1/review?timeout=300ms", "burn");
     while burning.begun.load(Ordering::Relaxed) == 0 {
         tokio::task::yield_now().await;

@@ -90,8 +90,7 @@ pub struct Args {
     #[arg(long, env = "PORTCULLIS_BODY_LIMIT", default_value = "32MiB", value_parser = bytes)]
     body_limit: usize,
     /// Threads that judge reviews; large bodies have half as many again
-    #[arg(long, env = "PORTCULLIS_REVIEW_THREADS", default_value_t = serve::cores(), value_name = "N",
-        hide_default_value = true)]
+    #[arg(long, env = "PORTCULLIS_REVIEW_THREADS", default_value_t = Limits::default().review_threads, value_name = "N")]
     review_threads: usize,
     /// Open connections on the webhook port
     #[arg(long, env = "PORTCULLIS_MAX_CONNECTIONS", default_value_t = Limits::default().connections, value_name = "N")]
@@ -104,8 +103,13 @@ pub struct Args {
     #[arg(long, env = "PORTCULLIS_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
     /// Name that a caller's certificate must have, as common name or alternative name; may be given several times
-    #[arg(long = "client-name", env = "PORTCULLIS_CLIENT_NAME", value_delimiter = ',', value_name = "NAME",
-        requires = "client_ca")]
+    #[arg(
+        long = "client-name",
+        env = "PORTCULLIS_CLIENT_NAME",
+        value_delimiter = ',',
+        value_name = "NAME",
+        requires = "client_ca"
+    )]
     client_names: Vec<String>,
     /// Log format; json is the default where standard output is no terminal
     #[arg(long, env = "PORTCULLIS_LOG_FORMAT", value_enum)]

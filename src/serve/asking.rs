@@ -90,7 +90,12 @@ mod tests {
     #[test]
     fn reads_run_on_the_threads_of_the_cluster_and_a_panic_there_is_an_error() {
         let threads = |name: &str| {
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build().unwrap()
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name(name)
+                .enable_all()
+                .build()
+                .unwrap()
         };
         let (home, reviews) = (threads("home"), threads("review"));
         let asking = home.block_on(async { Asking::here(Arc::new(Noting)) });

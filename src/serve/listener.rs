@@ -209,7 +209,8 @@ impl Open {
         // with half a request each must not lock out the API server. Then goes who has waited longest for a request.
         let stranger = self.strangers.oldest().find(|id| self.may_close(*id));
         let victim = stranger.or_else(|| {
-            let idle = self.known.iter().filter_map(|(id, known)| known.activity.idle_since().map(|since| (since, *id)));
+            let idle =
+                self.known.iter().filter_map(|(id, known)| known.activity.idle_since().map(|since| (since, *id)));
             idle.min().map(|(_, id)| id)
         });
         self.close(victim)

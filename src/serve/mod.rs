@@ -33,7 +33,7 @@ pub use metrics::{Metrics, new_registry};
 pub use options::{Certificates, DrainOptions, Limits, Options, TlsVersions};
 pub use router::webhook_router;
 pub use sweeper::{AuditMetrics, PACE, keep_sweeping};
-pub use threads::{STACK, cores};
+pub use threads::STACK;
 pub use watch_metrics::register_watch_metrics;
 
 use std::net::SocketAddr;
@@ -137,7 +137,7 @@ impl Server {
     }
 
     /// Answers until the shutdown is through. Connections, the admin port and reviews have threads of their own, so that
-    /// none of them holds up another, and what the caller's threads do holds up none (ADR 9).
+    /// none of them holds up another, and what the caller's threads do holds up none (ADR 10).
     ///
     /// The admin port is served until the very end, so that a prober sees "draining" and not a refused connection.
     pub async fn run<R: Reviewer>(
@@ -151,7 +151,7 @@ impl Server {
         let served = Served::new(metrics.clone());
         let handshakes = Handshakes::new(options.tls, Arc::clone(&served), options.callers).await?;
         let routes = webhook_router(Arc::clone(&reviewer), options.limits, metrics.clone(), shutdown.clone())?;
-        let connections = Threads::with_io("connections", threads::cores())?;
+        let connections = Threads::with_io("connections", threads::for_connections())?;
         let admin_thread = Threads::with_io("admin", 1)?;
 
         // Dropped on return, which ends what is in it.

@@ -10,7 +10,6 @@ use super::callers::Callers;
 use super::certs::{SelfManaged, Store};
 use super::closing::Closing;
 use super::deadline::DeadlinePolicy;
-use super::threads;
 
 /// Everything [`run`](super::run) needs to know.
 #[derive(Debug, Clone)]
@@ -61,7 +60,8 @@ impl Options {
                 limits.inflight_bytes, limits.body
             ));
         }
-        let least = limits.connections.min(limits.source_connections).min(limits.concurrency).min(limits.review_threads);
+        let least =
+            limits.connections.min(limits.source_connections).min(limits.concurrency).min(limits.review_threads);
         if least == 0 {
             return refuse("the limits on reviews, threads and connections must all be at least 1".to_owned());
         }
@@ -116,7 +116,8 @@ pub struct Limits {
     pub small_body: usize,
     /// Bodies from this size on are judged on threads of their own.
     pub large_body: usize,
-    /// Threads that judge reviews; large bodies have half as many again.
+    /// Threads that judge reviews; large bodies have half as many again. Each computes one review at a time, and what that
+    /// takes of memory is most of what the server needs, so their number does not follow the machine's cores.
     pub review_threads: usize,
     /// Reviews that are queued for these threads or being judged.
     pub concurrency: usize,
@@ -146,9 +147,9 @@ impl Default for Limits {
             inflight_bytes: 64 << 20,
             small_body: 256 << 10,
             large_body: 64 << 10,
-            review_threads: threads::cores(),
+            review_threads: 2,
             concurrency: 256,
-            connections: 4096,
+            connections: 2048,
             source_connections: 256,
             header_timeout: Duration::from_secs(2),
             handshake_timeout: Duration::from_secs(5),

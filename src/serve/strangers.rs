@@ -65,7 +65,8 @@ mod tests {
     #[test]
     fn counts_by_source_and_gives_the_oldest_first() {
         let mut strangers = Strangers::default();
-        let addresses = ["10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"];
+        let addresses =
+            ["10.0.0.1", "::ffff:10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"];
         for (id, address) in (0..).zip(addresses) {
             strangers.add(id, address.parse().unwrap());
         }

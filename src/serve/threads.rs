@@ -8,12 +8,12 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// Stack of each thread, as large as the main thread's: the command line and the server then read the same input.
 pub const STACK: usize = 8 << 20;
 
-/// The most threads that any default asks for: a server that needs more is better run in more replicas.
-const MOST_BY_DEFAULT: usize = 16;
+/// The most threads for connections: four encrypt more than any API server sends.
+const MOST_FOR_CONNECTIONS: usize = 4;
 
-/// The cores that this process may use, as a number of threads.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_BY_DEFAULT)
+/// Threads for connections on this machine.
+pub(super) fn for_connections() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_FOR_CONNECTIONS)
 }
 
 /// Threads that run futures until they are dropped; dropping waits for nothing.
