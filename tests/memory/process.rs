@@ -145,6 +145,7 @@ impl Process {
             let host = u8::try_from(2 + n / 200).unwrap();
             socket.bind(SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
             let tcp = socket.connect(self.address).await.unwrap();
+            tcp.set_nodelay(true).unwrap();
             let mut stream = connector.connect(ServerName::try_from(HOST).unwrap(), tcp).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
             stream.flush().await.unwrap();
