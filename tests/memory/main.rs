@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::needless_pass_by_value,
     reason = "a test fails by panicking and says why it is skipped"
 )]
 
@@ -20,7 +21,6 @@ use std::time::Duration;
 
 use cgroup::Cgroup;
 use process::Process;
-use shapes::Shape;
 
 /// Bytes of the chart's `resources.limits.memory`.
 fn chart_limit() -> u64 {
@@ -84,7 +84,7 @@ fn sockets() -> usize {
 async fn a_server_that_needs_more_than_its_limit_is_killed() {
     let Some(group) = group("check") else { return };
     group.limit(24 << 20).unwrap();
-    let started = tokio::time::timeout(Duration::from_secs(60), async {
+    let started = tokio::time::timeout(Duration::from_mins(1), async {
         let Some(process) = Process::try_start(&group).await else { return };
         let large: Vec<String> = (0..20).map(|_| "x".repeat(3 << 20)).collect();
         process.try_send(&large).await;
@@ -104,7 +104,7 @@ async fn table() {
         let process = Process::start_free().await;
         let idle = process.highest();
         let body = shape.body();
-        let status = process.send(&[body.clone()]).await[0];
+        let status = process.send(std::slice::from_ref(&body)).await[0];
         let more = process.highest() - idle;
         #[allow(clippy::cast_precision_loss, reason = "some million bytes")]
         let (mib, factor) = (more as f64 / f64::from(1 << 20), more as f64 / body.len() as f64);
