@@ -171,7 +171,8 @@ impl<C: Cluster> Gate<C> {
         let behind = self.cluster.may_be_behind(home);
         let world = self.cluster.current();
         let judge = |world: &World| {
-            let scope = Scope::of_answer(deadline.saturating_duration_since(Instant::now()));
+            let due_in = deadline.saturating_duration_since(Instant::now()).as_millis();
+            let scope = Scope::of_answer(u64::try_from(due_in).unwrap_or(u64::MAX));
             review_written(&world.snapshot, &world.house, change, &request.user, sent, scope)
         };
         let verdict = judge(&world);
