@@ -2,7 +2,7 @@
 //!
 //! Every loop whose length depends on input calls [`charge`]. A computation that runs [`within`] a limit and reaches it
 //! unwinds to that call, which returns [`Spent`]; nothing in between has to know what a half-finished answer means
-//! (ADR 9). Steps are counted, not time, so the same input reaches the limit at the same place on every machine.
+//! (ADR 10). Steps are counted, not time, so the same input reaches the limit at the same place on every machine.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
