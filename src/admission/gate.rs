@@ -139,7 +139,7 @@ impl<C: Cluster> Gate<C> {
             }
         };
         let bytes = match &lowering {
-            Some(message) => Response::refuse(&request.uid, 403, "Forbidden", message.clone()).to_bytes(),
+            Some(message) => Response::refuse(&request.uid, 403, "Forbidden", message).to_bytes(),
             None => Response::of(&request.uid, &verdict).to_bytes(),
         };
         decided.outcome = if !verdict.is_allowed() || lowering.is_some() {
@@ -215,7 +215,7 @@ fn changed<'a>(then: &'a Labels, now: &'a Labels) -> Vec<&'a str> {
 }
 
 fn bad_request(uid: &str, message: String) -> Reply {
-    Reply::Review(Response::refuse(uid, 400, "BadRequest", message).to_bytes())
+    Reply::Review(Response::refuse(uid, 400, "BadRequest", &message).to_bytes())
 }
 
 fn changes_policies(change: &Change) -> bool {
