@@ -74,6 +74,7 @@ pub(super) struct Writer {
     work: Snapshot,
     changed: bool,
     pods: BTreeMap<Key, Seen<Pod>>,
+    templates: BTreeMap<Kind, BTreeMap<Key, Seen<Pod>>>,
     namespaces: BTreeMap<Key, Seen<()>>,
     policies: BTreeMap<Key, Seen<()>>,
     foreign: BTreeMap<Kind, BTreeMap<Key, Seen<()>>>,
@@ -95,6 +96,7 @@ impl Writer {
             work: Snapshot::default(),
             changed: false,
             pods: BTreeMap::new(),
+            templates: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             policies: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -117,7 +119,7 @@ impl Writer {
     pub(super) fn objects(&self, resource: Resource) -> usize {
         match resource {
             Resource::Namespaces => self.namespaces.len(),
-            Resource::Pods => self.pods.len(),
+            Resource::Pods | Resource::Templates(_) => self.workloads(resource).map_or(0, BTreeMap::len),
             Resource::NetworkPolicies => self.policies.len(),
             Resource::Foreign(kind) => self.foreign.get(&kind).map_or(0, BTreeMap::len),
             Resource::CiliumConfig => usize::from(self.cilium),
@@ -222,10 +224,11 @@ impl Writer {
                 same && mark(&mut self.policies, &key_of(&policy.id), list)
             }
             Item::Object(Object::Workload(workload)) => {
-                let key = key_of(&workload.id);
-                let same = self.pods.get(&key).is_some_and(|pod| is_same(&pod.thing, workload));
-                let list = self.list_of(Resource::Pods);
-                same && mark(&mut self.pods, &key, list)
+                let Some(resource) = Resource::of_workload(&workload.id) else { return false };
+                let (key, list) = (key_of(&workload.id), self.list_of(resource));
+                let known = self.workloads(resource).and_then(|all| all.get(&key));
+                let same = known.is_some_and(|pod| is_same(&pod.thing, workload));
+                same && mark(self.workloads_mut(resource), &key, list)
             }
             // Few, and cheap to put in again.
             Item::Object(_)
@@ -249,7 +252,7 @@ impl Writer {
     fn put(&mut self, item: Item) {
         match item {
             Item::Object(object) if Resource::foreign(&object).is_some() => self.put_foreign(&object),
-            Item::Object(Object::Workload(workload)) => self.put_pod(workload),
+            Item::Object(Object::Workload(workload)) => self.put_workload(workload),
             Item::Object(Object::Namespace(namespace)) => {
                 let list = self.list_of(Resource::Namespaces);
                 self.namespaces.insert(namespace_key(&namespace), Seen { thing: (), list });
@@ -271,9 +274,16 @@ impl Writer {
             // It is there, and what it was before is the best that is known of it.
             Item::Object(Object::Unreadable(id, _)) => {
                 let key = key_of(&id);
-                let (pods, namespaces) = (self.list_of(Resource::Pods), self.list_of(Resource::Namespaces));
-                mark(&mut self.pods, &key, pods);
-                mark(&mut self.namespaces, &key, namespaces);
+                match Resource::of_workload(&id) {
+                    Some(resource) => {
+                        let list = self.list_of(resource);
+                        mark(self.workloads_mut(resource), &key, list)
+                    }
+                    None => {
+                        let list = self.list_of(Resource::Namespaces);
+                        mark(&mut self.namespaces, &key, list)
+                    }
+                };
             }
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
@@ -290,7 +300,7 @@ impl Writer {
 
     fn delete(&mut self, resource: Resource, key: &Key) {
         match resource {
-            Resource::Pods => self.remove_pod(key),
+            Resource::Pods | Resource::Templates(_) => self.remove_workload(resource, key),
             Resource::Namespaces => {
                 if self.namespaces.remove(key).is_some() {
                     self.work.remove(&Object::Namespace(Namespace::named(key.1.clone())));
@@ -326,7 +336,7 @@ impl Writer {
             if let Item::Object(object) = item {
                 let key = key_of(&object.id());
                 match resource {
-                    Resource::Pods => mark(&mut self.pods, &key, number),
+                    Resource::Pods | Resource::Templates(_) => mark(self.workloads_mut(resource), &key, number),
                     Resource::Namespaces => mark(&mut self.namespaces, &key, number),
                     Resource::Foreign(kind) => self.mark_foreign(kind, &key),
                     _ => mark(&mut self.policies, &key, number),
@@ -334,7 +344,9 @@ impl Writer {
             }
         }
         let gone: Vec<Key> = match resource {
-            Resource::Pods => unseen(&self.pods, number),
+            Resource::Pods | Resource::Templates(_) => {
+                self.workloads(resource).map(|all| unseen(all, number)).unwrap_or_default()
+            }
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
             Resource::Foreign(kind) => self.foreign.get(&kind).map(|all| unseen(all, number)).unwrap_or_default(),
