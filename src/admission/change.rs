@@ -1,9 +1,11 @@
 //! From a request to a change in model terms.
 
+use std::sync::Arc;
+
 use super::envelope::{self, Incoming};
 use super::wire::Given;
 use crate::model::original::{Narrowing, Original, Rewritten};
-use crate::model::{Change, Object, ObjectRef, Operation};
+use crate::model::{Change, Labels, Object, ObjectRef, Operation, PodSpec, Workload};
 use crate::translate::narrow::Written;
 use crate::translate::{Defaults, Kind, from_json, unread_policy};
 
@@ -11,27 +13,65 @@ use crate::translate::{Defaults, Kind, from_json, unread_policy};
 #[derive(Debug)]
 pub(super) enum Asked {
     /// Judge it.
-    Judge(Box<Change>),
+    Judge(Arc<Change>),
+    /// Look up the pod, and judge what the binding makes of it.
+    Bind(Binding),
     /// It is none of our business; a warning says so where it should not have come at all.
     Pass(Option<String>),
     /// It makes no sense.
     Refuse(String),
 }
 
+/// A binding of a pod to a node that brings labels for the pod.
+#[derive(Debug)]
+pub(super) struct Binding {
+    /// Name of the pod.
+    pub(super) pod: String,
+    labels: Labels,
+}
+
+impl Binding {
+    /// Reads the binding of a request; `None` where it brings no labels.
+    fn of(request: &Incoming<'_>) -> Option<Self> {
+        let Given::Raw(raw) = &request.object else { return None };
+        let value: serde_json::Value = serde_json::from_str(raw.get()).ok()?;
+        let labels = value.pointer("/metadata/labels")?.as_object()?;
+        let labels = Labels::new(labels.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))));
+        let own = value.pointer("/metadata/name").and_then(serde_json::Value::as_str).filter(|name| !name.is_empty());
+        let pod = own.unwrap_or(&request.name).to_owned();
+        (!labels.is_empty()).then_some(Self { pod, labels })
+    }
+
+    /// The change of the pod: the API server adds labels that the pod does not have, and overwrites none.
+    pub(super) fn change(&self, pod: Workload) -> Change {
+        let merged = |own: &Labels| {
+            let added = self.labels.iter().filter(|(key, _)| own.get(key).is_none());
+            Labels::new(own.iter().chain(added).map(|(key, value)| (&**key, &**value)))
+        };
+        let spec = PodSpec { labels: merged(&pod.pod.labels), ..PodSpec::clone(&pod.pod) };
+        let after = Workload { labels: merged(&pod.labels), pod: Arc::new(spec), ..pod.clone() };
+        Change::update(Object::Workload(pod), Object::Workload(after))
+    }
+}
+
 /// Takes the objects out of the request.
 pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
     let Some(operation) = request.operation else { return Asked::Pass(None) };
-    if !request.subresource.is_empty() {
-        return Asked::Pass(None);
+    if operation == Operation::Create && request.group.is_empty() && &*request.kind == "Binding" {
+        return Binding::of(request).map_or(Asked::Pass(None), Asked::Bind);
     }
+    // A subresource with the object itself in it can change labels: `namespaces/finalize`, `pods/status`.
     let Some(kind) = Kind::of(&request.group, &request.kind) else {
+        if !request.subresource.is_empty() {
+            return Asked::Pass(None);
+        }
         if !Kind::is_policy_group(&request.group) {
             return Asked::Pass(Some(format!(
                 "portcullis does not judge {}; narrow the rules of its webhook configuration",
                 request.kind
             )));
         }
-        return Asked::Judge(Box::new(unknown_policy(request, operation)));
+        return Asked::Judge(Arc::new(unknown_policy(request, operation)));
     };
     let (object, old) = (std::mem::take(&mut request.object), std::mem::take(&mut request.old_object));
     let defaults = Defaults { namespace: &request.namespace, name: &request.name };
@@ -57,7 +97,7 @@ pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
             None => return missing("oldObject"),
         },
     };
-    Asked::Judge(Box::new(change))
+    Asked::Judge(Arc::new(change))
 }
 
 /// The object of a request, which is looked for only when it is to be written again: one in a thousand requests asks for that.

@@ -124,7 +124,13 @@ impl Template {
 impl NamespaceState {
     /// An empty namespace of which only the name is known.
     pub fn named(name: &str) -> Self {
-        Self { namespace: Namespace::named(name), known: false, policies: Arc::default(), classes: Arc::default(), templates: Arc::default() }
+        Self {
+            namespace: Namespace::named(name),
+            known: false,
+            policies: Arc::default(),
+            classes: Arc::default(),
+            templates: Arc::default(),
+        }
     }
 
     /// Name.

@@ -4,6 +4,7 @@
 mod foreign;
 mod pods;
 mod services;
+mod shown;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -20,10 +21,11 @@ use services::Services;
 
 use crate::model::house::{House, Level};
 use crate::model::pod::Controller;
-use crate::model::{CiliumConfig, Namespace, Object, ObjectRef, PodSpec, Str};
+use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str};
 use crate::review::World;
 use crate::snapshot::Snapshot;
 use crate::translate::Kind;
+use crate::unseen::{Number, Unseen};
 
 /// Complaints that are remembered, so that each is logged once.
 const REMEMBERED: usize = 10_000;
@@ -62,8 +64,8 @@ pub(super) struct Publication {
     pub(super) complete_at: Vec<(Resource, Instant)>,
     /// Kinds whose list is now part of the state, and whether they are absent.
     pub(super) synced: Vec<(Resource, bool)>,
-    /// Namespaces in which a policy has changed.
-    pub(super) policies_changed: Vec<Str>,
+    /// Changes that were admitted here and that the new state has.
+    pub(super) shown: Vec<Number>,
     /// Whether there are policies that name Services.
     pub(super) services_named: bool,
 }
@@ -87,11 +89,12 @@ pub(super) struct Writer {
     hasher: RandomState,
     complete_at: Vec<(Resource, Instant)>,
     synced: Vec<(Resource, bool)>,
-    policies_changed: Vec<Str>,
+    unseen: Arc<Unseen>,
+    shown: Vec<Number>,
 }
 
 impl Writer {
-    pub(super) fn new(desk: Desk) -> Self {
+    pub(super) fn new(desk: Desk, unseen: Arc<Unseen>) -> Self {
         Self {
             work: Snapshot::default(),
             changed: false,
@@ -108,7 +111,8 @@ impl Writer {
             hasher: RandomState::new(),
             complete_at: Vec::new(),
             synced: Vec::new(),
-            policies_changed: Vec::new(),
+            unseen,
+            shown: Vec::new(),
         }
     }
 
@@ -139,6 +143,7 @@ impl Writer {
             Update::Page(resource, items) => {
                 for item in items {
                     self.complain(&item);
+                    self.note_shown(&item);
                     if !self.is_known(&item) {
                         self.relists[resource.index()].waiting.push(item);
                     }
@@ -156,6 +161,7 @@ impl Writer {
             }
             Update::Changed(resource, item, at) => {
                 self.complain(&item);
+                self.note_shown(&item);
                 self.put(item);
                 self.complete_at.push((resource, at));
             }
@@ -201,7 +207,7 @@ impl Writer {
             desk_changed,
             complete_at: std::mem::take(&mut self.complete_at),
             synced: std::mem::take(&mut self.synced),
-            policies_changed: std::mem::take(&mut self.policies_changed),
+            shown: std::mem::take(&mut self.shown),
             services_named: self.work.names_services(),
         }
     }
@@ -264,7 +270,6 @@ impl Writer {
             Item::Object(Object::Policy(policy)) => {
                 let list = self.list_of(Resource::NetworkPolicies);
                 self.policies.insert(key_of(&policy.id), Seen { thing: (), list });
-                self.policies_changed.extend(policy.id.namespace.clone());
                 if self.work.written_policy(&policy.id).is_none_or(|old| **old != policy) {
                     self.work.insert(&Object::Policy(policy));
                     self.changed = true;
@@ -299,6 +304,7 @@ impl Writer {
     }
 
     fn delete(&mut self, resource: Resource, key: &Key) {
+        self.note_gone(resource, key);
         match resource {
             Resource::Pods | Resource::Templates(_) => self.remove_workload(resource, key),
             Resource::Namespaces => {
@@ -308,7 +314,6 @@ impl Writer {
                 }
             }
             Resource::NetworkPolicies => {
-                self.policies_changed.push(key.0.clone());
                 let id = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", key.0.clone(), key.1.clone());
                 let known = self.work.written_policy(&id).map(|policy| Object::Policy((**policy).clone()));
                 if let (Some(_), Some(policy)) = (self.policies.remove(key), known) {
@@ -357,11 +362,6 @@ impl Writer {
         for key in gone {
             self.delete(resource, &key);
         }
-    }
-
-    fn set_cilium(&mut self, config: Option<CiliumConfig>) {
-        self.cilium = config.is_some();
-        self.changed |= self.work.set_cilium(config);
     }
 
     /// Logs what could not be read of an object, each complaint once.

@@ -76,7 +76,7 @@ fn list(writer: &mut Writer, resource: Resource, count: usize) -> std::time::Dur
 #[test]
 #[ignore = "measures; only a release build says anything"]
 fn large_clusters_fit() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     let kinds = [
         (Resource::Namespaces, NAMESPACES),
         (Resource::Pods, PODS),

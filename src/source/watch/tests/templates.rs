@@ -45,7 +45,7 @@ fn seen(writer: &mut Writer) -> Vec<String> {
 
 #[tokio::test]
 async fn a_template_counts_while_no_pod_of_its_owner_runs() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     changed(&mut writer, DEPLOYMENTS, &template("web", "web"));
     assert_eq!(seen(&mut writer), ["Deployment web app=web template"]);
     let mut running = owned(pod("a", "web-7-x", "1", "web"), "apps/v1", "ReplicaSet", "web-7");
@@ -62,7 +62,7 @@ async fn a_template_counts_while_no_pod_of_its_owner_runs() {
 
 #[tokio::test]
 async fn what_a_built_in_controller_makes_of_a_template_is_that_template() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     let sets = Resource::Templates(Kind::ReplicaSet);
     changed(&mut writer, sets, &owned(template("web-7", "web"), "apps/v1", "Deployment", "web"));
     assert!(seen(&mut writer).is_empty());
@@ -74,7 +74,7 @@ async fn what_a_built_in_controller_makes_of_a_template_is_that_template() {
 
 #[tokio::test]
 async fn jobs_count_until_they_are_done_and_cron_jobs_until_they_are_gone() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     let jobs = Resource::Templates(Kind::Job);
     let cron = json!({
         "metadata": { "namespace": "a", "name": "nightly" },
@@ -96,7 +96,7 @@ async fn jobs_count_until_they_are_done_and_cron_jobs_until_they_are_gone() {
 
 #[tokio::test]
 async fn a_list_without_a_template_takes_it_away() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     changed(&mut writer, DEPLOYMENTS, &template("web", "web"));
     changed(&mut writer, DEPLOYMENTS, &template("api", "api"));
     let item = Item::read(DEPLOYMENTS, &to_raw_value(&template("api", "api")).unwrap()).unwrap();
@@ -109,7 +109,7 @@ async fn a_list_without_a_template_takes_it_away() {
 
 #[tokio::test]
 async fn a_pod_that_is_being_deleted_counts_until_it_is_gone_or_done() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     let mut going = pod("a", "p", "1", "web");
     going["metadata"]["deletionTimestamp"] = json!("2090-01-01T00:00:00Z");
     changed(&mut writer, Resource::Pods, &going);
