@@ -42,11 +42,11 @@ impl Binding {
         (!labels.is_empty()).then_some(Self { pod, labels })
     }
 
-    /// The change of the pod: the API server adds labels that the pod does not have, and overwrites none.
+    /// The change of the pod, on which the API server puts the labels of the binding over its own.
     pub(super) fn change(&self, pod: Workload) -> Change {
         let merged = |own: &Labels| {
-            let added = self.labels.iter().filter(|(key, _)| own.get(key).is_none());
-            Labels::new(own.iter().chain(added).map(|(key, value)| (&**key, &**value)))
+            let kept = own.iter().filter(|(key, _)| self.labels.get(key).is_none());
+            Labels::new(kept.chain(self.labels.iter()).map(|(key, value)| (&**key, &**value)))
         };
         let spec = PodSpec { labels: merged(&pod.pod.labels), ..PodSpec::clone(&pod.pod) };
         let after = Workload { labels: merged(&pod.labels), pod: Arc::new(spec), ..pod.clone() };

@@ -16,7 +16,10 @@ mod live;
 mod namespaces;
 mod network;
 mod outage;
+mod races;
 mod replicas;
+mod subresources;
+mod templates;
 
 use crate::support::Case;
 
@@ -37,6 +40,9 @@ pub fn all() -> Vec<Case> {
         definitions::cases(),
         assertions::cases(),
         capture::cases(),
+        templates::cases(),
+        subresources::cases(),
+        races::cases(),
         replicas::cases(),
         outage::cases(),
         drain::cases(),
