@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each benchmark uses its own part")]
 
 pub mod cluster;
+pub mod hostile;
 pub mod mixed;
 pub mod reviews;
 

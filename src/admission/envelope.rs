@@ -10,8 +10,12 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use super::lean::lean;
 use super::wire::{Given, Review};
 use crate::model::Operation;
+use crate::report::printable::cut;
 use crate::review::User;
 use crate::translate::Text;
+
+/// Bytes of a uid, which is sent back with the answer.
+const MOST_OF_A_UID: usize = 128;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 
@@ -86,7 +90,8 @@ fn opened<const EAGER: bool>(
     if *review.api_version != *API_VERSION || *review.kind != *"AdmissionReview" {
         return Err(refuse(format!(
             "expected kind AdmissionReview of {API_VERSION}, got kind `{}` of `{}`; set admissionReviewVersions: [v1] in the webhook configuration",
-            &*review.kind, &*review.api_version
+            cut(&review.kind, 64),
+            cut(&review.api_version, 64)
         )));
     }
     let request = *review.request.ok_or_else(|| refuse("the AdmissionReview has no request".to_owned()))?;
@@ -96,12 +101,18 @@ fn opened<const EAGER: bool>(
             "request.uid is missing; every AdmissionReview has one and the answer must repeat it".to_owned(),
         ));
     }
+    if uid.len() > MOST_OF_A_UID {
+        return Err(refuse(format!("request.uid has {} bytes; API servers send 36", uid.len())));
+    }
     let operation = match &*text(request.operation) {
         "CREATE" => Some(Operation::Create),
         "UPDATE" => Some(Operation::Update),
         "DELETE" => Some(Operation::Delete),
         "CONNECT" => None,
-        other => return Err(refuse(format!("request.operation is `{other}`; expected CREATE, UPDATE or DELETE"))),
+        other => {
+            let other = cut(other, 64);
+            return Err(refuse(format!("request.operation is `{other}`; expected CREATE, UPDATE or DELETE")));
+        }
     };
     let (group, version, kind) =
         request.kind.map(|kind| (kind.group.0, kind.version.0, kind.kind.0)).unwrap_or_default();
@@ -137,7 +148,7 @@ fn salvage_uid(body: &[u8]) -> Option<String> {
     let mut json = serde_json::Deserializer::from_slice(body);
     // The error is known already; only what was seen on the way to it counts.
     let _ = Field { path: &["request", "uid"], found: &mut uid }.deserialize(&mut json);
-    uid.filter(|uid| !uid.is_empty() && uid.len() <= 128)
+    uid.filter(|uid| !uid.is_empty() && uid.len() <= MOST_OF_A_UID)
 }
 
 struct Field<'a> {

@@ -304,7 +304,8 @@ fn judge(
     sent: &Sent<'_>,
     deadline: Instant,
 ) -> Verdict {
-    let scope = Scope::of_answer(deadline.saturating_duration_since(Instant::now()));
+    let due_in = deadline.saturating_duration_since(Instant::now()).as_millis();
+    let scope = Scope::of_answer(u64::try_from(due_in).unwrap_or(u64::MAX));
     review_written(state, house, change, &request.user, sent, scope)
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::model::ObjectRef;
 use crate::model::house::Level;
 use crate::report;
+use crate::report::printable::{MOST_BYTES, MOST_OF_A_SENTENCE, cut};
 use crate::review::Verdict;
 
 /// An answer that has not been written yet.
@@ -65,6 +66,7 @@ impl<'a> Response<'a> {
 
     /// Refuses it, with a status of its own.
     pub fn refuse(uid: &'a str, code: u16, reason: &'static str, message: String) -> Self {
+        let message = cut(&message, MOST_BYTES / 2).into_owned();
         let status = Status { status: "Failure", message, reason, code, details: None };
         Self { allowed: false, status: Some(status), ..Self::allow(uid) }
     }
@@ -108,7 +110,7 @@ impl<'a> Response<'a> {
         let mut seen = BTreeSet::new();
         lifted.retain(|entry| seen.insert(entry.clone()));
         if !lifted.is_empty() {
-            self.audit_annotations.insert("lifted", lifted.join("; "));
+            self.audit_annotations.insert("lifted", cut(&lifted.join("; "), MOST_OF_A_SENTENCE).into_owned());
         }
     }
 
@@ -122,7 +124,7 @@ impl<'a> Response<'a> {
 
 fn details(object: &ObjectRef, verdict: &Verdict) -> Details {
     Details {
-        name: object.name.to_string(),
+        name: cut(&object.name, MOST_OF_A_SENTENCE).into_owned(),
         group: object.group().to_owned(),
         kind: object.kind.to_string(),
         causes: report::causes(verdict)

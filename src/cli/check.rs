@@ -10,6 +10,7 @@ use super::Exit;
 use super::cluster::{Input, network, omitted};
 use crate::model::house::Level;
 use crate::model::{Change, ObjectRef};
+use crate::report::printable::one_line;
 use crate::report::{FileFinding, Place, Report};
 use crate::review::{Scope, User, Verdict, World, review_written, standing_written};
 use crate::source::files::{CONFIG_NAMESPACE, Files, Located};
@@ -65,7 +66,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     let files = args.input.read(&args.namespace)?;
     let mut unreadable = super::report_errors(&files.errors);
     for slip in &files.house_unread {
-        let _ = writeln!(std::io::stderr(), "error: {slip}");
+        let _ = writeln!(std::io::stderr(), "error: {}", one_line(&slip.to_string()));
         unreadable = true;
     }
     let mut notes = omitted(&files);
@@ -97,7 +98,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         Output::Github => out.write_all(report.to_github().as_bytes())?,
     }
     for note in notes {
-        let _ = writeln!(std::io::stderr(), "note: {note}");
+        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note.to_string()));
     }
     Ok(match (unreadable, report.summary.enforce) {
         (true, _) => Exit::Unusable,

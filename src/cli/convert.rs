@@ -14,6 +14,7 @@ use crate::model::house::Dialect;
 use crate::model::{Object, ObjectRef, PolicyObject};
 use crate::reach::{Bounds, Comparison, Differing, compare};
 use crate::report::matrix::connections;
+use crate::report::printable::one_line;
 use crate::snapshot::Snapshot;
 use crate::source::files::{Files, Located};
 use crate::translate::Kind;
@@ -104,7 +105,7 @@ const MOST_SHOWN: usize = 3;
 
 fn say(lines: &[String]) {
     for line in lines {
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(std::io::stderr(), "{}", one_line(&line.to_string()));
     }
 }
 
@@ -115,7 +116,11 @@ fn not_understood(files: &Files) -> bool {
         for unread in located.object.unread() {
             let (id, at) = (located.object.id(), located.locate(&unread.at));
             let place = if located.is_live() { String::new() } else { format!("{}:{at}: ", located.file()) };
-            let _ = writeln!(std::io::stderr(), "error: {place}{id} at {}: {}", unread.at, unread.what);
+            let _ = writeln!(
+                std::io::stderr(),
+                "error: {}",
+                one_line(&format!("{place}{id} at {}: {}", unread.at, unread.what))
+            );
             any = true;
         }
     }

@@ -9,6 +9,7 @@ use super::Exit;
 use super::cluster::{Input, network, omitted};
 use super::endpoint::{self, Endpoint};
 use crate::reach::{Matrix, Options, entries};
+use crate::report::printable::one_line;
 use crate::report::{Difference, Filter, Pick, Row, add_entries, matrix};
 use crate::snapshot::Snapshot;
 use crate::source::files::Files;
@@ -129,7 +130,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     };
     out.write_all(text.as_bytes())?;
     for note in notes {
-        let _ = writeln!(std::io::stderr(), "note: {note}");
+        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note.to_string()));
     }
     Ok(Exit::Clean)
 }

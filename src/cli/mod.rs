@@ -20,6 +20,7 @@ mod serve;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::report::printable::lines;
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// What a command came to.
@@ -108,7 +109,7 @@ pub fn run() -> ExitCode {
         // A closed pipe (`| head`) is the reader's choice and not a failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {}", lines(&format!("{error:#}")));
             Exit::Unusable.into()
         }
     }
@@ -154,7 +155,7 @@ fn colour() -> bool {
 /// Prints what could not be read; true if there was anything.
 fn report_errors(errors: &[crate::source::manifests::ManifestError]) -> bool {
     for error in errors {
-        let _ = writeln!(io::stderr(), "error: {error}");
+        let _ = writeln!(io::stderr(), "error: {}", lines(&error.to_string()));
     }
     !errors.is_empty()
 }

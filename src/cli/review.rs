@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Exit;
 use crate::admission::{Fixed, Gate, Outcome, Reply};
+use crate::report::printable::one_line;
 use crate::review::World;
 use crate::source::files::{CONFIG_NAMESPACE, Files};
 
@@ -45,10 +46,10 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         }
         // The webhook goes on with what it could read of them, and so does this; but nobody looks into a status here.
         for slip in &files.house_unread {
-            let _ = writeln!(std::io::stderr(), "warning: {slip}");
+            let _ = writeln!(std::io::stderr(), "warning: {}", one_line(&slip.to_string()));
         }
         for note in files.honour(&args.config_namespace) {
-            let _ = writeln!(std::io::stderr(), "note: {note}");
+            let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note.to_string()));
         }
         files.world()
     };

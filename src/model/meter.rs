@@ -40,10 +40,9 @@ pub fn charge(steps: usize) {
 
 #[cold]
 fn exhausted() {
-    // A destructor that charges while the thread unwinds must not unwind again: that would abort the process.
-    if !std::thread::panicking() {
-        resume_unwind(Box::new(Exhausted));
-    }
+    // A destructor that charges while the thread unwinds must not unwind again, because that would abort the process.
+    LEFT.with(|left| left.set(u64::MAX));
+    resume_unwind(Box::new(Exhausted));
 }
 
 /// Steps that the surrounding limit leaves; `u64::MAX` where there is none.
@@ -63,12 +62,11 @@ pub fn within<T>(limit: u64, computation: impl FnOnce() -> T) -> Result<T, Spent
     let inner = limit.min(outer).min(u64::MAX - 1).max(1);
     LEFT.with(|left| left.set(inner));
     let result = catch_unwind(AssertUnwindSafe(computation));
-    let used = inner - left().min(inner);
-    // At least one step stays, so that whoever runs out finds that out by its next charge and not by an empty meter.
-    LEFT.with(|left| left.set(if outer == u64::MAX { outer } else { outer.saturating_sub(used).max(1) }));
+    let exhausted = result.as_ref().is_err_and(|payload| payload.is::<Exhausted>());
+    take(outer, if exhausted { inner } else { inner.saturating_sub(left()) });
     match result {
         Ok(value) => Ok(value),
-        Err(payload) if payload.is::<Exhausted>() => Err(Spent { limit: inner }),
+        Err(_) if exhausted => Err(Spent { limit: inner }),
         Err(payload) => resume_unwind(payload),
     }
 }
@@ -79,9 +77,15 @@ pub fn measured<T>(computation: impl FnOnce() -> T) -> (T, u64) {
     let start = u64::MAX - 1;
     LEFT.with(|left| left.set(start));
     let value = computation();
-    let used = start - left().min(start);
-    LEFT.with(|left| left.set(if outer == u64::MAX { outer } else { outer.saturating_sub(used).max(1) }));
+    let used = start.saturating_sub(left());
+    take(outer, used);
     (value, used)
+}
+
+/// Goes back to the limit around a computation, less what that took. One step stays, so that the next charge finds out that
+/// none is left.
+fn take(outer: u64, used: u64) {
+    LEFT.with(|left| left.set(if outer == u64::MAX { outer } else { outer.saturating_sub(used).max(1) }));
 }
 
 #[cfg(test)]

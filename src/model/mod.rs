@@ -13,6 +13,7 @@ pub mod interval;
 pub mod ipset;
 pub mod labels;
 pub mod meter;
+mod not_read;
 pub mod object;
 pub mod origin;
 pub mod original;

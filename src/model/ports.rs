@@ -1,5 +1,6 @@
 //! Exact sets of (protocol, port) pairs, and port conditions that still hold names.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -91,6 +92,20 @@ impl PortSet {
         let mut set = Self::empty();
         *set.slot(protocol) = ports;
         set
+    }
+
+    /// The union of many sets, in one sort for each protocol.
+    pub fn union_all<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut ranges: [Vec<(u16, u16)>; 3] = Default::default();
+        let mut other = false;
+        for set in sets {
+            other |= set.other;
+            for (all, own) in ranges.iter_mut().zip([&set.tcp, &set.udp, &set.sctp]) {
+                all.extend_from_slice(own.ranges());
+            }
+        }
+        let [tcp, udp, sctp] = ranges.map(IntervalSet::from_ranges);
+        Self { tcp, udp, sctp, other }
     }
 
     /// Puts `lo..=hi` of one protocol in.
@@ -219,6 +234,14 @@ pub struct PortMatch {
 }
 
 impl PortMatch {
+    /// Takes out names that are there already.
+    pub fn fold_names(&mut self) {
+        if self.names.len() > 1 {
+            let mut seen = BTreeSet::new();
+            self.names.retain(|name| seen.insert(name.clone()));
+        }
+    }
+
     /// No condition: every protocol and port (semantics 2.1.5).
     pub fn any() -> Self {
         Self { numbers: PortSet::full(), names: Vec::new() }

@@ -209,7 +209,8 @@ fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool 
     if !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
         return false;
     }
-    let addresses = exposure_to_pods(rules.clone());
+    // Blocks that are too few for a family need not be united.
+    let addresses = if may_be_whole(rules.clone()) { exposure_to_pods(rules.clone()) } else { Vec::new() };
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
     if ports.is_full() {
@@ -217,6 +218,23 @@ fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool 
     }
     let to_all_pods = rules.filter(|rule| rule.peers.iter().any(is_all_pods));
     to_all_pods.fold(ports, |all, rule| all.union(&rule.ports.numbers)).is_full()
+}
+
+/// Whether the peers of rules can cover a family of addresses together, by how many addresses they have; "no" is certain.
+fn may_be_whole<'a>(rules: impl Iterator<Item = &'a Rule>) -> bool {
+    let (mut v4, mut v6) = (0_u128, 0_u128);
+    for peer in rules.flat_map(|rule| &rule.peers) {
+        charge(1);
+        match peer {
+            Peer::Addresses(block) => {
+                v4 = v4.saturating_add(block.set.v4().count());
+                v6 = v6.saturating_add(block.set.v6().count());
+            }
+            Peer::Pods(_) | Peer::Nobody | Peer::Domains(_) | Peer::Nodes(_) => {}
+            _ => return true,
+        }
+    }
+    v4 > u128::from(u32::MAX) || v6 == u128::MAX
 }
 
 /// `namespaceSelector: {}`: the flat network that a default deny is there to end.

@@ -32,7 +32,8 @@ pub(super) fn exposure_to_pods<'a>(rules: impl IntoIterator<Item = &'a Rule>) ->
 }
 
 fn exposure_by<'a>(rules: impl IntoIterator<Item = &'a Rule>, of: impl Fn(&Peer) -> IpSet) -> Vec<Exposure> {
-    // Many rules share few port conditions: their addresses are united first, in one sort each.
+    // Many rules share few port conditions: their addresses are united first, in one sort each. Then those that open the same
+    // addresses on different ports are one.
     let mut by_ports: BTreeMap<&PortSet, Vec<IpSet>> = BTreeMap::new();
     for rule in rules {
         charge(1 + rule.peers.len());
@@ -41,10 +42,14 @@ fn exposure_by<'a>(rules: impl IntoIterator<Item = &'a Rule>, of: impl Fn(&Peer)
             by_ports.entry(&rule.ports.numbers).or_default().extend(addresses);
         }
     }
-    let mut pieces: Vec<Exposure> = Vec::new();
+    let mut by_addresses: BTreeMap<IpSet, Vec<&PortSet>> = BTreeMap::new();
     for (ports, sets) in by_ports {
-        let addresses = IpSet::union_all(&sets);
-        let mut rest = ports.clone();
+        by_addresses.entry(IpSet::union_all(&sets)).or_default().push(ports);
+    }
+    let by_ports = by_addresses.into_iter().map(|(addresses, ports)| (PortSet::union_all(ports), addresses));
+    let mut pieces: Vec<Exposure> = Vec::new();
+    for (ports, addresses) in by_ports {
+        let mut rest = ports;
         let mut next = Vec::with_capacity(pieces.len() + 2);
         for piece in pieces {
             charge(1);

@@ -6,6 +6,7 @@ use super::decide::resolve_on;
 use super::exposure::Exposure;
 use crate::model::house::OpenCidr;
 use crate::model::interval::Bound;
+use crate::model::meter::charge;
 use crate::model::peer::Entity;
 use crate::model::{
     Action, Direction, IntervalSet, IpSet, NamedPort, Peer, PodSpec, Policy, PortSet, Protocol, Rule, TierSemantics,
@@ -84,6 +85,7 @@ fn openings_of<'a, 't>(
     if ports.is_empty() {
         return Vec::new();
     }
+    charge(rule.peers.len());
     let taken = IpSet::union_all(taken.filter(|(on, _)| ports.is_subset(on)).map(|(_, addresses)| addresses));
     let open = rule.peers.iter().enumerate().map(|(peer, what)| {
         let addresses = what.addresses();
@@ -97,15 +99,18 @@ fn openings_of<'a, 't>(
 fn with_missing_names(policies: &[&Policy], pod: &PodSpec) -> PodSpec {
     let mut pod = pod.clone();
     let rules = || policies.iter().flat_map(|policy| &policy.ingress);
-    let mut taken =
-        rules().map(|r| &r.ports.numbers).filter(|n| !n.is_full()).fold(PortSet::empty(), |a, b| a.union(b));
+    let mut taken = PortSet::union_all(rules().map(|r| &r.ports.numbers).filter(|n| !n.is_full()));
+    let mut lowest = u16::MAX;
     for (protocol, name) in rules().flat_map(|rule| &rule.ports.names) {
         let protocol = protocol.unwrap_or(Protocol::Tcp);
         if pod.ports.iter().any(|port| port.name == *name && port.protocol == protocol) {
             continue;
         }
-        let port = (1..=u16::MAX).rev().find(|port| !taken.contains(protocol, *port)).unwrap_or(u16::MAX);
-        taken = taken.union(&PortSet::port(protocol, port));
+        charge(pod.ports.len());
+        // Ports above were given out, or are taken.
+        let port = (1..=lowest).rev().find(|port| !taken.contains(protocol, *port)).unwrap_or(u16::MAX);
+        lowest = port;
+        taken.add(protocol, port, port);
         pod.ports.push(NamedPort { name: name.clone(), protocol, port });
     }
     pod
@@ -141,6 +146,7 @@ fn pieces<T>(groups: &[(&PortSet, T)]) -> Vec<(PortSet, Vec<usize>)> {
         let mut rest = (*ports).clone();
         let mut next = Vec::with_capacity(pieces.len() + 2);
         for (piece, members) in pieces {
+            charge(1 + members.len());
             let common = piece.intersection(&rest);
             if common.is_empty() {
                 next.push((piece, members));

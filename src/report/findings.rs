@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::denial::affected;
+use super::printable::{lines, place, sentence};
 use super::yaml;
 use crate::model::ObjectRef;
 use crate::model::house::Level;
@@ -179,17 +180,17 @@ impl Report {
             let _ = writeln!(
                 out,
                 "{}:{}:{}: {}[{}] {}",
-                finding.file,
+                place(&finding.file),
                 finding.line,
                 finding.column,
                 paint(finding.level),
                 finding.rule,
-                finding.message
+                sentence(&finding.message)
             );
-            let at = if finding.path.is_empty() { String::new() } else { format!(" at {}", finding.path) };
-            let _ = writeln!(out, "    in       {}{at}", finding.object);
+            let at = if finding.path.is_empty() { String::new() } else { format!(" at {}", sentence(&finding.path)) };
+            let _ = writeln!(out, "    in       {}{at}", sentence(&finding.object.to_string()));
             for fact in &finding.because {
-                let _ = writeln!(out, "    because  {fact}");
+                let _ = writeln!(out, "    because  {}", sentence(fact));
             }
             match finding.fix.as_deref() {
                 // One policy often mends many findings: shown once, at the end.
@@ -201,13 +202,13 @@ impl Report {
                     let _ = writeln!(out, "    fix      policy {number} below (checked)");
                 }
                 Some(help) => {
-                    let _ = writeln!(out, "    help     {help}");
+                    let _ = writeln!(out, "    help     {}", sentence(help));
                 }
                 None => {}
             }
         }
         for (i, fix) in fixes.iter().enumerate() {
-            let _ = write!(out, "\n# fix {}\n{fix}", i + 1);
+            let _ = write!(out, "\n# fix {}\n{}", i + 1, lines(fix));
         }
         if !out.is_empty() {
             out.push('\n');

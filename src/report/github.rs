@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::findings::Report;
+use super::printable::lines;
 
 impl Report {
     /// One command a finding, and the summary as plain text at the end.
@@ -40,7 +41,7 @@ impl Report {
 
 /// Text after the `::`. Unescaped, a line break in a manifest's name could start a command of its own.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    lines(text).replace('%', "%25").replace('\n', "%0A")
 }
 
 /// The value of a property.

@@ -10,6 +10,7 @@ mod matrix_diff;
 mod matrix_dot;
 mod matrix_html;
 mod matrix_read;
+pub mod printable;
 mod reach;
 mod sarif;
 

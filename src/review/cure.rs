@@ -28,8 +28,8 @@ pub(super) fn prove(case: Case<'_>, original: Option<&dyn Original>, verdict: &V
             None => {}
         }
     }
-    // What is only recorded keeps no request from passing.
-    let case = Case { scope: Scope { findings: Findings::Answered, ..case.scope }, ..case };
+    // What warns, or is only recorded, keeps no request from passing.
+    let case = Case { scope: Scope { findings: Findings::Denying, ..case.scope }, ..case };
     let passes = |cure: &Cure| passes(case, cure);
     if let Some(narrowing) = narrower {
         let Some(original) = original else { return Cure::None };

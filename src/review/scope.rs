@@ -1,7 +1,5 @@
 //! How much of a review is asked for: which findings, and how many steps it may take.
 
-use std::time::Duration;
-
 use crate::model::house::Level;
 
 /// Steps that the answer to one request may take. Each is some nanoseconds: together they are about a twentieth of the
@@ -19,6 +17,8 @@ pub enum Findings {
     All,
     /// Those that can change the answer: of rules that warn or deny.
     Answered,
+    /// Those that can deny.
+    Denying,
     /// Those that are only recorded.
     Recorded,
 }
@@ -29,6 +29,7 @@ impl Findings {
         match self {
             Self::All => level > Level::Off,
             Self::Answered => level > Level::Audit,
+            Self::Denying => level == Level::Enforce,
             Self::Recorded => level == Level::Audit,
         }
     }
@@ -53,10 +54,9 @@ impl Default for Scope {
 const STEPS_IN_A_MILLISECOND: u64 = 20_000;
 
 impl Scope {
-    /// The scope of an answer that is due in this time: a third of it for the verdict, a third for the proof of a fix.
-    pub fn of_answer(due_in: Duration) -> Self {
-        let milliseconds = u64::try_from(due_in.as_millis() / 3).unwrap_or(u64::MAX);
-        let steps = milliseconds.saturating_mul(STEPS_IN_A_MILLISECOND).min(MOST_STEPS);
+    /// The scope of an answer that is due in so many milliseconds: a third for the verdict, a third for the proof of a fix.
+    pub fn of_answer(due_in: u64) -> Self {
+        let steps = (due_in / 3).saturating_mul(STEPS_IN_A_MILLISECOND).min(MOST_STEPS);
         Self { findings: Findings::Answered, steps }
     }
 

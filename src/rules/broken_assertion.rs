@@ -100,7 +100,7 @@ impl Rule for BrokenAssertion {
 }
 
 /// Policies asked about a pair of pods, for one side of a change and the assertions of one kind: less than half a second.
-const MOST_EFFORT: usize = 1_000_000;
+const MOST_EFFORT: usize = 250_000;
 
 /// What was left out of an evaluation that would take too long. Of the cluster's assertions that is a refusal: otherwise a
 /// tenant could write policies until nobody looks any more.

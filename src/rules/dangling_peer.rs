@@ -1,14 +1,18 @@
 //! `dangling-peer`: a peer that matches no namespace, or no pod there, allows nothing.
 
+use std::sync::Arc;
+
+use super::fields;
+use super::nearest::{self, Words};
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
-use super::{fields, nearest};
 use crate::model::house::{Level, RuleId};
 use crate::model::labels::NAMESPACE_NAME_LABEL;
+use crate::model::meter::charge;
 use crate::model::pod::PodLookup;
 use crate::model::selector::Test;
 use crate::model::{FieldPath, NamespaceScope, Peer, PodPeer, PolicyObject, Selector, Str, policy};
-use crate::snapshot::{NamespaceState, Snapshot};
+use crate::snapshot::{Directory, NamespaceState, Snapshot};
 
 declare_rule! {
     /// A peer should match pods that are there.
@@ -105,6 +109,7 @@ impl<'a> Seen<'a> {
         self.pods |= !namespace.classes().is_empty();
         self.found |= peer.pods.is_everything();
         for class in namespace.classes().iter().take_while(|_| !peer.pods.is_everything()) {
+            charge(1);
             if peer.pods.matches(&PodLookup { pod: class.pod(), namespace: namespace.labels() }) {
                 self.on_host |= class.pod().host_network;
                 self.found |= !class.pod().host_network;
@@ -138,17 +143,19 @@ fn look<'a>(world: &'a Snapshot, peers: &[(&'a PodPeer, &policy::Rule, usize)]) 
     let mut seen: Vec<Seen<'a>> = peers.iter().map(|_| Seen::default()).collect();
     let mut everywhere = Vec::new();
     for (i, (peer, ..)) in peers.iter().enumerate() {
-        let named = match &peer.namespaces {
-            NamespaceScope::Named(_) => true,
-            NamespaceScope::Matching(selector) => selector.required_value(NAMESPACE_NAME_LABEL).is_some(),
-        };
-        if named {
-            world.in_scope(&peer.namespaces).for_each(|namespace| seen[i].note(peer, namespace));
+        if Snapshot::is_looked_up(&peer.namespaces) {
+            for namespace in world.in_scope(&peer.namespaces) {
+                seen[i].note(peer, namespace);
+                if seen[i].found {
+                    break;
+                }
+            }
         } else {
             everywhere.push(i);
         }
     }
     for namespace in world.namespaces() {
+        charge(everywhere.len());
         if everywhere.is_empty() {
             break;
         }
@@ -163,8 +170,11 @@ fn look<'a>(world: &'a Snapshot, peers: &[(&'a PodPeer, &policy::Rule, usize)]) 
 /// Each peer may be compared with every namespace of the cluster, and a policy has room for thousands of peers.
 const MOST_LOOKED_FOR: usize = 500;
 
-/// What was most likely meant is found by comparing with every label in the cluster; a reader takes in a few such hints.
+/// Peers for which what was most likely meant is looked for; a reader takes in a few such hints.
 const MOST_EXPLAINED: usize = 3;
+
+/// Namespaces in which pods are looked for that a peer without a `namespaceSelector` may have meant.
+const MOST_ELSEWHERE: usize = 200;
 
 fn too_many(object: &PolicyObject, path: FieldPath) -> Finding {
     let message = format!(
@@ -208,7 +218,7 @@ fn judge(cx: &Context<'_>, peer: &PodPeer, seen: &Seen<'_>, explain: bool) -> Op
     let there = || cx.world.in_scope(&peer.namespaces).flat_map(|n| n.classes()).map(|class| &class.pod().labels);
     let because = explain.then(|| {
         forgotten_namespace(cx, peer)
-            .or_else(|| nearest::label(selector, there()).map(|instead| instead.sentence("pods there")))
+            .or_else(|| nearest::label(selector, &Words::of(there())).map(|instead| instead.sentence("pods there")))
     });
     let because = because.flatten();
     dangling(what, because, Level::Warn)
@@ -217,29 +227,25 @@ fn judge(cx: &Context<'_>, peer: &PodPeer, seen: &Seen<'_>, explain: bool) -> Op
 /// Without a `namespaceSelector` a peer is a pod of the policy's own namespace. Pods elsewhere that match say what was meant.
 fn forgotten_namespace(cx: &Context<'_>, peer: &PodPeer) -> Option<String> {
     let NamespaceScope::Named(own) = &peer.namespaces else { return None };
-    let mut elsewhere: Vec<&Str> = cx
-        .world
-        .namespaces()
-        .filter(|namespace| {
-            let pods = namespace.classes().iter().map(|class| class.pod());
-            pods.into_iter().any(|pod| peer.pods.matches(&PodLookup { pod, namespace: namespace.labels() }))
-        })
-        .map(|namespace| namespace.name())
-        .collect();
-    elsewhere.sort();
-    let first = elsewhere.first()?;
+    let has_such = |namespace: &&Arc<NamespaceState>| {
+        charge(1 + namespace.classes().len());
+        let mut pods = namespace.classes().iter().map(|class| class.pod());
+        pods.any(|pod| peer.pods.matches(&PodLookup { pod, namespace: namespace.labels() }))
+    };
+    // Most often DNS is meant.
+    let dns = cx.world.namespace(&cx.settings.dns.namespace).into_iter();
+    let elsewhere = dns.chain(cx.world.namespaces().take(MOST_ELSEWHERE)).filter(has_such);
+    let first = elsewhere.map(|namespace| namespace.name()).min()?;
     let cilium = cx.policy().is_some_and(|object| fields::is_cilium(&object.id));
     let lacking = if cilium { "the label io.kubernetes.pod.namespace" } else { "a namespaceSelector" };
     Some(format!("without {lacking} it means pods of namespace {own}; there are such pods in namespace {first}"))
 }
 
 fn no_namespace(cx: &Context<'_>, selector: &Selector, explain: bool) -> Dangling {
-    let known = || cx.world.namespaces().filter(|n| n.is_known());
+    let directory = cx.world.directory();
     let because = explain.then(|| {
-        let mut names: Vec<&Str> = known().map(|n| n.name()).collect();
-        names.sort();
-        because_of_name(selector, &names)
-            .or_else(|| nearest::label(selector, known().map(|n| n.labels())).map(|i| i.sentence("namespaces")))
+        because_of_name(selector, directory)
+            .or_else(|| nearest::label(selector, directory).map(|instead| instead.sentence("namespaces")))
     });
     // The home of cluster DNS is in every cluster, though hardly in anybody's folder of manifests.
     let assumed = selector.required_value(NAMESPACE_NAME_LABEL).is_some_and(|name| *name == cx.settings.dns.namespace);
@@ -247,14 +253,14 @@ fn no_namespace(cx: &Context<'_>, selector: &Selector, explain: bool) -> Danglin
         field: "namespaceSelector",
         what: format!("{selector} matches no namespace; correct it or create the namespace"),
         because: because.flatten(),
-        cap: if known().next().is_none() || assumed { Level::Audit } else { Level::Warn },
+        cap: if directory.names().is_empty() || assumed { Level::Audit } else { Level::Warn },
     }
 }
 
 /// The slips with names of namespaces: a name that is nearly right, and a name under a label that nobody sets.
-fn because_of_name(selector: &Selector, names: &[&Str]) -> Option<String> {
+fn because_of_name(selector: &Selector, directory: &Directory) -> Option<String> {
     if let Some(asked) = selector.required_value(NAMESPACE_NAME_LABEL) {
-        let near = nearest::name(asked, names.iter().copied())?;
+        let near = nearest::name_in_order(asked, directory.names())?;
         return Some(format!("{NAMESPACE_NAME_LABEL} is {near}, not {asked}: did you mean that?"));
     }
     let parts = match selector {
@@ -263,7 +269,8 @@ fn because_of_name(selector: &Selector, names: &[&Str]) -> Option<String> {
     };
     parts.iter().find_map(|part| match part {
         Selector::Key(key, Test::In(values)) => {
-            let name = values.iter().find(|value| names.contains(value))?;
+            charge(values.len());
+            let name = values.iter().find(|value| directory.names().binary_search(value).is_ok())?;
             Some(format!("there is a namespace {name}, and its name is in {NAMESPACE_NAME_LABEL}, not in {key}"))
         }
         _ => None,

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::nearest::{self, Words};
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
-use super::wording;
-use super::{fields, nearest};
+use super::{fields, wording};
 use crate::model::house::{Level, RuleId};
+use crate::model::meter::charge;
 use crate::model::pod::PodLookup;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{FieldPath, NamespaceScope, Policy, PolicyObject, Selector};
@@ -86,7 +87,7 @@ fn judge(cx: &Context<'_>, object: &PolicyObject, policy: &Policy) -> Option<Fin
         return Some(finding.because("the namespace has no pods yet").capped(Level::Audit));
     }
     let there = namespace.classes().iter().map(|class| &class.pod().labels);
-    Some(match nearest::label(selector, there) {
+    Some(match nearest::label(selector, &Words::of(there)) {
         Some(instead) => finding.because(instead.sentence("pods there")),
         None => finding.because(labels_there(cx)),
     })
@@ -122,7 +123,9 @@ fn across(cx: &Context<'_>, object: &PolicyObject, policy: &Policy, scope: &Sele
         namespaces += 1;
         first.get_or_insert(namespace.name());
         pods |= !namespace.classes().is_empty();
+        charge(1);
         for class in namespace.classes() {
+            charge(1);
             if selector.matches(&PodLookup { pod: class.pod(), namespace: namespace.labels() }) {
                 if !class.pod().host_network {
                     return None;
@@ -148,7 +151,7 @@ fn across(cx: &Context<'_>, object: &PolicyObject, policy: &Policy, scope: &Sele
         return Some(finding.because("it may be for host endpoints, which are not seen here").capped(Level::Audit));
     }
     let there = || cx.world.in_scope(&policy.subject.namespaces).flat_map(|n| n.classes()).map(|c| &c.pod().labels);
-    Some(match nearest::label(selector, there()) {
+    Some(match nearest::label(selector, &Words::of(there())) {
         Some(instead) => finding.because(instead.sentence("pods there")),
         None => finding,
     })
@@ -157,17 +160,17 @@ fn across(cx: &Context<'_>, object: &PolicyObject, policy: &Policy, scope: &Sele
 fn no_namespace(cx: &Context<'_>, object: &PolicyObject, policy: &Policy, scope: &Selector) -> Finding {
     let id = &object.id;
     let field = if fields::is_calico(id) { "namespaceSelector" } else { fields::subject(id) };
-    let known = || cx.world.namespaces().filter(|n| n.is_known());
     let message = format!(
         "{field} of {} matches no namespace ({scope}); correct it or create the namespace",
         wording::policy(id)
     );
     let at = if fields::is_calico(id) { FieldPath::new("spec").field(field) } else { fields::subject_at(policy) };
     let finding = Finding::new(RuleId::DanglingSubject, (**id).clone(), message).at(at);
-    if known().next().is_none() {
+    let directory = cx.world.directory();
+    if directory.names().is_empty() {
         return finding.because("no Namespace object has been seen").capped(Level::Audit);
     }
-    match nearest::label(scope, known().map(|n| n.labels())) {
+    match nearest::label(scope, directory) {
         Some(instead) => finding.because(instead.sentence("namespaces")),
         None => finding,
     }

@@ -3,6 +3,7 @@
 //! Namespaces are spread over a tree of shards and shared by reference count, so that the next version, or the world as
 //! it would be with one change, costs a copy of one shard and one namespace and not of the cluster.
 
+mod directory;
 mod links;
 mod namespace;
 mod network;
@@ -15,13 +16,14 @@ mod tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use directory::Directory;
 pub use namespace::{NamespaceState, Owner, PodClass};
 
 use crate::model::entrance::Service;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
     AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject,
-    References, Standing, Str, TierObject,
+    References, Selector, Standing, Str, TierObject,
 };
 use links::{Held, Links, Touched};
 use network::Network;
@@ -32,6 +34,7 @@ use tree::{Namespaces, Where};
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     namespaces: Namespaces,
+    directory: directory::Lazy,
     cluster_policies: Arc<BTreeMap<Arc<ObjectRef>, Held>>,
     links: Arc<Links>,
     network: Arc<Network>,
@@ -86,14 +89,36 @@ impl Snapshot {
         self.namespaces.iter()
     }
 
-    /// Namespaces in a scope. A scope that names its namespace is answered without a scan.
+    /// The directory of namespaces by name and label, made when it is first asked for.
+    pub fn directory(&self) -> &Directory {
+        self.directory.get(self.namespaces.iter())
+    }
+
+    /// Namespaces in a scope. A scope that names its namespace, or a label with a value, is answered without a scan.
     pub fn in_scope<'a>(&'a self, scope: &'a NamespaceScope) -> Box<dyn Iterator<Item = &'a Arc<NamespaceState>> + 'a> {
         match scope {
             NamespaceScope::Named(name) => Box::new(self.namespace(name).into_iter()),
             NamespaceScope::Matching(selector) => match selector.required_value(NAMESPACE_NAME_LABEL) {
                 Some(name) => Box::new(self.namespace(name).into_iter().filter(|n| selector.matches(n.labels()))),
-                None => Box::new(self.namespaces().filter(|n| selector.matches(n.labels()))),
+                None if selector.is_everything() => Box::new(self.namespaces()),
+                None => match self.directory().candidates(selector) {
+                    Some(names) => Box::new(
+                        names.into_iter().filter_map(|n| self.namespace(n)).filter(|n| selector.matches(n.labels())),
+                    ),
+                    None => Box::new(self.namespaces().filter(|n| selector.matches(n.labels()))),
+                },
             },
+        }
+    }
+
+    /// Whether [`Snapshot::in_scope`] looks the scope up and does not go through every namespace.
+    pub fn is_looked_up(scope: &NamespaceScope) -> bool {
+        match scope {
+            NamespaceScope::Named(_) | NamespaceScope::Matching(Selector::Key(..)) => true,
+            NamespaceScope::Matching(Selector::And(parts)) => {
+                parts.iter().any(|part| matches!(part, Selector::Key(..)))
+            }
+            NamespaceScope::Matching(_) => false,
         }
     }
 
@@ -243,6 +268,10 @@ impl Snapshot {
         let put = edit == Edit::In;
         match object {
             Object::Namespace(namespace) => {
+                let was = self.namespace(&namespace.name).filter(|state| state.is_known()).map(|state| state.labels());
+                if was != put.then_some(&namespace.labels) {
+                    self.directory.forget();
+                }
                 self.namespaces.edit(&namespace.name, place, |state| {
                     if put { state.set_namespace(namespace) } else { state.unset_namespace() }
                 });

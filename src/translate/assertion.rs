@@ -256,6 +256,7 @@ impl Reading<'_> {
         for (i, item) in list.iter().enumerate() {
             readable &= self.port(item, &at.index(i), to, &mut ports).is_some();
         }
+        ports.fold_names();
         readable.then_some(ports)
     }
 
@@ -284,10 +285,7 @@ impl Reading<'_> {
                 if to.is_some_and(|to| !to.is_pods()) {
                     return refuse("port", "is a name, which only a pod can resolve; give a number for addresses");
                 }
-                let name = (Some(protocol), Str::from(name.as_str()));
-                if !into.names.contains(&name) {
-                    into.names.push(name);
-                }
+                into.names.push((Some(protocol), Str::from(name.as_str())));
                 return Some(());
             }
             (Some(first), last) => {

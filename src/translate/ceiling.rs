@@ -3,6 +3,7 @@
 //! A policy beyond its ceiling is kept without its rules: it may allow or deny anything to the pods that it may select, so
 //! that verdicts which it could change are *Depends*, and no review pays for its size.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use super::wire::{Headed, Meta};
 use super::{Defaults, Family, Kind, id};
 use crate::model::meter::{Spent, within};
 use crate::model::policy::Priority;
-use crate::model::{FieldPath, NamespaceScope, Object, Policy, PolicyObject, TOO_LARGE, Tier, Unread};
+use crate::model::{FieldPath, NamespaceScope, Object, Policy, PolicyObject, TOO_LARGE, Tier, TierSemantics, Unread};
 
 /// Parts of one object that are read: list elements, map keys and strings. A NetworkPolicy of 20,000 blocks has 40,000.
 pub const MOST_PARTS: u64 = 50_000;
@@ -65,8 +66,37 @@ fn tier(kind: Kind) -> Option<Arc<Tier>> {
     Some(if kind.is_staged() { tier.staged() } else { tier })
 }
 
+/// The object as it is kept: equal rules folded into one, and few notes.
+pub(super) fn settled(mut object: Object) -> Object {
+    if let Object::Policy(policy) = &mut object {
+        for policy in &mut policy.policies {
+            fold_rules(policy);
+        }
+    }
+    with_few_notes(object)
+}
+
+/// Rules of one direction from which on equal ones are looked for.
+const MANY_RULES: usize = 16;
+
+/// Takes out rules that say what an earlier one of a union says. In an order the later one is a finding of its own.
+fn fold_rules(policy: &mut Arc<Policy>) {
+    let many = policy.ingress.len().max(policy.egress.len()) > MANY_RULES;
+    if !many || policy.tier.semantics != TierSemantics::Union {
+        return;
+    }
+    let policy = Arc::make_mut(policy);
+    for rules in [&mut policy.ingress, &mut policy.egress] {
+        let mut seen = HashSet::new();
+        let new: Vec<bool> =
+            rules.iter().map(|r| seen.insert((r.action, &r.peers, &r.ports, &r.filtered_by))).collect();
+        let mut new = new.into_iter();
+        rules.retain(|_| new.next().unwrap_or(true));
+    }
+}
+
 /// The object with as many notes about unreadable fields as a person reads; the last one counts the others.
-pub(super) fn with_few_notes(mut object: Object) -> Object {
+fn with_few_notes(mut object: Object) -> Object {
     let notes = match &mut object {
         Object::Policy(policy) => &mut policy.unread,
         Object::Assertion(assertion) => &mut assertion.unread,

@@ -66,7 +66,7 @@ pub fn from_json(kind: Kind, json: &[u8], defaults: &Defaults<'_>) -> Object {
     let read = ceiling::read(kind, reading).unwrap_or_else(|spent| {
         ceiling::too_large(kind, &mut serde_json::Deserializer::from_slice(json), defaults, spent)
     });
-    ceiling::with_few_notes(read)
+    ceiling::settled(read)
 }
 
 /// Reads an object from a JSON value.
@@ -78,7 +78,7 @@ pub fn from_value(kind: Kind, value: &serde_json::Value, defaults: &Defaults<'_>
         })
     };
     let read = ceiling::read(kind, reading);
-    ceiling::with_few_notes(read.unwrap_or_else(|spent| ceiling::too_large(kind, value, defaults, spent)))
+    ceiling::settled(read.unwrap_or_else(|spent| ceiling::too_large(kind, value, defaults, spent)))
 }
 
 /// Reads an object from a JSON value of ours.
@@ -101,7 +101,7 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object, D::Error> {
         let read = ceiling::read(self.kind, || read(self.kind, &self.defaults, deserializer));
-        read.map_err(D::Error::custom)?.map(ceiling::with_few_notes)
+        read.map_err(D::Error::custom)?.map(ceiling::settled)
     }
 }
 
@@ -116,7 +116,9 @@ fn read<'de, D: Deserializer<'de>>(kind: Kind, defaults: &Defaults<'_>, from: D)
             networkpolicy::network_policy(&policy_wire::NetworkPolicy::deserialize(from)?, defaults, Vec::new())
         }
         Kind::ConnectivityAssertion | Kind::ClusterConnectivityAssertion => {
-            assertion::assertion(kind, &serde_json::Value::deserialize(from)?, defaults)
+            // By way of a value that is metered.
+            let value = serde_json::to_value(Value::of_object(from)?).map_err(D::Error::custom)?;
+            assertion::assertion(kind, &value, defaults)
         }
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::ReplicationController => {
             workload::templated(kind, wire::Templated::deserialize(from)?, defaults)

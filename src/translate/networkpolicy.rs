@@ -171,6 +171,7 @@ impl Reading<'_> {
                 for (i, port) in list.iter().enumerate() {
                     self.port(port, &ports_at.index(i), &mut rule.ports);
                 }
+                rule.ports.fold_names();
             }
         }
         rule
@@ -277,10 +278,7 @@ impl Reading<'_> {
                 if let Some(wrong) = wrong_port_name(name) {
                     return self.note(&at.field("port"), format!("`{}` {wrong}; {NO_PORT}", shorten(name)));
                 }
-                let name = (Some(protocol), Str::from(&**name));
-                if !into.names.contains(&name) {
-                    into.names.push(name);
-                }
+                into.names.push((Some(protocol), Str::from(&**name)));
             }
             (Some(PortValue::Number(first)), last) => {
                 let last = last.unwrap_or(*first);

@@ -134,7 +134,8 @@ fn dns(wire: &wire::PodSpec<'_>, host_network: bool) -> DnsPolicy {
         "Default" => DnsPolicy::Node,
         "None" => {
             let servers = wire.dns_config.iter().filter_map(|config| config.nameservers.as_ref()).flatten();
-            DnsPolicy::Servers(servers.filter_map(|server| server.parse().ok()).collect())
+            // An API server takes three at most.
+            DnsPolicy::Servers(servers.take(3).filter_map(|server| server.parse().ok()).collect())
         }
         "ClusterFirstWithHostNet" => DnsPolicy::Cluster,
         _ if host_network => DnsPolicy::Node,

@@ -113,6 +113,27 @@ fn without_verdicts(text: &str) -> String {
     out.join("\n") + "\n"
 }
 
+/// Puts copies of a list element in the place of `portcullis.test/repeat: N` before it: large objects would fill the page.
+fn repeat(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(repeat),
+        Value::Array(items) => {
+            let mut all = Vec::with_capacity(items.len());
+            let mut copies = 1;
+            for mut item in std::mem::take(items) {
+                if let Some(n) = item.get("portcullis.test/repeat").and_then(Value::as_u64) {
+                    copies = n;
+                    continue;
+                }
+                repeat(&mut item);
+                all.extend(std::iter::repeat_n(item, usize::try_from(std::mem::replace(&mut copies, 1)).unwrap()));
+            }
+            *items = all;
+        }
+        _ => {}
+    }
+}
+
 fn change(state: &State, delete: bool, body: &str) -> (Change, Value) {
     let mut list = objects(body);
     assert_eq!(list.len(), 1, "one object for each change:\n{body}");
@@ -136,8 +157,10 @@ fn objects(yaml: &str) -> Vec<(Object, Value)> {
         let group = api.split_once('/').map_or("", |(group, _)| group);
         let kind = document.kind().and_then(|kind| Kind::of(group, kind));
         let kind = kind.unwrap_or_else(|| panic!("{api} {:?} is no kind that is known", document.kind()));
-        let object = translate::from_value(kind, &document.value, &Defaults { namespace: "default", name: "" });
-        (object, document.value)
+        let mut value = document.value;
+        repeat(&mut value);
+        let object = translate::from_value(kind, &value, &Defaults { namespace: "default", name: "" });
+        (object, value)
     });
     read.collect()
 }

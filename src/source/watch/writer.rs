@@ -199,6 +199,8 @@ impl Writer {
         if self.changed || house {
             self.changed = false;
             self.work.advance();
+            // Made here, so that no review waits for it.
+            self.work.directory();
             let house = House { cap, from_controllers, ..self.desk.house(now) };
             world = Some(Arc::new(World { snapshot: self.work.clone(), house }));
         }

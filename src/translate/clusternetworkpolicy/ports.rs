@@ -184,10 +184,7 @@ impl Reading<'_> {
             self.note(at, format!("a port with a name needs the name; {FAILS_CLOSED}"));
             return None;
         }
-        let name = (None, Str::from(name));
-        if !into.names.contains(&name) {
-            into.names.push(name);
-        }
+        into.names.push((None, Str::from(name)));
         Some(())
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::calico::net;
 use super::render::to_yaml;
 use super::{Defaults, Family, Kind, from_value};
+use crate::model::meter::charge;
 use crate::model::original::{Narrowing, Original, Rewritten};
 use crate::model::{Direction, FieldPath, IpSet, ObjectRef};
 
@@ -57,10 +58,14 @@ impl Original for Written<'_> {
         for (list, blamed) in places(&narrowing.rules)? {
             let direction = if list.ends_with("ingress") { Direction::Ingress } else { Direction::Egress };
             let rules = value.pointer_mut(&list)?.as_array_mut()?;
+            // Equal rules are one in the model, and all of them have to be narrowed.
+            let same: Vec<Value> = blamed.iter().filter_map(|i| rules.get(*i)).cloned().collect();
             let mut left = Vec::with_capacity(rules.len());
             for (i, rule) in std::mem::take(rules).into_iter().enumerate() {
+                charge(1 + same.len());
+                let blamed = blamed.contains(&i) || same.contains(&rule);
                 match rule {
-                    Value::Object(fields) if blamed.contains(&i) => {
+                    Value::Object(fields) if blamed => {
                         left.extend(narrow(fields, direction, narrowing)?.into_iter().map(Value::Object));
                     }
                     other => left.push(other),
