@@ -181,6 +181,74 @@ async fn idle_strangers_make_room_for_new_callers() {
     assert!(f.server.metric("portcullis_connections").await <= 8.0);
 }
 
+/// Sockets that this process may open, less those that it needs for itself.
+fn sockets() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap_or(1 << 20).min(1 << 20) - 200
+}
+
+/// Opens connections that send headers and no body, while callers with a new connection for each review, and one that keeps
+/// its own, bring reviews. Returns what the metrics say of the connections then.
+async fn besieged(attackers: usize, limits: impl FnOnce(&mut portcullis::serve::Limits)) -> (f64, f64, f64) {
+    let f = fixture_with(|options| {
+        options.limits.body_timeout = Duration::from_mins(5);
+        limits(&mut options.limits);
+    })
+    .await;
+    let client = f.ca.client();
+    let mut known = f.server.connect(&client).await.unwrap();
+    assert_eq!(review(&mut known, "{}").await.unwrap().status, 200);
+    let (webhook, attacker) = (f.server.webhook, client.clone());
+    let attack = tokio::spawn(async move {
+        let mut held = Vec::new();
+        for _ in 0..attackers {
+            let Ok(mut stream) = connect(webhook, &attacker).await else { continue };
+            let head = post("{}").replace("\r\n\r\n{}", "\r\n\r\n");
+            // Closed already is as good.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.flush().await;
+            held.push(stream);
+        }
+        held
+    });
+    let mut answered = 0;
+    while !attack.is_finished() || answered < 20 {
+        let mut late = f.server.connect(&client).await.unwrap();
+        assert_eq!(review(&mut late, "{}").await.unwrap().status, 200, "after {answered}");
+        assert_eq!(review(&mut known, "{}").await.unwrap().status, 200, "who has brought reviews stays");
+        answered += 1;
+    }
+    let held = attack.await.unwrap();
+    assert!(held.len() > attackers / 2, "the attack itself failed: {}", held.len());
+    let closed = |reason: &str| format!("portcullis_shed_total{{reason=\"{reason}\"}}");
+    let strangers = f.server.metric("portcullis_connections_without_review").await;
+    let (_, text) = f.server.admin("/metrics").await;
+    let count = |line: String| text.lines().find_map(|l| l.strip_prefix(&line)?.trim().parse().ok()).unwrap_or(0.0);
+    (strangers, count(closed("source_connections")), count(closed("connections")))
+}
+
+/// One after the other, because each needs two sockets for every connection.
+#[tokio::test]
+async fn connections_that_bring_no_review_are_closed_before_those_that_do() {
+    let attackers = 4_400.min(sockets() / 2);
+    let (strangers, of_source, of_all) = besieged(attackers, |_| {}).await;
+    assert!(strangers <= 256.0, "{strangers}");
+    assert!(of_source > 0.0 && of_all < 1.0, "{of_source} {of_all}");
+
+    let room = attackers * 4_096 / 4_400;
+    let (strangers, of_source, of_all) = besieged(attackers, |limits| {
+        limits.connections = room;
+        // As if each came from another address.
+        limits.source_connections = attackers * 2;
+    })
+    .await;
+    #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
+    let room = room as f64;
+    assert!(strangers <= room && strangers > room / 2.0, "{strangers}");
+    assert!(of_source < 1.0 && of_all > 0.0, "{of_source} {of_all}");
+}
+
 #[tokio::test]
 async fn two_requests_in_one_write_are_answered_in_order() {
     let f = fixture().await;

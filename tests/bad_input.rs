@@ -79,7 +79,7 @@ fn routes() -> Router {
     let decisions = DecisionMetrics::register(&mut registry);
     let cluster = Arc::new(Fixed::for_tenants(files.world()));
     let reviewer = Arc::new(GateReviewer::new(cluster, decisions, Arc::new(|| None)));
-    webhook_router(reviewer, Limits::default(), Metrics::register(&mut registry), Shutdown::new())
+    webhook_router(reviewer, Limits::default(), Metrics::register(&mut registry), Shutdown::new()).unwrap()
 }
 
 /// What came back.

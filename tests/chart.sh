@@ -94,6 +94,9 @@ refused "commonLabels holds the label app.kubernetes.io/name" --set 'commonLabel
 refused "podLabels holds the label app.kubernetes.io/component" --set 'podLabels.app\.kubernetes\.io/component=x'
 refused "cert-manager.io/inject-ca-from itself" --set tls.source=cert-manager,webhook.annotations.cert-manager\\.io/inject-ca-from=a/b
 refused "portcullis.dev/failure-policy, which the value failurePolicy sets" --set 'webhook.annotations.portcullis\.dev/failure-policy=Fail'
+refused "a ConfigMap and a Secret" --set webhook.clientCA.configMap=a,webhook.clientCA.secret=b
+refused "names and testSecret need" --set 'webhook.clientCA.names={a}'
+refused "/webhook/clientCA/names/0" --set 'webhook.clientCA.configMap=a,webhook.clientCA.names={a\,b}'
 refused "kubelet" --set hostNetwork=true
 refused "namespace of its own" --namespace default
 refused "kubeVersion" --kube-version 1.29.0

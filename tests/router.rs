@@ -5,7 +5,7 @@ mod serve_support;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -34,7 +34,7 @@ fn fixture(change: impl FnOnce(&mut Limits)) -> Fixture {
     let metrics = Metrics::register(&mut registry);
     let script = Arc::new(Script::default());
     let shutdown = Shutdown::new();
-    let routes = webhook_router(Arc::clone(&script), limits, metrics.clone(), shutdown.clone());
+    let routes = webhook_router(Arc::clone(&script), limits, metrics.clone(), shutdown.clone()).unwrap();
     Fixture { routes, script, shutdown, registry, metrics }
 }
 
@@ -83,19 +83,14 @@ async fn a_review_is_answered_as_json_and_keeps_its_connection() {
     assert!(f.metrics().contains("portcullis_requests_total{outcome=\"reviewed\"} 1"), "{}", f.metrics());
 }
 
-/// Notes what is done, and for whom.
+/// Notes on which thread a review is judged.
 #[derive(Default)]
 struct Noting(std::sync::Mutex<Vec<String>>);
 
-impl Noting {
-    fn note(&self, what: &str, whom: &str) {
-        self.0.lock().unwrap().push(format!("{what} {whom}"));
-    }
-}
-
 impl Reviewer for Noting {
-    async fn review(&self, body: Bytes, _deadline: tokio::time::Instant) -> Answer {
-        self.note("judged", std::str::from_utf8(&body).unwrap());
+    async fn review(&self, _body: Bytes, _deadline: tokio::time::Instant) -> Answer {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        self.0.lock().unwrap().push(name);
         Answer::Review(b"{}".to_vec())
     }
 
@@ -105,26 +100,16 @@ impl Reviewer for Noting {
 }
 
 #[tokio::test]
-async fn reviews_that_come_together_are_read_then_judged_then_answered() {
+async fn reviews_are_judged_on_threads_of_their_own_and_large_ones_on_others() {
     let noting = Arc::new(Noting::default());
     let metrics = Metrics::register(&mut new_registry());
-    // With a place for one at a time: stepping aside must not keep it.
-    let limits = Limits { concurrency: 1, ..Limits::default() };
-    let routes = webhook_router(Arc::clone(&noting), limits, metrics, Shutdown::new());
-    let send = async |whom: &'static str| {
-        let noted = Arc::clone(&noting);
-        let body = futures::stream::once(async move {
-            noted.note("read", whom);
-            Ok::<_, Infallible>(Bytes::from_static(whom.as_bytes()))
-        });
-        let response = routes.clone().oneshot(post("/v1/review", Body::from_stream(body))).await.unwrap();
-        noting.note("answered", whom);
-        response.status()
-    };
-    let statuses = futures::join!(send("ann"), send("bob"));
-    assert_eq!(statuses, (StatusCode::OK, StatusCode::OK));
-    let wanted = ["read ann", "read bob", "judged ann", "judged bob", "answered ann", "answered bob"];
-    assert_eq!(*noting.0.lock().unwrap(), wanted);
+    let limits = Limits { large_body: 100, ..Limits::default() };
+    let routes = webhook_router(Arc::clone(&noting), limits, metrics, Shutdown::new()).unwrap();
+    for size in [99, 100] {
+        let response = routes.clone().oneshot(post("/v1/review", vec![b' '; size])).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    assert_eq!(*noting.0.lock().unwrap(), ["review", "review-large"]);
 }
 
 #[tokio::test]
@@ -276,17 +261,69 @@ async fn more_reviews_than_places_are_shed_but_slow_bodies_take_none() {
     stalling.abort();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_reviewer_is_told_the_callers_deadline_and_cut_off_when_it_overruns() {
     let f = fixture(|_| {});
-    let (_, text, _) = f.send(post("/v1/review?timeout=3s", "deadline")).await;
-    assert_eq!(text, r#"{"left":2800}"#);
-    let (_, text, _) = f.send(post("/v1/review", "deadline")).await;
-    assert_eq!(text, r#"{"left":9800}"#, "10 s when the caller says nothing");
-    let start = tokio::time::Instant::now();
-    let shed = f.send(post("/v1/review?timeout=3s", "overrun")).await;
+    for (uri, most) in [("/v1/review?timeout=3s", 2_800), ("/v1/review", 9_800)] {
+        let (_, text, _) = f.send(post(uri, "deadline")).await;
+        let left: u64 = text.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+        // The clock of the threads that judge goes on; a second is more than any machine needs for an empty queue.
+        assert!(left <= most && left > most - 1_000, "{uri}: {text}");
+    }
+    let shed = f.send(post("/v1/review?timeout=200ms", "overrun")).await;
     assert_shed(&shed, "timeout");
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+/// Computes until it is released, as a review that takes too long does.
+#[derive(Default)]
+struct Burning {
+    begun: AtomicUsize,
+    released: AtomicBool,
+}
+
+impl Reviewer for Burning {
+    async fn review(&self, body: Bytes, _deadline: tokio::time::Instant) -> Answer {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        while body.starts_with(b"burn") && !self.released.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        Answer::Review(b"{}".to_vec())
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_queued_review_is_shed_when_the_queue_is_full_or_its_deadline_passes_and_is_then_not_judged() {
+    let burning = Arc::new(Burning::default());
+    let metrics = Metrics::register(&mut new_registry());
+    let limits = Limits { concurrency: 2, review_threads: 1, ..Limits::default() };
+    let routes = webhook_router(Arc::clone(&burning), limits, metrics.clone(), Shutdown::new()).unwrap();
+    let send = |uri: &str, body: &'static str| tokio::spawn(routes.clone().oneshot(post(uri, body)));
+    let status =
+        async |sent: tokio::task::JoinHandle<Result<Response<Body>, Infallible>>| sent.await.unwrap().unwrap().status();
+    let burns = send("/v1/review?timeout=300ms", "burn");
+    while burning.begun.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let queued = send("/v1/review?timeout=300ms", "{}");
+    tokio::task::yield_now().await;
+    while metrics.in_flight.get() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(status(send("/v1/review", "{}")).await, StatusCode::SERVICE_UNAVAILABLE, "the queue is full");
+    assert_eq!(status(queued).await, StatusCode::SERVICE_UNAVAILABLE, "its deadline passed");
+    assert_eq!(status(burns).await, StatusCode::SERVICE_UNAVAILABLE, "and so did that of the one that computes");
+    assert!(metrics.in_flight_bytes.get() >= 4, "its body is held as long as it computes");
+    burning.released.store(true, Ordering::Relaxed);
+    while metrics.in_flight_bytes.get() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(status(send("/v1/review", "{}")).await, StatusCode::OK);
+    assert_eq!(burning.begun.load(Ordering::Relaxed), 2, "the queued one was never judged");
 }
 
 #[tokio::test]

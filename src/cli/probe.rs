@@ -23,6 +23,12 @@ pub struct Args {
     /// Take the CA from the caBundle of this ValidatingWebhookConfiguration
     #[arg(long, value_name = "NAME", conflicts_with = "ca")]
     ca_from_webhook: Option<String>,
+    /// File with a client certificate in PEM, for a webhook that asks callers for one
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// File with the key of the client certificate
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
     /// Seconds to wait for the answer
     #[arg(long, default_value_t = 10)]
     timeout: u64,
@@ -57,6 +63,9 @@ async fn ask(args: &Args) -> anyhow::Result<String> {
     let authority = url.authority().with_context(|| format!("`{}` names no host", args.url))?;
     let mut config = Config::new(format!("https://{authority}").parse()?);
     config.root_cert = Some(certificates);
+    let text = |file: &PathBuf| file.to_str().map(str::to_owned);
+    config.auth_info.client_certificate = args.client_cert.as_ref().and_then(text);
+    config.auth_info.client_key = args.client_key.as_ref().and_then(text);
     let client = Client::try_from(config)?;
     let request = axum::http::Request::post(url.path())
         .header("content-type", "application/json")

@@ -16,7 +16,8 @@ use crate::admission::{Cluster, Fixed};
 use crate::model::house::Level;
 use crate::serve::certs::{KubeStore, MemoryStore, SelfManaged, Store};
 use crate::serve::{
-    self, AuditMetrics, Certificates, Closing, DecisionMetrics, GateReviewer, NotReady, Options, Shutdown,
+    self, AuditMetrics, Callers, Certificates, Closing, DecisionMetrics, GateReviewer, Limits, NotReady, Options,
+    Shutdown,
 };
 use crate::source::files::{CONFIG_NAMESPACE, Files};
 use crate::source::lease::Candidate;
@@ -88,6 +89,28 @@ pub struct Args {
     /// Largest request body
     #[arg(long, env = "PORTCULLIS_BODY_LIMIT", default_value = "32MiB", value_parser = bytes)]
     body_limit: usize,
+    /// Threads that judge reviews; large bodies have half as many again
+    #[arg(long, env = "PORTCULLIS_REVIEW_THREADS", default_value_t = Limits::default().review_threads, value_name = "N")]
+    review_threads: usize,
+    /// Open connections on the webhook port
+    #[arg(long, env = "PORTCULLIS_MAX_CONNECTIONS", default_value_t = Limits::default().connections, value_name = "N")]
+    max_connections: usize,
+    /// Open connections of one source address that have not delivered a review
+    #[arg(long, env = "PORTCULLIS_MAX_SOURCE_CONNECTIONS", default_value_t = Limits::default().source_connections,
+        value_name = "N")]
+    max_source_connections: usize,
+    /// CA certificates in PEM: callers of the webhook port must show a certificate of theirs; read again when it changes
+    #[arg(long, env = "PORTCULLIS_CLIENT_CA", value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Name that a caller's certificate must have, as common name or alternative name; may be given several times
+    #[arg(
+        long = "client-name",
+        env = "PORTCULLIS_CLIENT_NAME",
+        value_delimiter = ',',
+        value_name = "NAME",
+        requires = "client_ca"
+    )]
+    client_names: Vec<String>,
     /// Log format; json is the default where standard output is no terminal
     #[arg(long, env = "PORTCULLIS_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
@@ -154,7 +177,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     start_logging(args.log_format);
     // The first provider wins; a second one in the process would be a defect that rustls reports by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // The background audit runs on these threads, and reviews what the review threads do.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(serve::STACK).build()?;
     let served = runtime.block_on(serve(args));
     // A background audit may be in the middle of a large cluster; nobody waits for what it finds.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -288,6 +312,10 @@ fn options(args: &Args, namespace: &str, store: impl FnOnce() -> Arc<dyn Store>)
     options.admin_listen = args.admin_listen;
     options.limits.body = args.body_limit;
     options.limits.inflight_bytes = args.max_inflight_bytes;
+    options.limits.review_threads = args.review_threads;
+    options.limits.connections = args.max_connections;
+    options.limits.source_connections = args.max_source_connections;
+    options.callers = args.client_ca.as_ref().map(|ca| Callers::new(ca, args.client_names.clone()));
     options.drain.timeout = Duration::from_secs(args.drain_timeout);
     options
 }

@@ -39,8 +39,11 @@ const LINGER: Duration = Duration::from_secs(3);
 const LINGER_BYTES: usize = 64 << 20;
 
 /// What a connection is doing, seen from outside.
-#[derive(Debug)]
-pub(super) struct Activity(Mutex<State>);
+pub(super) struct Activity {
+    state: Mutex<State>,
+    /// Called once, when the caller is no stranger any more.
+    proven: Box<dyn Fn() + Send + Sync>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -49,21 +52,27 @@ struct State {
     since: Instant,
     phase: Phase,
     requests: u64,
-    reviews: u64,
+    /// Has delivered a review, or proved who it is by a certificate.
+    proven: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// For the first byte of a request.
     Waiting,
+    /// Within headers.
     Headers,
-    Busy,
+    /// With complete headers: the body comes, or the connection is closing.
+    Body,
+    /// With a complete body.
+    Judging,
 }
 
 impl Activity {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(proven: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         let now = Instant::now();
-        let state = State { accepted: now, ready: now, since: now, phase: Phase::Waiting, requests: 0, reviews: 0 };
-        Arc::new(Self(Mutex::new(state)))
+        let state = State { accepted: now, ready: now, since: now, phase: Phase::Waiting, requests: 0, proven: false };
+        Arc::new(Self { state: Mutex::new(state), proven: Box::new(proven) })
     }
 
     pub(super) fn handshake_done(&self) {
@@ -72,11 +81,28 @@ impl Activity {
         state.since = state.ready;
     }
 
-    /// The order in which connections without a request are given up: strangers first, then the longest waiting.
-    /// `None` while one is being answered.
-    pub(super) fn idle_rank(&self) -> Option<(bool, Instant)> {
+    /// Since when a connection has waited for its next request; `None` while it has one.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
-        (state.phase != Phase::Busy).then_some((state.reviews > 0, state.since))
+        matches!(state.phase, Phase::Waiting | Phase::Headers).then_some(state.since)
+    }
+
+    /// Whether a whole body is here and its answer is not yet.
+    pub(super) fn is_judging(&self) -> bool {
+        self.lock().phase == Phase::Judging
+    }
+
+    /// The body is complete.
+    pub(super) fn body_came(&self) {
+        self.lock().phase = Phase::Judging;
+    }
+
+    /// Notes that the caller is no stranger.
+    pub(super) fn prove(&self) {
+        let before = std::mem::replace(&mut self.lock().proven, true);
+        if !before {
+            (self.proven)();
+        }
     }
 
     fn bytes_came(&self) {
@@ -88,22 +114,22 @@ impl Activity {
     }
 
     /// The headers are complete; returns when this request began for its caller.
-    fn request_began(&self, is_review: bool) -> Instant {
+    fn request_began(&self) -> Instant {
         let mut state = self.lock();
         let now = Instant::now();
         // A pipelined request was read together with the one before, so no bytes came for it.
         let first_byte = if state.phase == Phase::Headers { state.since } else { now };
         let opened_for_it = state.requests == 0 && first_byte.saturating_duration_since(state.ready) < OPENED_FOR_IT;
-        state.phase = Phase::Busy;
+        state.phase = Phase::Body;
         state.since = now;
         state.requests += 1;
-        state.reviews += u64::from(is_review);
         if opened_for_it { state.accepted } else { first_byte }
     }
 
-    fn request_answered(&self) {
+    fn request_answered(&self, closing: bool) {
         let mut state = self.lock();
-        state.phase = Phase::Waiting;
+        // With a body left unread its rest would look like the next request; such a connection is closing.
+        state.phase = if closing { Phase::Body } else { Phase::Waiting };
         state.since = Instant::now();
     }
 
@@ -111,14 +137,14 @@ impl Activity {
         let state = self.lock();
         match state.phase {
             // A request has its own deadline; this one ends callers who then do not take their answer.
-            Phase::Waiting | Phase::Busy => state.since + limits.idle_timeout,
+            Phase::Waiting | Phase::Body | Phase::Judging => state.since + limits.idle_timeout,
             Phase::Headers => state.since + limits.header_timeout,
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Plain values, consistent after any panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -206,17 +232,19 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Service {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
-        let began = self.activity.request_began(request.uri().path() == REVIEW_PATH);
+        let began = self.activity.request_began();
+        let is_review = request.uri().path() == REVIEW_PATH;
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Arrived(began));
+        request.extensions_mut().insert(Arrived { at: began, on: Arc::clone(&self.activity) });
         let routes = self.routes.clone();
         let activity = Arc::clone(&self.activity);
         Box::pin(async move {
             let response = routes.oneshot(request).await?;
-            // With a body left unread its rest would look like the next request; such a connection is closing.
-            if !closes(&response) {
-                activity.request_answered();
+            // First this: a stranger without a request could be closed before its answer is written.
+            if is_review && response.status().is_success() {
+                activity.prove();
             }
+            activity.request_answered(closes(&response));
             Ok(response)
         })
     }

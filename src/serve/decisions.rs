@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
+use super::asking::Asking;
 use super::{Answer, Reviewer};
 use crate::admission::{Cluster, Decided, Gate, Outcome, Reply};
 use crate::model::house::Level;
@@ -76,7 +77,7 @@ pub type NotReady = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Answers the server's reviews with a gate.
 pub struct GateReviewer<C> {
-    gate: Gate<C>,
+    gate: Gate<Asking<C>>,
     metrics: DecisionMetrics,
     not_ready: NotReady,
 }
@@ -88,9 +89,9 @@ impl<C> std::fmt::Debug for GateReviewer<C> {
 }
 
 impl<C: Cluster> GateReviewer<C> {
-    /// A reviewer in front of a cluster.
+    /// A reviewer in front of a cluster, which is asked on the threads that call this.
     pub fn new(cluster: Arc<C>, metrics: DecisionMetrics, not_ready: NotReady) -> Self {
-        Self { gate: Gate::new(cluster), metrics, not_ready }
+        Self { gate: Gate::new(Arc::new(Asking::here(cluster))), metrics, not_ready }
     }
 }
 

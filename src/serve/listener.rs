@@ -6,12 +6,15 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -21,12 +24,14 @@ use super::conn::{self, Activity};
 use super::drain::Shutdown;
 use super::metrics::{Metrics, Shed};
 use super::options::{DrainOptions, Limits};
+use super::strangers::Strangers;
 
 /// What is served on one port.
 pub(super) struct Port {
     routes: Router,
     limits: Limits,
-    tls: Option<TlsAcceptor>,
+    /// Replaced as a whole when a file that it was made of changes.
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
     metrics: Option<Metrics>,
 }
 
@@ -37,8 +42,8 @@ impl Port {
     }
 
     /// A port over TLS.
-    pub(super) fn tls(routes: Router, limits: Limits, config: Arc<ServerConfig>, metrics: Metrics) -> Self {
-        Self { routes, limits, tls: Some(TlsAcceptor::from(config)), metrics: Some(metrics) }
+    pub(super) fn tls(routes: Router, limits: Limits, config: Arc<ArcSwap<ServerConfig>>, metrics: Metrics) -> Self {
+        Self { routes, limits, tls: Some(config), metrics: Some(metrics) }
     }
 
     /// Serves until dropped.
@@ -91,10 +96,11 @@ struct Open {
     port: Arc<Port>,
     tasks: TaskTracker,
     known: HashMap<u64, Known>,
+    strangers: Strangers,
     next_id: u64,
     all: CancellationToken,
-    done_tx: tokio::sync::mpsc::UnboundedSender<u64>,
-    done_rx: tokio::sync::mpsc::UnboundedReceiver<u64>,
+    news_tx: UnboundedSender<News>,
+    news_rx: UnboundedReceiver<News>,
 }
 
 struct Known {
@@ -102,36 +108,57 @@ struct Known {
     close: CancellationToken,
 }
 
+/// Word from a connection, by its number.
+#[derive(Debug, Clone, Copy)]
+enum News {
+    /// It has delivered a review, or proved who it is.
+    Proven(u64),
+    /// It has ended.
+    Ended(u64),
+}
+
 impl Open {
     fn new(port: Port) -> Self {
-        let (done_tx, done_rx) = tokio::sync::mpsc::unbounded_channel();
+        let (news_tx, news_rx) = mpsc::unbounded_channel();
         Self {
             port: Arc::new(port),
             tasks: TaskTracker::new(),
             known: HashMap::new(),
+            strangers: Strangers::default(),
             next_id: 0,
             all: CancellationToken::new(),
-            done_tx,
-            done_rx,
+            news_tx,
+            news_rx,
         }
     }
 
-    /// Accepts one connection, or cleans up after one that ended.
+    /// Accepts one connection, or takes note of what became of others.
     async fn accept(&mut self, listener: &TcpListener) {
         tokio::select! {
-            Some(id) = self.done_rx.recv() => { self.known.remove(&id); }
+            Some(news) = self.news_rx.recv() => self.note(news),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => self.admit(stream),
+                Ok((stream, from)) => self.admit(stream, from.ip()),
                 Err(error) => pause_after(&error).await,
             }
         }
+        if let Some(metrics) = &self.port.metrics {
+            metrics.strangers.set(i64::try_from(self.strangers.len()).unwrap_or(i64::MAX));
+        }
     }
 
-    fn admit(&mut self, stream: TcpStream) {
-        while let Ok(id) = self.done_rx.try_recv() {
+    fn note(&mut self, news: News) {
+        let (News::Proven(id) | News::Ended(id)) = news;
+        self.strangers.remove(id);
+        if matches!(news, News::Ended(_)) {
             self.known.remove(&id);
         }
-        if self.known.len() >= self.port.limits.connections && !self.evict() {
+    }
+
+    fn admit(&mut self, stream: TcpStream, from: IpAddr) {
+        while let Ok(news) = self.news_rx.try_recv() {
+            self.note(news);
+        }
+        if !self.make_room(from) {
             // All are being answered; one more would be one too many. Dropping it is all that is left.
             return;
         }
@@ -142,10 +169,17 @@ impl Open {
         }
         let id = self.next_id;
         self.next_id += 1;
-        let activity = Activity::new();
+        let activity = Activity::new({
+            let tx = self.news_tx.clone();
+            move || {
+                // Nobody listens when the whole port is gone already.
+                let _ = tx.send(News::Proven(id));
+            }
+        });
         let close = self.all.child_token();
         self.known.insert(id, Known { activity: Arc::clone(&activity), close: close.clone() });
-        let done = Done { id, tx: self.done_tx.clone(), metrics: self.port.metrics.clone() };
+        self.strangers.add(id, from);
+        let done = Done { id, tx: self.news_tx.clone(), metrics: self.port.metrics.clone() };
         if let Some(metrics) = &self.port.metrics {
             metrics.connections.inc();
         }
@@ -156,20 +190,46 @@ impl Open {
         });
     }
 
-    /// Closes the connection that has waited longest for its next request, preferring those that never brought a
-    /// review: ten thousand idle strangers must not lock out the API server. False when every one is being answered.
-    fn evict(&mut self) -> bool {
-        let victim = self
-            .known
-            .iter()
-            .filter(|(_, known)| !known.close.is_cancelled())
-            .filter_map(|(id, known)| known.activity.idle_rank().map(|rank| (rank, *id)))
-            .min();
-        if let Some(metrics) = &self.port.metrics {
-            metrics.count_shed(Shed::Connections);
+    /// Closes connections until one more is within the limits. False when all of those that could be closed are being
+    /// answered.
+    fn make_room(&mut self, from: IpAddr) -> bool {
+        let limits = self.port.limits;
+        if self.strangers.count_from(from) >= limits.source_connections {
+            self.count(Shed::SourceConnections);
+            let victim = self.strangers.oldest_from(from).find(|id| self.may_close(*id));
+            if !self.close(victim) {
+                return false;
+            }
         }
-        let closed = victim.and_then(|(_, id)| self.known.remove(&id));
-        closed.inspect(|known| known.close.cancel()).is_some()
+        if self.known.len() < limits.connections {
+            return true;
+        }
+        self.count(Shed::Connections);
+        // Who has never delivered a review goes first, the oldest before others, whatever it does: ten thousand strangers
+        // with half a request each must not lock out the API server. Then goes who has waited longest for a request.
+        let stranger = self.strangers.oldest().find(|id| self.may_close(*id));
+        let victim = stranger.or_else(|| {
+            let idle =
+                self.known.iter().filter_map(|(id, known)| known.activity.idle_since().map(|since| (since, *id)));
+            idle.min().map(|(_, id)| id)
+        });
+        self.close(victim)
+    }
+
+    fn may_close(&self, id: u64) -> bool {
+        self.known.get(&id).is_some_and(|known| !known.activity.is_judging())
+    }
+
+    fn close(&mut self, victim: Option<u64>) -> bool {
+        let Some(id) = victim else { return false };
+        self.strangers.remove(id);
+        self.known.remove(&id).inspect(|known| known.close.cancel()).is_some()
+    }
+
+    fn count(&self, reason: Shed) {
+        if let Some(metrics) = &self.port.metrics {
+            metrics.count_shed(reason);
+        }
     }
 }
 
@@ -182,7 +242,7 @@ impl Drop for Open {
 /// Tells that a connection has ended, on whatever way it did.
 struct Done {
     id: u64,
-    tx: tokio::sync::mpsc::UnboundedSender<u64>,
+    tx: UnboundedSender<News>,
     metrics: Option<Metrics>,
 }
 
@@ -192,7 +252,7 @@ impl Drop for Done {
             metrics.connections.dec();
         }
         // Nobody listens when the whole port is gone already.
-        let _ = self.tx.send(self.id);
+        let _ = self.tx.send(News::Ended(self.id));
     }
 }
 
@@ -202,12 +262,17 @@ impl Port {
             conn::serve(stream, self.routes.clone(), &activity, &self.limits, &close).await;
             return;
         };
-        let handshake = tokio::time::timeout(self.limits.handshake_timeout, tls.accept(stream));
+        let acceptor = TlsAcceptor::from(tls.load_full());
+        let handshake = tokio::time::timeout(self.limits.handshake_timeout, acceptor.accept(stream));
         let failure = tokio::select! {
             () = close.cancelled() => return,
             done = handshake => match done {
                 Ok(Ok(stream)) => {
                     activity.handshake_done();
+                    // Without a client CA none is asked for; with one, who got here has shown a good one.
+                    if stream.get_ref().1.peer_certificates().is_some() {
+                        activity.prove();
+                    }
                     conn::serve(stream, self.routes.clone(), &activity, &self.limits, &close).await;
                     return;
                 }

@@ -48,6 +48,8 @@ pub enum Shed {
     Reviewer,
     /// The connections are at their limit: an idle one, or the new one, was closed.
     Connections,
+    /// One source address has as many connections without a review as it may: the oldest, or the new one, was closed.
+    SourceConnections,
 }
 
 // Written out because the derive would use the names of the variants, and label values are in snake case everywhere else.
@@ -76,6 +78,7 @@ impl EncodeLabelValue for Shed {
             Self::Deadline => "deadline",
             Self::Reviewer => "reviewer",
             Self::Connections => "connections",
+            Self::SourceConnections => "source_connections",
         })
     }
 }
@@ -108,10 +111,14 @@ pub struct Metrics {
     pub in_flight_bytes: Gauge,
     /// From arrival to answer.
     pub duration: Histogram,
+    /// From a complete body to the start of its review.
+    pub queue_duration: Histogram,
     /// Panics caught in reviews.
     pub panics: Counter,
     /// Open connections on the webhook port.
     pub connections: Gauge,
+    /// Open connections on the webhook port that have not delivered a review.
+    pub strangers: Gauge,
     /// Handshakes that failed or timed out.
     pub handshake_failures: Counter,
     /// End of the serving certificate, seconds since 1970; 0 while there is none.
@@ -134,8 +141,10 @@ impl Metrics {
             in_flight: Gauge::default(),
             in_flight_bytes: Gauge::default(),
             duration: Histogram::new(DURATION_BUCKETS),
+            queue_duration: Histogram::new(DURATION_BUCKETS),
             panics: Counter::default(),
             connections: Gauge::default(),
+            strangers: Gauge::default(),
             handshake_failures: Counter::default(),
             certificate_not_after: Gauge::default(),
             certificate_failures: Counter::default(),
@@ -146,8 +155,18 @@ impl Metrics {
         registry.register("requests_in_flight", "Requests between head and answer", m.in_flight.clone());
         registry.register("in_flight_bytes", "Bytes of request bodies held in memory", m.in_flight_bytes.clone());
         registry.register("request_duration_seconds", "Time from arrival to answer", m.duration.clone());
+        registry.register(
+            "queue_duration_seconds",
+            "Time from a complete body to the start of its review",
+            m.queue_duration.clone(),
+        );
         registry.register("panics", "Panics caught while answering; each one is a defect", m.panics.clone());
         registry.register("connections", "Open connections on the webhook port", m.connections.clone());
+        registry.register(
+            "connections_without_review",
+            "Open connections on the webhook port that have not delivered a review",
+            m.strangers.clone(),
+        );
         registry.register(
             "tls_handshake_failures",
             "TLS handshakes that failed or timed out",

@@ -1,8 +1,10 @@
 //! Everything around a decision: TLS, limits, deadlines, health, metrics and the drain; it knows no rule.
 
 mod admin;
+mod asking;
 mod body;
 mod budget;
+mod callers;
 pub mod certs;
 mod closing;
 mod conn;
@@ -12,13 +14,17 @@ mod drain;
 mod listener;
 mod metrics;
 mod options;
+mod pool;
 mod readiness;
 mod reply;
 mod router;
+mod strangers;
 mod sweeper;
+mod threads;
 mod tls;
 mod watch_metrics;
 
+pub use callers::Callers;
 pub use closing::Closing;
 pub use deadline::{Deadline, DeadlinePolicy, parse_go_duration};
 pub use decisions::{DecisionMetrics, GateReviewer, NotReady};
@@ -27,9 +33,11 @@ pub use metrics::{Metrics, new_registry};
 pub use options::{Certificates, DrainOptions, Limits, Options, TlsVersions};
 pub use router::webhook_router;
 pub use sweeper::{AuditMetrics, PACE, keep_sweeping};
+pub use threads::STACK;
 pub use watch_metrics::register_watch_metrics;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -37,11 +45,14 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use admin::Admin;
+use callers::Handshakes;
 use certs::Served;
 use listener::Port;
 use readiness::Readiness;
+use threads::Threads;
 
 /// Judges one review. It should not panic; the server catches panics all the same.
 pub trait Reviewer: Send + Sync + 'static {
@@ -79,6 +90,17 @@ pub enum ServeError {
     /// The options contradict each other.
     #[error("{0}")]
     Options(String),
+    /// The system has no threads or sockets left.
+    #[error("cannot start the server's threads: {0}")]
+    Threads(#[from] std::io::Error),
+    /// The CA of callers cannot be read.
+    #[error("--client-ca {}: {why}; it takes a file with CA certificates in PEM", file.display())]
+    ClientCa {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        why: String,
+    },
     /// rustls refused the configuration.
     #[error("cannot set up TLS: {0}")]
     Tls(rustls::Error),
@@ -114,7 +136,8 @@ impl Server {
         self.admin.local_addr().unwrap_or(self.options.admin_listen)
     }
 
-    /// Answers until the shutdown is through.
+    /// Answers until the shutdown is through. Connections, the admin port and reviews have threads of their own, so that
+    /// none of them holds up another, and what the caller's threads do holds up none (ADR 10).
     ///
     /// The admin port is served until the very end, so that a prober sees "draining" and not a refused connection.
     pub async fn run<R: Reviewer>(
@@ -126,18 +149,25 @@ impl Server {
         let Self { options, webhook, admin } = self;
         let metrics = Metrics::register(&mut registry);
         let served = Served::new(metrics.clone());
-        let tls = tls::server_config(options.tls, Arc::clone(&served) as _)?;
-        let routes = webhook_router(Arc::clone(&reviewer), options.limits, metrics.clone(), shutdown.clone());
+        let handshakes = Handshakes::new(options.tls, Arc::clone(&served), options.callers).await?;
+        let routes = webhook_router(Arc::clone(&reviewer), options.limits, metrics.clone(), shutdown.clone())?;
+        let connections = Threads::with_io("connections", threads::for_connections())?;
+        let admin_thread = Threads::with_io("admin", 1)?;
 
         // Dropped on return, which ends what is in it.
         let mut parts = JoinSet::new();
         let readiness = Arc::new(Readiness::new(reviewer, Arc::clone(&served), shutdown.clone()));
         let admin_routes = Admin::new(Arc::clone(&readiness), registry).router();
         let admin_port = Port::plain(admin_routes, options.limits);
-        parts.spawn(async move {
-            admin_port.serve_forever(admin).await;
+        let admin = admin.into_std()?;
+        let administered = async move {
+            match TcpListener::from_std(admin) {
+                Ok(listener) => admin_port.serve_forever(listener).await,
+                Err(error) => tracing::error!("cannot listen on the admin port: {error}"),
+            }
             "admin listener"
-        });
+        };
+        parts.spawn_on(administered, admin_thread.handle());
         match options.certificates {
             Certificates::Directory { path, poll } => parts.spawn(async move {
                 certs::watch_directory(path, poll, served).await;
@@ -156,10 +186,20 @@ impl Server {
             });
         }
 
-        let port = Port::tls(routes, options.limits, tls, metrics);
+        let port = Port::tls(routes, options.limits, handshakes.current(), metrics);
+        parts.spawn(async move {
+            handshakes.keep().await;
+            "reader of the client CA"
+        });
         tracing::info!(address = %options.listen, "listening for reviews");
+        let webhook = webhook.into_std()?;
+        let drain = options.drain;
+        let answered = AbortOnDropHandle::new(connections.handle().spawn(async move {
+            port.serve_until_drained(TcpListener::from_std(webhook)?, &shutdown, drain).await;
+            Ok(())
+        }));
         tokio::select! {
-            () = port.serve_until_drained(webhook, &shutdown, options.drain) => Ok(()),
+            drained = answered => drained.unwrap_or(Err(ServeError::PartEnded("webhook listener"))),
             Some(ended) = parts.join_next() => Err(ServeError::PartEnded(ended.unwrap_or("panicked part"))),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ServeError;
+use super::callers::Callers;
 use super::certs::{SelfManaged, Store};
 use super::closing::Closing;
 use super::deadline::DeadlinePolicy;
@@ -19,6 +20,8 @@ pub struct Options {
     pub admin_listen: SocketAddr,
     /// Where the serving certificate comes from.
     pub certificates: Certificates,
+    /// Whose certificates callers must show; none: no caller is asked for one.
+    pub callers: Option<Callers>,
     /// The webhook configuration that is closed when this replica is ready; none without a cluster.
     pub closing: Option<Closing>,
     /// Oldest TLS version that is spoken.
@@ -36,6 +39,7 @@ impl Options {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10250)),
             admin_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
             certificates,
+            callers: None,
             closing: None,
             tls: TlsVersions::default(),
             limits: Limits::default(),
@@ -56,8 +60,10 @@ impl Options {
                 limits.inflight_bytes, limits.body
             ));
         }
-        if limits.concurrency == 0 || limits.connections == 0 {
-            return refuse("the limits on reviews and connections must both be at least 1".to_owned());
+        let least =
+            limits.connections.min(limits.source_connections).min(limits.concurrency).min(limits.review_threads);
+        if least == 0 {
+            return refuse("the limits on reviews, threads and connections must all be at least 1".to_owned());
         }
         Ok(())
     }
@@ -108,10 +114,19 @@ pub struct Limits {
     pub inflight_bytes: usize,
     /// Bodies up to this size may use the part of the budget that large ones may not.
     pub small_body: usize,
-    /// Reviews being judged at once.
+    /// Bodies from this size on are judged on threads of their own.
+    pub large_body: usize,
+    /// Threads that judge reviews; large bodies have half as many again. Each computes one review at a time, and what that
+    /// takes of memory is most of what the server needs, so their number does not follow the machine's cores.
+    pub review_threads: usize,
+    /// Reviews that are queued for these threads or being judged.
     pub concurrency: usize,
-    /// Open connections; one more closes the one that has been idle longest.
+    /// Open connections; one more closes the oldest that has not delivered a review, else the one that has been idle
+    /// longest.
     pub connections: usize,
+    /// Open connections of one source address that have not delivered a review; one more closes the oldest of them. API
+    /// servers behind one address share the number, but a connection of theirs has delivered a review within milliseconds.
+    pub source_connections: usize,
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
     /// From accept to the end of the handshake.
@@ -131,8 +146,11 @@ impl Default for Limits {
             body: 32 << 20,
             inflight_bytes: 64 << 20,
             small_body: 256 << 10,
+            large_body: 64 << 10,
+            review_threads: 2,
             concurrency: 256,
-            connections: 4096,
+            connections: 2048,
+            source_connections: 256,
             header_timeout: Duration::from_secs(2),
             handshake_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),

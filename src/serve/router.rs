@@ -1,5 +1,6 @@
 //! The routes of the webhook port and the life of one request: checks, limits, the reviewer, the answer.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,51 +11,65 @@ use axum::http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::post;
+use bytes::Bytes;
 use futures::FutureExt;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{self, BodyError};
-use super::budget::ByteBudget;
+use super::budget::{ByteBudget, Charge};
+use super::conn::Activity;
 use super::deadline::Deadline;
 use super::drain::Shutdown;
 use super::metrics::{Metrics, Shed};
 use super::options::Limits;
+use super::pool::{Pool, Unfinished};
 use super::reply::Reply;
 use super::{Answer, Reviewer};
 
 /// The path that the webhook configuration names.
 pub const REVIEW_PATH: &str = "/v1/review";
 
-/// When the first sign of a request came in; the listener puts it on each request, because the caller's clock runs from there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Arrived(pub(super) Instant);
+/// How a request came; the listener puts it on each request.
+#[derive(Clone)]
+pub(super) struct Arrived {
+    /// The first sign of it: the caller's clock runs from there.
+    pub(super) at: Instant,
+    /// The connection.
+    pub(super) on: Arc<Activity>,
+}
+
+const OVERRUN: &str = "the review was not finished before the caller's timeout";
 
 /// What all requests share.
 struct App<R> {
     reviewer: Arc<R>,
     limits: Limits,
     bytes: Arc<ByteBudget>,
-    reviews: Semaphore,
+    pool: Pool,
     metrics: Metrics,
     shutdown: Shutdown,
 }
 
-/// The routes of the webhook port, without a port: tests call them directly.
-pub fn webhook_router<R: Reviewer>(reviewer: Arc<R>, limits: Limits, metrics: Metrics, shutdown: Shutdown) -> Router {
+/// The routes of the webhook port, without a port: tests call them directly. They own the threads that judge reviews.
+pub fn webhook_router<R: Reviewer>(
+    reviewer: Arc<R>,
+    limits: Limits,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> io::Result<Router> {
     let bytes = ByteBudget::new(limits.inflight_bytes, limits.body, limits.small_body, metrics.in_flight_bytes.clone());
-    let reviews = Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS));
-    let app = Arc::new(App { reviewer, limits, bytes, reviews, metrics, shutdown });
-    Router::new()
+    let pool = Pool::start(&limits)?;
+    let app = Arc::new(App { reviewer, limits, bytes, pool, metrics, shutdown });
+    Ok(Router::new()
         .route(REVIEW_PATH, post(review::<R>).fallback(wrong_method::<R>))
         .fallback(wrong_path::<R>)
-        .with_state(app)
+        .with_state(app))
 }
 
 async fn review<R: Reviewer>(State(app): State<Arc<App<R>>>, request: Request) -> Response {
-    let arrived = request.extensions().get().map_or_else(Instant::now, |Arrived(at)| *at);
+    let arrived = request.extensions().get().map_or_else(Instant::now, |arrived: &Arrived| arrived.at);
     let in_flight = InFlight::enter(&app.metrics.in_flight);
     // The whole answer is inside, so that not even a panic in a look at the readiness escapes.
     let reply = AssertUnwindSafe(answer(&app, request, arrived)).catch_unwind().await.unwrap_or_else(|_| {
@@ -100,24 +115,40 @@ async fn answer<R: Reviewer>(app: &App<R>, request: Request, arrived: Instant) -
         Ok(body) => body,
         Err(error) => return unread(&error, app.limits.body),
     };
-    // Requests that came together are all read, then all judged, then all answered (ADR 8): code that runs many times in a row
-    // stays in the caches, and one that is run in turns with TLS and the kernel falls out of them.
+    if let Some(Arrived { on, .. }) = head.extensions.get() {
+        on.body_came();
+    }
+    // Requests that came together are all read before the first is handed over (ADR 8): code that runs many times in a row
+    // stays in the caches.
     yield_now().await;
-    let reply = judge(app, body, deadline).await;
-    yield_now().await;
-    reply
+    judge(app, body, charge, deadline).await
 }
 
-async fn judge<R: Reviewer>(app: &App<R>, body: bytes::Bytes, deadline: Deadline) -> Reply {
+async fn judge<R: Reviewer>(app: &App<R>, body: Bytes, charge: Charge, deadline: Deadline) -> Reply {
     // Taken only now: a body that comes slowly must not hold the place of one that is here.
-    let Ok(_place) = app.reviews.try_acquire() else {
+    let Some(place) = app.pool.place(body.len()) else {
         return Reply::shed(Shed::Concurrency, "too many reviews at once");
     };
-    match timeout_at(deadline.give_up, app.reviewer.review(body, deadline.answer_by)).await {
-        Ok(Answer::Review(json)) => Reply::reviewed(json),
-        Ok(Answer::BadRequest(why)) => Reply::bad_request(why),
-        Ok(Answer::Unavailable(why)) => Reply::shed(Shed::Reviewer, &why),
-        Err(_) => Reply::shed(Shed::Deadline, "the review was not finished before the caller's timeout"),
+    let reviewer = Arc::clone(&app.reviewer);
+    let queued = app.metrics.queue_duration.clone();
+    let handed_over = Instant::now();
+    let review = async move {
+        queued.observe(handed_over.elapsed().as_secs_f64());
+        let answer = reviewer.review(body, deadline.answer_by).await;
+        // The body is in memory until here, also when the caller has been turned away before.
+        drop(charge);
+        answer
+    };
+    match timeout_at(deadline.give_up, place.judge(deadline.answer_by, review)).await {
+        Ok(Ok(Answer::Review(json))) => Reply::reviewed(json),
+        Ok(Ok(Answer::BadRequest(why))) => Reply::bad_request(why),
+        Ok(Ok(Answer::Unavailable(why))) => Reply::shed(Shed::Reviewer, &why),
+        Ok(Err(Unfinished::Panicked)) => {
+            app.metrics.panics.inc();
+            Reply::panicked()
+        }
+        Ok(Err(Unfinished::Ending)) => Reply::shed(Shed::NotReady, "this replica is ending"),
+        Ok(Err(Unfinished::Late)) | Err(_) => Reply::shed(Shed::Deadline, OVERRUN),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerConfig};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ResolvesServerCert, ServerConfig};
 use rustls::version::{TLS12, TLS13};
 
 use super::ServeError;
@@ -14,10 +15,12 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// HTTP/1.1 only, no resumption: the API server keeps no session cache, so a ticket would be work for nothing.
+/// HTTP/1.1 only, no resumption: the API server keeps no session cache, so a ticket would be work for nothing. Without a
+/// verifier of callers, none is asked for a certificate.
 pub(super) fn server_config(
     versions: TlsVersions,
     certificate: Arc<dyn ResolvesServerCert>,
+    callers: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<Arc<ServerConfig>, ServeError> {
     let versions: &[_] = match versions {
         TlsVersions::Tls13 => &[&TLS13],
@@ -26,7 +29,7 @@ pub(super) fn server_config(
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
         .map_err(ServeError::Tls)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(callers.unwrap_or_else(|| Arc::new(NoClientAuth)))
         .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.send_tls13_tickets = 0;

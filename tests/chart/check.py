@@ -171,6 +171,17 @@ if case.startswith("cert-manager"):
     must("issuer", leaf["spec"]["issuerRef"]["name"] in issuers or case == "cert-manager-issuer" and not issuers)
 if case == "secret":
     must("the pod mounts the Secret", pod["volumes"][0]["secret"]["secretName"] == "mine" and "--cert-dir=/etc/portcullis/tls" in args)
+clients = [a for a in args if a.startswith("--client-")]
+if case == "callers":
+    must("callers are asked for a certificate", clients
+         == ["--client-ca=/etc/portcullis/client-ca/ca.pem", "--client-name=kube-apiserver", "--client-name=api.example"])
+    must("the CA is mounted", {"name": "client-ca", "configMap": {"name": "apiserver-client-ca"}} in pod["volumes"]
+         and [m["mountPath"] for m in container["volumeMounts"]] == ["/etc/portcullis/client-ca"])
+    probe = one("Pod", hook=True)["spec"]
+    must("the test pod has a certificate", probe["volumes"][0]["secret"]["secretName"] == "portcullis-test-client"
+         and "--client-cert=/etc/portcullis/client/tls.crt" in probe["containers"][0]["args"])
+else:
+    must("callers are asked for nothing by default", not clients)
 if case == "monitoring":
     must("scraped port exists", one("ServiceMonitor")["spec"]["endpoints"][0]["port"] in {p["name"] for p in one("Service")["spec"]["ports"]})
     must("every alert has a runbook", all(r["annotations"]["runbook"] and r["annotations"]["summary"] for g in one("PrometheusRule")["spec"]["groups"] for r in g["rules"]))

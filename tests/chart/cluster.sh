@@ -203,6 +203,24 @@ scope() {
     kubectl delete namespace elsewhere elsewhere-2 --wait=false >/dev/null
 }
 
+notes() {
+    echo "== notes"
+    local slice='{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"kubernetes","labels":{"kubernetes.io/service-name":"kubernetes"}},"addressType":"IPv4","endpoints":[{"addresses":["203.0.113.8"]},{"addresses":["203.0.113.7"]}],"ports":[{"name":"https","port":6443}]}'
+    local shown=("$HELM" install portcullis charts/portcullis -n portcullis)
+    shows() { if grep -qF -- "$2" <<<"$3"; then ok "$1"; else bad "$1" "no '$2' in the notes"; fi; }
+    # The API server writes this object itself where it has an address that pods can reach.
+    if kubectl -n default get endpointslice kubernetes >/dev/null 2>&1; then
+        slice=$(kubectl -n default get endpointslice kubernetes -o 'jsonpath={.endpoints[0].addresses[0]}')
+        shows "the API server's address is shown" "$slice/32" "$("${shown[@]}" --dry-run=server)"
+    else
+        shows "without an address, how to find one" "get endpointslices -l kubernetes.io/service-name=kubernetes" "$("${shown[@]}" --dry-run=server)"
+        kubectl -n default create -f - <<<"$slice" >/dev/null
+        shows "the API servers' addresses are shown" "networkPolicy.apiServerCIDRs={203.0.113.7/32,203.0.113.8/32}'" "$("${shown[@]}" --dry-run=server)"
+        kubectl -n default delete endpointslice kubernetes >/dev/null
+    fi
+}
+
+notes
 lifecycle "$HELM" "helm 3"
 if [ -n "${HELM4:-}" ]; then lifecycle "$HELM4" "helm 4"; fi
 scope

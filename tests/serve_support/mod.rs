@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis::serve::{Answer, Certificates, Options, Reviewer, Server, Shutdown, new_registry};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::ServerName;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
@@ -22,7 +22,8 @@ use tokio_rustls::client::TlsStream;
 
 pub const HOST: &str = "portcullis.portcullis.svc";
 
-/// Does what the body says: `panic`, `bad`, `busy`, `gate` (wait for [`Script::open`]), `overrun`; else echoes the length.
+/// Does what the body says: `panic`, `bad`, `busy`, `gate` (wait for [`Script::open`]), `overrun`, `burn` (compute until
+/// [`Script::cool`]); else echoes the length.
 #[derive(Default)]
 pub struct Script {
     pub unready: AtomicBool,
@@ -30,11 +31,17 @@ pub struct Script {
     pub gate: Notify,
     pub entered: Notify,
     pub reviews: AtomicUsize,
+    pub burning: AtomicUsize,
+    pub cooled: AtomicBool,
 }
 
 impl Script {
     pub fn open(&self) {
         self.gate.notify_one();
+    }
+
+    pub fn cool(&self) {
+        self.cooled.store(true, Ordering::Relaxed);
     }
 }
 
@@ -49,6 +56,14 @@ impl Reviewer for Script {
                 self.entered.notify_one();
                 self.gate.notified().await;
                 Answer::Review(b"{\"gate\":true}".to_vec())
+            }
+            burn if burn.starts_with(b"burn") => {
+                self.burning.fetch_add(1, Ordering::Relaxed);
+                while !self.cooled.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                self.burning.fetch_sub(1, Ordering::Relaxed);
+                Answer::Review(b"{}".to_vec())
             }
             b"overrun" => {
                 self.entered.notify_one();
@@ -99,6 +114,28 @@ impl Ca {
         client_trusting(self.roots())
     }
 
+    /// The certificate of the CA in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A client that trusts this CA, and shows a certificate of `issuer` with this common name and alternative names.
+    pub fn client_of(&self, issuer: &Self, common_name: &str, names: &[&str]) -> ClientConfig {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &issuer.0).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(vec![certificate.der().clone()], key)
+            .unwrap()
+    }
+
     pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
@@ -138,6 +175,16 @@ pub struct Running {
     pub shutdown: Shutdown,
     pub script: Arc<Script>,
     pub task: tokio::task::JoinHandle<Result<(), portcullis::serve::ServeError>>,
+    pub end: EndOfTest,
+}
+
+/// Ends what computes, which would outlive a test that fails.
+pub struct EndOfTest(Arc<Script>);
+
+impl Drop for EndOfTest {
+    fn drop(&mut self) {
+        self.0.cool();
+    }
 }
 
 /// Options for loopback with a quick look at certificates.
@@ -159,7 +206,8 @@ pub async fn start(options: Options) -> Running {
     let shutdown = Shutdown::new();
     let (webhook, admin) = (server.webhook_addr(), server.admin_addr());
     let task = tokio::spawn(server.run(Arc::clone(&script), shutdown.clone(), new_registry()));
-    Running { webhook, admin, shutdown, script, task }
+    let end = EndOfTest(Arc::clone(&script));
+    Running { webhook, admin, shutdown, script, task, end }
 }
 
 impl Running {

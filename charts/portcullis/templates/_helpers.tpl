@@ -58,6 +58,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
+{{/* Not empty when callers must show a certificate. */}}
+{{- define "portcullis.clientCA" -}}
+{{- with .Values.webhook.clientCA }}{{ default .secret .configMap }}{{ end }}
+{{- end }}
+
 {{- define "portcullis.certificateName" -}}
 {{- printf "%s-serving" (include "portcullis.fullname" .) }}
 {{- end }}
@@ -106,6 +111,14 @@ seccompProfile:
 {{- if hasKey (default dict $labels) $label }}
 {{- fail (printf "\n\n%s holds the label %s, which the chart sets itself: take it out.\n" $value $label) }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.webhook.clientCA }}
+{{- if and .configMap .secret }}
+{{- fail "\n\nwebhook.clientCA names a ConfigMap and a Secret: give one of them.\n" }}
+{{- end }}
+{{- if and (or .names .testSecret) (not (or .configMap .secret)) }}
+{{- fail "\n\nwebhook.clientCA.names and testSecret need webhook.clientCA.configMap or secret, the CA of the callers.\n" }}
 {{- end }}
 {{- end }}
 {{- if hasKey (default dict .Values.webhook.annotations) "portcullis.dev/failure-policy" }}

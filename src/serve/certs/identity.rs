@@ -113,6 +113,19 @@ fn names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError> {
         .collect())
 }
 
+/// Common names of the subject, and the alternative names, of a caller's certificate.
+pub fn caller_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, CertError> {
+    let mut all = names(certificate)?;
+    let parsed = parse(certificate)?;
+    all.extend(parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok().map(str::to_owned)));
+    let others = parsed.subject_alternative_name().map_err(|error| CertError::Certificate(error.to_string()))?;
+    all.extend(others.iter().flat_map(|extension| &extension.value.general_names).filter_map(|name| match name {
+        GeneralName::URI(text) | GeneralName::RFC822Name(text) => Some((*text).to_owned()),
+        _ => None,
+    }));
+    Ok(all)
+}
+
 /// Four bytes are IPv4, sixteen are IPv6 (RFC 5280, 4.2.1.6).
 fn address(bytes: &[u8]) -> Option<String> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);

@@ -31,6 +31,7 @@ use rustls::sign::CertifiedKey;
 use super::metrics::Metrics;
 
 pub(super) use dir::watch_directory;
+pub(super) use identity::{caller_names, certificates};
 pub(super) use keeper::keep;
 
 /// The certificate that new handshakes get; swapped while connections are open.

@@ -1,6 +1,7 @@
 //! The cases, by what people do.
 
 mod assertions;
+mod callers;
 mod capture;
 mod decisions;
 mod definitions;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         house::cases(),
         definitions::cases(),
         assertions::cases(),
+        callers::cases(),
         capture::cases(),
         templates::cases(),
         subresources::cases(),

@@ -72,19 +72,24 @@ pub struct Gate {
 impl Gate {
     /// Installs it and waits until it decides.
     pub fn install(plane: &Coordinates, settings: Settings) -> Self {
-        let mut gate = Self::prepare(plane, settings);
-        gate.install_objects();
-        gate.start();
-        gate.until_ready();
-        if matches!(gate.settings.state, State::Files(_)) {
-            let ca = std::fs::read_to_string(gate.ca_file()).unwrap();
-            gate.apply_webhook(&format!("https://{}/v1/review", gate.listen), Some(&ca));
-        }
-        gate.until_it_decides();
-        gate
+        Self::prepare(plane, settings).installed()
     }
 
-    fn prepare(plane: &Coordinates, settings: Settings) -> Self {
+    /// The same for one whose addresses were needed before.
+    pub fn installed(mut self) -> Self {
+        self.install_objects();
+        self.start();
+        self.until_ready();
+        if matches!(self.settings.state, State::Files(_)) {
+            let ca = std::fs::read_to_string(self.ca_file()).unwrap();
+            self.apply_webhook(&format!("https://{}/v1/review", self.listen), Some(&ca));
+        }
+        self.until_it_decides();
+        self
+    }
+
+    /// Chooses addresses; nothing is installed yet.
+    pub fn prepare(plane: &Coordinates, settings: Settings) -> Self {
         let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         Self { listen: address(), admin: address(), settings, plane: plane.clone(), process: None }
     }

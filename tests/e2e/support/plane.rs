@@ -43,12 +43,13 @@ pub fn possible() -> Result<(), String> {
 }
 
 impl Coordinates {
-    fn new() -> Self {
+    /// Of a cluster of this name, which need not run yet.
+    pub fn named(name: &str) -> Self {
         let bin = script("build").arg("--bin").output().unwrap();
         let cached = PathBuf::from(String::from_utf8(bin.stdout).unwrap().trim());
         let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
         let bin = given.filter(|dir| dir.join("kubectl").exists()).unwrap_or(cached);
-        Self { dir: scratch("cluster"), bin }
+        Self { dir: scratch(name), bin }
     }
 
     pub fn kubectl(&self) -> Kubectl {
@@ -89,8 +90,13 @@ impl Coordinates {
 }
 
 impl ControlPlane {
+    /// The cluster that cases share.
     pub fn up() -> Self {
-        let at = Coordinates::new();
+        Self::start(Coordinates::named("cluster"), &[])
+    }
+
+    /// A cluster with these arguments of its API server besides the usual ones.
+    pub fn start(at: Coordinates, apiserver: &[String]) -> Self {
         let lock = File::create(at.dir.join("e2e.lock")).unwrap();
         if lock.try_lock().is_err() {
             eprintln!("e2e: waiting for another run in {}", at.dir.display());
@@ -102,6 +108,7 @@ impl ControlPlane {
             .arg("up")
             .arg(&at.dir)
             .args(["--with-parent", &std::process::id().to_string()])
+            .args(apiserver.iter().map(|argument| format!("--apiserver-arg={argument}")))
             .output()
             .unwrap();
         assert!(started.status.success(), "the control plane does not start: {}", text(&started));
