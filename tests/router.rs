@@ -14,6 +14,7 @@ use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use futures::StreamExt;
 use http_body_util::BodyExt;
+use portcullis::admission::Caps;
 use portcullis::serve::{Answer, Limits, Metrics, Reviewer, Shutdown, new_registry, webhook_router};
 use prometheus_client::registry::Registry;
 use serve_support::Script;
@@ -88,7 +89,7 @@ async fn a_review_is_answered_as_json_and_keeps_its_connection() {
 struct Noting(std::sync::Mutex<Vec<String>>);
 
 impl Reviewer for Noting {
-    async fn review(&self, _body: Bytes, _deadline: tokio::time::Instant) -> Answer {
+    async fn review(&self, _body: Bytes, _deadline: tokio::time::Instant, _caps: Option<Caps>) -> Answer {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
         self.0.lock().unwrap().push(name);
         Answer::Review(b"{}".to_vec())
@@ -282,7 +283,7 @@ struct Burning {
 }
 
 impl Reviewer for Burning {
-    async fn review(&self, body: Bytes, _deadline: tokio::time::Instant) -> Answer {
+    async fn review(&self, body: Bytes, _deadline: tokio::time::Instant, _caps: Option<Caps>) -> Answer {
         self.begun.fetch_add(1, Ordering::Relaxed);
         while body.starts_with(b"burn") && !self.released.load(Ordering::Relaxed) {
             std::hint::spin_loop();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Caps;
 use super::envelope::{self, Incoming};
 use super::wire::Given;
 use crate::model::original::{Narrowing, Original, Rewritten};
@@ -106,6 +107,8 @@ pub(super) struct Sent<'a> {
     pub(super) body: &'a [u8],
     /// What it came to.
     pub(super) change: &'a Change,
+    /// The caps under which it is judged.
+    pub(super) caps: Option<Caps>,
 }
 
 impl Original for Sent<'_> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::caps::{Caps, capped};
 use super::change::{Asked, Binding, Sent, asked};
 use super::envelope::{self, Incoming};
 use super::expected::{Otherwise, PATIENCE, note, otherwise};
@@ -123,6 +124,17 @@ impl<C: Cluster> Gate<C> {
 
     /// Answers one review; `record` is told what it came to.
     pub async fn answer(&self, body: &[u8], deadline: Instant, record: impl Fn(&Decided<'_>) + Send + Sync) -> Reply {
+        self.answer_capped(body, deadline, None, record).await
+    }
+
+    /// Answers one review under caps that take the place of the house's own.
+    pub async fn answer_capped(
+        &self,
+        body: &[u8],
+        deadline: Instant,
+        caps: Option<Caps>,
+        record: impl Fn(&Decided<'_>) + Send + Sync,
+    ) -> Reply {
         let start = Instant::now();
         let mut decided = Decided {
             outcome: Outcome::Malformed,
@@ -169,7 +181,7 @@ impl<C: Cluster> Gate<C> {
                 return Reply::Unavailable(error);
             }
         };
-        let judged = match self.decide(&request, &change, &Sent { body, change: &change }, deadline).await {
+        let judged = match self.decide(&request, &change, &Sent { body, change: &change, caps }, deadline).await {
             Ok(judged) => judged,
             Err(ConfirmError(error)) => {
                 let outcome = Outcome::Unavailable;
@@ -216,7 +228,7 @@ impl<C: Cluster> Gate<C> {
             let look = expected.map(|(unseen, part)| unseen.look(home, part)).unwrap_or_default();
             let (world, verdict, confirmed) =
                 self.judge((home, look.doubtful), request, change, sent, deadline).await?;
-            let refusal = self.lowering(&request.user, change).await?.map(Refusal::Lowers);
+            let refusal = self.lowering(&request.user, change, sent.caps).await?.map(Refusal::Lowers);
             let judged = Judged { verdict, confirmed, refusal, note: None };
             let Some((unseen, part)) = expected else { return Ok(judged) };
             if !judged.verdict.is_allowed() || judged.refusal.is_some() {
@@ -264,21 +276,21 @@ impl<C: Cluster> Gate<C> {
     ) -> Result<(Arc<World>, Verdict, bool), ConfirmError> {
         // Asked before the world is taken: a state that catches up in between is not the one that is judged.
         let behind = doubtful || self.cluster.may_be_behind(home);
-        let world = self.cluster.current();
+        let world = capped(self.cluster.current(), sent.caps);
         let verdict = judge(&world.snapshot, &world.house, request, change, sent, deadline);
         let stale = if verdict.is_allowed() { behind } else { verdict.rests_on_absence() };
         if !stale {
             return Ok((world, verdict, false));
         }
-        let world: Arc<World> = self.cluster.confirm(home, deadline).await?;
+        let world = capped(self.cluster.confirm(home, deadline).await?, sent.caps);
         let verdict = judge(&world.snapshot, &world.house, request, change, sent, deadline);
         Ok((world, verdict, true))
     }
 
     /// Whether a namespace's labels are lowered by somebody who may not edit house rules.
-    async fn lowering(&self, user: &User, change: &Change) -> Result<Option<String>, ConfirmError> {
+    async fn lowering(&self, user: &User, change: &Change, caps: Option<Caps>) -> Result<Option<String>, ConfirmError> {
         let Some(Object::Namespace(new)) = &change.after else { return Ok(None) };
-        let world = self.cluster.current();
+        let world = capped(self.cluster.current(), caps);
         let bare = || Object::Namespace(without_own_labels(new));
         let before = world.snapshot.with(&change.before.clone().unwrap_or_else(bare));
         let after = before.overlay(change);

@@ -2,6 +2,7 @@
 //!
 //! The world is behind [`Cluster`], so that the same path serves a watched cluster, a folder of manifests and tests.
 
+mod caps;
 mod change;
 mod envelope;
 mod expected;
@@ -13,6 +14,7 @@ mod wire;
 
 use std::sync::Arc;
 
+pub use caps::Caps;
 pub use envelope::{EnvelopeError, Incoming};
 pub use fixed::Fixed;
 pub use gate::{Decided, Gate, Outcome, Reply};

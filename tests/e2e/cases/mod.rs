@@ -14,6 +14,7 @@ mod guides;
 mod house;
 mod kinds;
 mod live;
+mod modes;
 mod namespaces;
 mod network;
 mod outage;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Case> {
         templates::cases(),
         subresources::cases(),
         races::cases(),
+        modes::cases(),
         replicas::cases(),
         outage::cases(),
         drain::cases(),
