@@ -113,6 +113,37 @@ async fn reviews_are_judged_on_threads_of_their_own_and_large_ones_on_others() {
     assert_eq!(*noting.0.lock().unwrap(), ["review", "review-large"]);
 }
 
+/// Answers with the caps that a call brings.
+struct Echo;
+
+impl Reviewer for Echo {
+    async fn review(&self, _body: Bytes, _deadline: tokio::time::Instant, caps: Option<Caps>) -> Answer {
+        Answer::Review(format!("{caps:?}").into_bytes())
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn the_path_states_the_mode() {
+    let metrics = Metrics::register(&mut new_registry());
+    let routes = webhook_router(Arc::new(Echo), Limits::default(), metrics, Shutdown::new()).unwrap();
+    for (path, status, said) in [
+        ("/v1/review", 200, "None"),
+        ("/v1/review/mode/warn/from-controllers/audit", 200, "Some(Caps { mode: Warn, from_controllers: Audit })"),
+        ("/v1/review/mode/warn/from-controllers/audit?timeout=5s", 200, "Warn"),
+        ("/v1/review/mode/off/from-controllers/audit", 404, "POST /v1/review"),
+        ("/v1/review/mode/warn", 404, "POST /v1/review"),
+    ] {
+        let response = routes.clone().oneshot(post(path, "{}")).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains(said), "{path}: {body:?}");
+    }
+}
+
 #[tokio::test]
 async fn content_types_with_parameters_are_json_and_others_are_not() {
     let f = fixture(|_| {});

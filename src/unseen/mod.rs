@@ -27,7 +27,7 @@ pub const EXPECTED_FOR: Duration = Duration::from_secs(5);
 /// the watch may be behind.
 const DOUBTED_FOR: Duration = Duration::from_secs(10);
 /// A review that looked longer ago than this has passed its deadline.
-const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 /// How often what has run out is cleared away.
 const CLEARED_EVERY: Duration = Duration::from_millis(500);
 /// Changes of one namespace that are held.
@@ -167,7 +167,7 @@ impl Unseen {
         let room = MOST_BYTES.saturating_sub(state.held.bytes);
         let entry = Entry { number, part, until: now + EXPECTED_FOR, bytes, change: Arc::clone(change) };
         let added = state.place(namespace).add(entry, now, room);
-        state.held.add(added);
+        state.held = state.held.plus(added);
         self.admissions.store(number, Ordering::Release);
         self.held.store(state.held.count, Ordering::Release);
         true
@@ -191,7 +191,7 @@ impl Unseen {
         let mut state = self.lock();
         for (namespace, number) in numbers {
             if let Some(removed) = state.places.get_mut(namespace).map(|place| place.remove(*number)) {
-                state.held.take(removed);
+                state.held = state.held.minus(removed);
             }
         }
         self.held.store(state.held.count, Ordering::Release);
@@ -248,10 +248,10 @@ impl State {
             return;
         }
         self.cleared = Some(now);
-        for place in self.places.values_mut() {
+        self.places.retain(|_, place| {
             place.clear(now);
-        }
-        self.places.retain(|_, place| place.last.is_some_and(|at| now < at + REMEMBERED_FOR));
+            place.last.is_some_and(|at| now < at + REMEMBERED_FOR)
+        });
         if self.places.len() >= MOST_PLACES {
             // More names than any cluster has come from a caller that makes them up. The changes of others stay.
             self.places.retain(|_, place| place.held() != Held::default());
@@ -260,9 +260,6 @@ impl State {
         if self.places.len() >= MOST_PLACES {
             self.places.clear();
         }
-        self.held = Held::default();
-        for place in self.places.values() {
-            self.held.add(place.held());
-        }
+        self.held = self.places.values().map(Place::held).fold(Held::default(), Held::plus);
     }
 }

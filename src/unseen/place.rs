@@ -29,14 +29,12 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) const fn add(&mut self, other: Self) {
-        self.count += other.count;
-        self.bytes += other.bytes;
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self { count: self.count + other.count, bytes: self.bytes + other.bytes }
     }
 
-    pub(super) const fn take(&mut self, other: Self) {
-        self.count = self.count.saturating_sub(other.count);
-        self.bytes = self.bytes.saturating_sub(other.bytes);
+    pub(super) const fn minus(self, other: Self) -> Self {
+        Self { count: self.count.saturating_sub(other.count), bytes: self.bytes.saturating_sub(other.bytes) }
     }
 }
 

@@ -234,9 +234,11 @@ impl Writer {
             Item::Object(Object::Workload(workload)) => {
                 let Some(resource) = Resource::of_workload(&workload.id) else { return false };
                 let (key, list) = (key_of(&workload.id), self.list_of(resource));
-                let known = self.workloads(resource).and_then(|all| all.get(&key));
-                let same = known.is_some_and(|pod| is_same(&pod.thing, workload));
-                same && mark(self.workloads_mut(resource), &key, list)
+                match self.workloads(resource).and_then(|all| all.get(&key)) {
+                    // Most ReplicaSets are old revisions: they do not have to wait for the end of the list.
+                    None => !workload.takes_part(),
+                    Some(pod) => is_same(&pod.thing, workload) && mark(self.workloads_mut(resource), &key, list),
+                }
             }
             // Few, and cheap to put in again.
             Item::Object(_)
@@ -278,20 +280,7 @@ impl Writer {
                 }
             }
             Item::Object(Object::AddressGroup(_) | Object::Tier(_) | Object::Assertion(_)) => {}
-            // It is there, and what it was before is the best that is known of it.
-            Item::Object(Object::Unreadable(id, _)) => {
-                let key = key_of(&id);
-                match Resource::of_workload(&id) {
-                    Some(resource) => {
-                        let list = self.list_of(resource);
-                        mark(self.workloads_mut(resource), &key, list)
-                    }
-                    None => {
-                        let list = self.list_of(Resource::Namespaces);
-                        mark(&mut self.namespaces, &key, list)
-                    }
-                };
-            }
+            Item::Object(Object::Unreadable(id, _)) => self.mark_unreadable(&id),
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
             Item::Assertion(key, assertion) => {

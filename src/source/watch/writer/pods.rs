@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Key, Pod, Resource, Seen, Writer, key_of};
+use super::{Key, Pod, Resource, Seen, Writer, key_of, mark};
 use crate::model::{Object, ObjectRef, Workload};
 use crate::snapshot::Owner;
 use crate::translate::Kind;
@@ -69,6 +69,18 @@ impl Writer {
             template_at: "",
         }));
         self.changed = true;
+    }
+
+    /// An object that cannot be read is there, and what it was before is the best that is known of it.
+    pub(super) fn mark_unreadable(&mut self, id: &ObjectRef) {
+        let key = key_of(id);
+        if let Some(resource) = Resource::of_workload(id) {
+            let list = self.list_of(resource);
+            mark(self.workloads_mut(resource), &key, list);
+        } else {
+            let list = self.list_of(Resource::Namespaces);
+            mark(&mut self.namespaces, &key, list);
+        }
     }
 
     /// Those of this kind that are part of the state.
