@@ -99,16 +99,20 @@ pub struct NamespaceState {
     templates: Arc<Vec<Template>>,
 }
 
-/// Equal templates of one owner.
+/// The template of one object.
 #[derive(Clone, Debug)]
 struct Template {
     owner: Owner,
     pod: Arc<PodSpec>,
+    kind: Str,
     name: Str,
-    count: u32,
 }
 
 impl Template {
+    fn key(&self) -> (&Owner, &PodSpec, &str, &str) {
+        (&self.owner, &self.pod, &self.kind, &self.name)
+    }
+
     fn class(&self) -> Arc<PodClass> {
         Arc::new(PodClass {
             owner: self.owner.clone(),
@@ -264,16 +268,12 @@ impl NamespaceState {
         }
     }
 
+    /// Inserting a template again changes nothing, so that a state can be asked to have what it may have already.
     fn insert_template(&mut self, owner: &Owner, workload: &Workload) {
-        let found = self.find_template(owner, &workload.pod);
-        let templates = Arc::make_mut(&mut self.templates);
-        match found {
-            Ok(i) => templates[i].count += 1,
-            Err(i) => {
-                let (pod, name) = (Arc::clone(&workload.pod), workload.id.name.clone());
-                templates.insert(i, Template { owner: owner.clone(), pod, name, count: 1 });
-            }
-        }
+        let Err(i) = self.find_template(owner, workload) else { return };
+        let (pod, name) = (Arc::clone(&workload.pod), workload.id.name.clone());
+        let kind = workload.id.kind.as_ref().into();
+        Arc::make_mut(&mut self.templates).insert(i, Template { owner: owner.clone(), pod, kind, name });
     }
 
     pub(super) fn remove_workload(&mut self, workload: &Workload) {
@@ -282,18 +282,12 @@ impl NamespaceState {
             self.remove_pod(&owner, workload);
             return;
         }
-        let Ok(i) = self.find_template(&owner, &workload.pod) else { return };
-        let templates = Arc::make_mut(&mut self.templates);
-        templates[i].count -= 1;
-        if templates[i].count > 0 {
-            return;
-        }
-        templates.remove(i);
+        let Ok(i) = self.find_template(&owner, workload) else { return };
+        Arc::make_mut(&mut self.templates).remove(i);
         // A template that goes away does not take running pods with it: they go by their own deletes.
-        if let Ok(i) = self.find_class(&owner, &workload.pod)
-            && self.classes[i].from_template
-        {
-            Arc::make_mut(&mut self.classes).remove(i);
+        let here = self.of_owner(&owner);
+        if self.classes.get(here.start).is_some_and(|class| class.from_template) && !here.is_empty() {
+            self.show_templates(&owner);
         }
     }
 
@@ -324,9 +318,10 @@ impl NamespaceState {
     fn show_templates(&mut self, owner: &Owner) {
         let first = self.templates.partition_point(|template| template.owner < *owner);
         let of_owner = self.templates.iter().skip(first).take_while(|template| template.owner == *owner);
-        let classes: Vec<Arc<PodClass>> = of_owner.map(Template::class).collect();
+        let mut classes: Vec<Arc<PodClass>> = of_owner.map(Template::class).collect();
+        classes.dedup_by(|a, b| a.key() == b.key());
         let here = self.of_owner(owner);
-        if classes.len() != here.len() {
+        if self.classes.get(here.clone()) != Some(&classes[..]) {
             Arc::make_mut(&mut self.classes).splice(here, classes);
         }
     }
@@ -342,8 +337,9 @@ impl NamespaceState {
         self.classes.binary_search_by(|class| class.key().cmp(&(owner, pod)))
     }
 
-    fn find_template(&self, owner: &Owner, pod: &PodSpec) -> Result<usize, usize> {
-        self.templates.binary_search_by(|template| (&template.owner, &*template.pod).cmp(&(owner, pod)))
+    fn find_template(&self, owner: &Owner, workload: &Workload) -> Result<usize, usize> {
+        let wanted = (owner, &*workload.pod, workload.id.kind.as_ref(), &*workload.id.name);
+        self.templates.binary_search_by(|template| template.key().cmp(&wanted))
     }
 }
 
