@@ -210,7 +210,7 @@ mod tests {
         let read = |body: &str| {
             let mut space = String::new();
             let mut review = open(body.as_bytes(), &mut space).unwrap();
-            match asked(&mut review) {
+            match asked(&mut review, body.as_bytes()) {
                 Asked::Judge(change) => Change::clone(&change),
                 other => panic!("{other:?}"),
             }
@@ -232,7 +232,7 @@ mod tests {
             let mut space = String::new();
             let mut review = open(body.as_bytes(), &mut space).unwrap();
             assert!(matches!(review.object, Given::Raw(raw) if raw.get() == object), "{object}");
-            assert!(matches!(asked(&mut review), Asked::Judge(_)), "{object}");
+            assert!(matches!(asked(&mut review, body.as_bytes()), Asked::Judge(_)), "{object}");
         }
     }
 

@@ -155,7 +155,7 @@ impl<C: Cluster> Gate<C> {
                 };
             }
         };
-        let asked = asked(&mut request);
+        let asked = asked(&mut request, body);
         decided.request = Some(&request);
         let asked = match asked {
             Asked::Bind(binding) => self.bound(&request, &binding, deadline).await,

@@ -3,7 +3,11 @@
 use super::decisions::until_pods;
 use crate::support::{Kubectl, Suite, cases, objects, until};
 
-cases![a_default_deny_stays_beside_templates_without_pods, a_default_deny_stays_beside_a_pod_that_is_being_deleted];
+cases![
+    a_default_deny_stays_beside_templates_without_pods,
+    a_default_deny_stays_beside_a_pod_that_is_being_deleted,
+    the_last_finalizer_of_a_default_deny_is_its_deletion,
+];
 
 fn delete_deny(kubectl: &Kubectl, namespace: &str) -> crate::support::Outcome {
     kubectl.run(&["-n", namespace, "delete", "networkpolicy", "default-deny", "--dry-run=server"])
@@ -65,4 +69,32 @@ fn a_default_deny_stays_beside_a_pod_that_is_being_deleted(suite: &Suite) {
     let patch = "{\"metadata\":{\"finalizers\":null}}";
     kubectl.run(&["-n", space, "patch", "pod", "p", "--type=merge", "-p", patch]).passes();
     until_deletable(&kubectl, space);
+}
+
+fn the_last_finalizer_of_a_default_deny_is_its_deletion(suite: &Suite) {
+    let kubectl = suite.kubectl();
+    let space = "finalized";
+    kubectl.namespace(space, &[]);
+    let held = objects::baseline(space).replace(
+        "metadata: {name: default-deny",
+        "metadata: {finalizers: [e2e.portcullis.dev/stay, e2e.portcullis.dev/too], name: default-deny",
+    );
+    kubectl.apply(&held).passes();
+    kubectl.run(&["-n", space, "delete", "networkpolicy", "default-deny", "--wait=false"]).passes();
+    // Nothing ran when that was admitted. For some seconds it is expected to go; after that the policy is in force.
+    until("the policy counts again", || {
+        let outcome = kubectl.apply(&objects::pod(space, "p", &[("app", "p")]));
+        if outcome.ok { Ok(()) } else { Err(outcome.to_string()) }
+    });
+    let patch = |finalizers: &str| {
+        let patch = format!("{{\"metadata\":{{\"finalizers\":{finalizers}}}}}");
+        kubectl.run(&["-n", space, "patch", "networkpolicy", "default-deny", "--type=merge", "-p", &patch])
+    };
+    patch("[\"e2e.portcullis.dev/stay\"]").passes();
+    patch("null").denied("missing-default-deny", "default deny");
+    kubectl.run(&["-n", space, "delete", "pod", "p"]).passes();
+    until("the policy may go", || {
+        let outcome = patch("null");
+        if outcome.ok { Ok(()) } else { Err(outcome.to_string()) }
+    });
 }
