@@ -38,7 +38,7 @@ fn main() {
     println!("|---|---:|---:|---:|---:|---|---:|---:|");
     let own = std::env::current_exe().unwrap();
     for (i, shape) in shapes.iter().enumerate().filter(|(_, s)| format!("{} {}", s.kind.2, s.name).contains(wanted)) {
-        for size in [64 << 10, LARGEST] {
+        for size in [64 << 10, 512 << 10, LARGEST] {
             let out = Command::new(&own).args([i.to_string(), size.to_string()]).output().unwrap();
             let text = String::from_utf8_lossy(&out.stdout);
             let said = if out.status.success() { text.trim().to_owned() } else { format!("{}", out.status) };

@@ -44,6 +44,13 @@ pub fn policies() -> impl Iterator<Item = (Kind, Value)> {
     teams.chain(home_policies()).map(|value| (Kind::NetworkPolicy, value))
 }
 
+/// Namespaces and policies of a cluster with so many teams, and the pods nearby.
+pub fn with_teams(teams: usize) -> impl Iterator<Item = Value> {
+    let policies = policies().take(POLICIES * teams).map(|(_, value)| value).chain(home_policies());
+    let namespaces = namespaces().take(4 + teams).map(|(_, value)| value);
+    namespaces.chain(policies).chain(neighbours().map(|(_, value)| value))
+}
+
 /// Every Pod: two pairs of replicas for each namespace.
 pub fn pods() -> impl Iterator<Item = (Kind, Value)> {
     let teams = (0..NAMESPACES).flat_map(|i| {

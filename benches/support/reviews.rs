@@ -39,10 +39,19 @@ pub fn all() -> [Review; 3] {
     ]
 }
 
+/// The NetworkPolicy with a peer that matches no namespace: admitted with a warning that names what is near.
+pub fn warned() -> Review {
+    let there = r#""namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"edge"}}"#;
+    let slip = r#""namespaceSelector":{"matchLabels":{"team":"unit-5"}}"#;
+    let review = review("NP, warned", include_str!("../data/networkpolicy.json").replace(there, slip));
+    assert!(review.body.contains(slip), "the recorded review names another peer");
+    review
+}
+
 /// The Deployment in a namespace without any policy: denied, with a cure that has been tried.
 pub fn denied() -> Review {
     let namespace = |name: &str| format!(r#""namespace":"{name}""#);
-    review("Deployment", DEPLOYMENT.replace(&namespace(HOME), &namespace("bare")))
+    review("Dep., refused", DEPLOYMENT.replace(&namespace(HOME), &namespace("bare")))
 }
 
 fn review(name: &'static str, body: String) -> Review {

@@ -150,7 +150,7 @@ impl<C: Cluster> Gate<C> {
             Err(error) => {
                 record(&Decided { took: start.elapsed(), error: Some(&error.message), ..decided });
                 return match &error.uid {
-                    Some(uid) => bad_request(uid, error.message.clone()),
+                    Some(uid) => bad_request(uid, &error.message),
                     None => Reply::BadRequest(error.message),
                 };
             }
@@ -171,7 +171,7 @@ impl<C: Cluster> Gate<C> {
             }
             Ok(Asked::Refuse(message)) => {
                 record(&Decided { took: start.elapsed(), error: Some(&message), ..decided });
-                return bad_request(&request.uid, message);
+                return bad_request(&request.uid, &message);
             }
             // It has been looked up above.
             Ok(Asked::Bind(_)) => return Reply::Unavailable("a binding without its pod".to_owned()),
@@ -191,8 +191,8 @@ impl<C: Cluster> Gate<C> {
         };
         let Judged { verdict, confirmed, refusal, note } = &judged;
         let mut response = match refusal {
-            Some(Refusal::Lowers(message)) => Response::refuse(&request.uid, 403, "Forbidden", message.clone()),
-            Some(Refusal::Busy(message)) => Response::refuse(&request.uid, 429, "TooManyRequests", message.clone()),
+            Some(Refusal::Lowers(message)) => Response::refuse(&request.uid, 403, "Forbidden", message),
+            Some(Refusal::Busy(message)) => Response::refuse(&request.uid, 429, "TooManyRequests", message),
             None => Response::of(&request.uid, verdict),
         };
         if let Some(note) = note {
@@ -330,7 +330,7 @@ fn changed<'a>(then: &'a Labels, now: &'a Labels) -> Vec<&'a str> {
     keys
 }
 
-fn bad_request(uid: &str, message: String) -> Reply {
+fn bad_request(uid: &str, message: &str) -> Reply {
     Reply::Review(Response::refuse(uid, 400, "BadRequest", message).to_bytes())
 }
 

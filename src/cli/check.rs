@@ -12,7 +12,7 @@ use crate::model::house::Level;
 use crate::model::{Change, ObjectRef};
 use crate::report::printable::one_line;
 use crate::report::{FileFinding, Place, Report};
-use crate::review::{Scope, User, Verdict, World, review_written, standing_written};
+use crate::review::{Scope, Standing, User, Verdict, World, review_written};
 use crate::source::files::{CONFIG_NAMESPACE, Files, Located};
 
 /// Judge manifests as the webhook would judge them.
@@ -98,7 +98,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         Output::Github => out.write_all(report.to_github().as_bytes())?,
     }
     for note in notes {
-        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note.to_string()));
+        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note));
     }
     Ok(match (unreadable, report.summary.enforce) {
         (true, _) => Exit::Unusable,
@@ -108,9 +108,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
 }
 
 fn judge(files: &Files, world: &World) -> Report {
-    let mut findings = Vec::new();
+    let (mut findings, standing) = (Vec::new(), Standing::new(world));
     for located in &files.objects {
-        collect(&standing_written(&world.snapshot, &world.house, &located.object, located), located, &mut findings);
+        collect(&standing.judge(&located.object, located), located, &mut findings);
     }
     Report::new(findings, files.objects.len(), files.skipped)
 }

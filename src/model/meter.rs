@@ -2,7 +2,7 @@
 //!
 //! Every loop whose length depends on input calls [`charge`]. A computation that runs [`within`] a limit and reaches it
 //! unwinds to that call, which returns [`Spent`]; nothing in between has to know what a half-finished answer means
-//! (ADR 9). Steps are counted, not time, so the same input reaches the limit at the same place on every machine.
+//! (ADR 10). Steps are counted, not time, so the same input reaches the limit at the same place on every machine.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -59,7 +59,7 @@ pub fn left() -> u64 {
 pub fn within<T>(limit: u64, computation: impl FnOnce() -> T) -> Result<T, Spent> {
     let outer = left();
     // Without a limit around it the marker for "no limit" must not be taken for one.
-    let inner = limit.min(outer).min(u64::MAX - 1).max(1);
+    let inner = limit.min(outer).clamp(1, u64::MAX - 1);
     LEFT.with(|left| left.set(inner));
     let result = catch_unwind(AssertUnwindSafe(computation));
     let exhausted = result.as_ref().is_err_and(|payload| payload.is::<Exhausted>());

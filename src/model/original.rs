@@ -18,6 +18,11 @@ pub struct Narrowing {
     pub all: bool,
 }
 
+impl Narrowing {
+    /// Rules that are narrowed. What changes more of them is longer than anyone reads.
+    pub const MOST_RULES: usize = 50;
+}
+
 /// The object as it was written again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use super::Str;
 use super::group::GroupPeer;
 use super::ipset::IpSet;
+use super::meter::charge;
 use super::reference::ServicePeer;
 use super::selector::Selector;
 
@@ -128,6 +129,8 @@ impl Peer {
     /// The addresses that this peer may name: those of blocks, and every one for everyone and for the world. Of nodes and
     /// of names that DNS resolves, which could be any, none is counted.
     pub fn addresses(&self) -> IpSet {
+        // A set is copied.
+        charge(4);
         match self {
             Self::Any | Self::Entity(Entity::World) | Self::Unsettled(_) => IpSet::full(),
             Self::Addresses(peer) => peer.set.clone(),

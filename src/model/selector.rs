@@ -68,6 +68,11 @@ pub enum Test {
 }
 
 impl Test {
+    /// Whether some value passes.
+    fn is_possible(&self) -> bool {
+        !matches!(self, Self::In(values) if values.is_empty())
+    }
+
     /// Whether the value, or its absence, passes.
     pub fn holds(&self, value: Option<&str>) -> bool {
         let Some(value) = value else { return false };
@@ -164,8 +169,15 @@ impl Selector {
 
     /// Whether every label set matches, whatever way it is written.
     pub fn matches_everything(&self) -> bool {
-        // A pod without any label is what nearly every selector leaves out.
-        self.is_everything() || (self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible)
+        charge(1);
+        match self {
+            // A pod without the label escapes, and from its absence one that has it.
+            Self::Key(..) => false,
+            Self::Not(inner) if matches!(&**inner, Self::Key(_, test) if test.is_possible()) => false,
+            Self::And(parts) => parts.iter().all(Self::matches_everything),
+            // A pod without any label is what nearly every other one leaves out.
+            Self::Not(_) | Self::Or(_) => self.matches(&NoLabels) && escaping(&[self]) == Escape::Impossible,
+        }
     }
 
     /// Whether it matches whatever the other one matches. "No" where the search for a counterexample gave up.

@@ -222,6 +222,7 @@ impl<'s, 'p> Walk<'s, 'p> {
     }
 
     fn note(&mut self, policy: &Arc<Policy>, rule: Option<usize>, action: Action, ports: PortSet) {
+        charge(8);
         self.decision.used.push(Used { policy: Arc::clone(policy), rule, action, ports });
     }
 

@@ -1,6 +1,7 @@
 //! Whether a namespace denies by default: is *any* pod of it, with whatever labels, isolated, and does not every pod get everything anyway?
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::exposure::exposure_to_pods;
@@ -10,7 +11,7 @@ use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{
     Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Protocol, Rule,
-    Selector, Tier, TierSemantics,
+    Selector, Str, Tier, TierSemantics,
 };
 use crate::snapshot::{NamespaceState, Snapshot};
 
@@ -42,9 +43,19 @@ pub fn default_deny(
     dialect: Dialect,
 ) -> DefaultDeny {
     let here = enforced(snapshot, namespace, dialect);
-    let denies = |p: &&Arc<Policy>| denies_by_default(p, direction) && !hands_on_everything(&p.tier, &here, direction);
+    // Once for each tier and not for each of its policies.
+    let mut handing_on: BTreeMap<(Priority, &Str), bool> = BTreeMap::new();
     let mut isolating: Vec<&Arc<Policy>> = Vec::with_capacity(here.len());
-    isolating.extend(here.iter().copied().filter(denies));
+    for policy in here.iter().copied().filter(|policy| denies_by_default(policy, direction)) {
+        let tier = &policy.tier;
+        let hands_on = tier.semantics != TierSemantics::Union
+            && *handing_on
+                .entry((tier.order, &tier.name))
+                .or_insert_with(|| hands_on_everything(tier, &here, direction));
+        if !hands_on {
+            isolating.push(policy);
+        }
+    }
     let owned = |list: &[&Arc<Policy>]| list.iter().map(|p| Arc::clone(p)).collect::<Vec<_>>();
     match escape(&isolating, namespace) {
         Escape::By(labels) => return DefaultDeny::Missing(Missing::Escapes(labels, owned(&isolating))),
@@ -94,15 +105,17 @@ fn enforced<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, dialect: 
 /// Whether a tier leaves everything to later ones for some pod, so that its end denies nothing there.
 fn hands_on_everything(tier: &Tier, policies: &[&Arc<Policy>], direction: Direction) -> bool {
     let mut of_tier = policies.iter().filter(|p| p.tier.order == tier.order && p.tier.name == tier.name);
-    tier.semantics != TierSemantics::Union && of_tier.any(|p| p.rules(direction).iter().any(passes_everything))
+    of_tier.any(|p| p.rules(direction).iter().any(passes_everything))
 }
 
 fn passes_everything(rule: &Rule) -> bool {
-    let everyone = |peer: &Peer| {
-        charge(1);
-        let addresses = peer.addresses();
-        addresses.v4().is_full() || addresses.v6().is_full() || is_all_pods(peer)
+    let is_whole = |set: &IpSet| set.v4().is_full() || set.v6().is_full();
+    let everyone = |peer: &Peer| match peer {
+        Peer::Addresses(block) => is_whole(&block.set),
+        Peer::Pods(_) | Peer::Nobody => is_all_pods(peer),
+        other => is_whole(&other.addresses()) || is_all_pods(other),
     };
+    charge(1 + rule.peers.len());
     rule.action == Action::Pass && rule.ports.numbers.is_full() && rule.peers.iter().any(everyone)
 }
 
@@ -206,18 +219,18 @@ fn opens(policy: &Policy, rule: &Rule, last: Priority) -> bool {
 /// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
 fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
     charge(rules.clone().count());
-    if !rules.clone().fold(PortSet::empty(), |all, rule| all.union(&rule.ports.numbers)).is_full() {
+    if !PortSet::union_all(rules.clone().map(|rule| &rule.ports.numbers)).is_full() {
         return false;
     }
     // Blocks that are too few for a family need not be united.
     let addresses = if may_be_whole(rules.clone()) { exposure_to_pods(rules.clone()) } else { Vec::new() };
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
-    let ports = whole.fold(PortSet::empty(), |all, e| all.union(&e.ports));
+    let ports = PortSet::union_all(whole.map(|e| &e.ports));
     if ports.is_full() {
         return true;
     }
     let to_all_pods = rules.filter(|rule| rule.peers.iter().any(is_all_pods));
-    to_all_pods.fold(ports, |all, rule| all.union(&rule.ports.numbers)).is_full()
+    PortSet::union_all(to_all_pods.map(|rule| &rule.ports.numbers).chain([&ports])).is_full()
 }
 
 /// Whether the peers of rules can cover a family of addresses together, by how many addresses they have; "no" is certain.

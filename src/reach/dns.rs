@@ -129,7 +129,8 @@ impl<'a> DnsQuery<'a> {
             return None;
         }
         let policies = &selecting(self.world, namespace, pod);
-        if !policies.iter().any(|p| restricts(p)) {
+        // Of a policy whose rules were not read it is not certain that it stops anything.
+        if !policies.iter().any(|p| restricts(p)) || policies.iter().any(|p| p.is_not_read()) {
             return None;
         }
         let by_pods = self.blocked_towards_pods(PodAt::new(namespace, pod), policies);

@@ -36,7 +36,8 @@ fn exposure_by<'a>(rules: impl IntoIterator<Item = &'a Rule>, of: impl Fn(&Peer)
     // addresses on different ports are one.
     let mut by_ports: BTreeMap<&PortSet, Vec<IpSet>> = BTreeMap::new();
     for rule in rules {
-        charge(1 + rule.peers.len());
+        // A set of addresses is copied for each peer.
+        charge(1 + 8 * rule.peers.len());
         let addresses: Vec<IpSet> = rule.peers.iter().map(&of).collect();
         if addresses.iter().any(|set| !set.is_empty()) && !rule.ports.numbers.is_empty() {
             by_ports.entry(&rule.ports.numbers).or_default().extend(addresses);

@@ -85,7 +85,7 @@ fn openings_of<'a, 't>(
     if ports.is_empty() {
         return Vec::new();
     }
-    charge(rule.peers.len());
+    charge(8 * rule.peers.len());
     let taken = IpSet::union_all(taken.filter(|(on, _)| ports.is_subset(on)).map(|(_, addresses)| addresses));
     let open = rule.peers.iter().enumerate().map(|(peer, what)| {
         let addresses = what.addresses();
@@ -106,7 +106,7 @@ fn with_missing_names(policies: &[&Policy], pod: &PodSpec) -> PodSpec {
         if pod.ports.iter().any(|port| port.name == *name && port.protocol == protocol) {
             continue;
         }
-        charge(pod.ports.len());
+        charge(16 + pod.ports.len());
         // Ports above were given out, or are taken.
         let port = (1..=lowest).rev().find(|port| !taken.contains(protocol, *port)).unwrap_or(u16::MAX);
         lowest = port;

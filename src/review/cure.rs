@@ -5,6 +5,7 @@ use crate::model::house::Level;
 use crate::model::original::{Narrowing, Original};
 use crate::model::{Change, Object, Policy, PolicyObject};
 use crate::rules::Fix;
+use crate::snapshot::Snapshot;
 
 /// Tries what the findings propose, together. Nothing is offered that does not make the same request pass. What is to be sent
 /// in place of the object takes the object itself, as it was written.
@@ -52,15 +53,21 @@ fn passes(case: Case<'_>, cure: &Cure) -> bool {
         }
         Cure::First(policies) if policies.is_empty() => false,
         Cure::First(policies) => {
-            let mut world = case.world.clone();
-            for policy in policies {
-                let apply = Change::create(as_object(policy));
-                // The cure itself goes through the gate as well.
-                if !judge(Case { world: &world, change: &apply, standing: false, ..case }).is_allowed() {
-                    return false;
-                }
-                world = world.overlay(&apply);
+            // The fix itself goes through the gate as well.
+            let admitted = || {
+                let mut world = case.world.clone();
+                policies.iter().all(|policy| {
+                    let apply = Change::create(as_object(policy));
+                    let admitted = judge(Case { world: &world, change: &apply, standing: false, ..case }).is_allowed();
+                    world = world.overlay(&apply);
+                    admitted
+                })
+            };
+            if !case.proofs.map_or_else(admitted, |proofs| proofs.admits(policies, admitted)) {
+                return false;
             }
+            let apply = |world: Snapshot, policy: &Policy| world.with(&as_object(policy));
+            let world = policies.iter().fold(case.world.clone(), apply);
             judge(Case { world: &world, ..case }).is_allowed()
         }
     }

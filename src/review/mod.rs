@@ -5,6 +5,7 @@ mod assertions;
 mod cluster;
 mod cure;
 mod levels;
+mod proofs;
 mod ratchet;
 mod scope;
 mod verdict;
@@ -24,6 +25,7 @@ use crate::model::{Change, Object, ObjectRef, Operation, PolicyObject, Str, Unre
 use crate::rules::{Context, Finding, RULES, Rule};
 use crate::snapshot::{NamespaceState, Snapshot};
 use cluster::{Reached, There, Way};
+use proofs::Proofs;
 
 /// The state of a cluster and the rules that hold in it, published together so that a review sees both of one moment.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +70,7 @@ impl User {
 
 /// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
 pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
-    decide(Case { world, house, change, user, standing: false, scope: Scope::default() }, None)
+    decide(Case::new(world, house, change, user), None)
 }
 
 /// Judges a change like [`review`], but with the original object, so that the suggested fix can be a narrowed version of
@@ -81,7 +83,7 @@ pub fn review_written(
     original: &dyn Original,
     scope: Scope,
 ) -> Verdict {
-    decide(Case { world, house, change, user, standing: false, scope }, Some(original))
+    decide(Case { scope, ..Case::new(world, house, change, user) }, Some(original))
 }
 
 /// What is judged.
@@ -94,6 +96,8 @@ struct Case<'a> {
     /// Whether the object is judged as something that is there already.
     standing: bool,
     scope: Scope,
+    /// Fixes that were judged before in the same world.
+    proofs: Option<&'a Proofs>,
 }
 
 fn decide(case: Case<'_>, original: Option<&dyn Original>) -> Verdict {
@@ -205,7 +209,12 @@ fn linked<'a>(world: &'a Snapshot, object: Option<&'a Object>) -> Option<&'a Pol
     Some(world.policy(&policy.id).map_or(policy, |held| &**held))
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    const fn new(world: &'a Snapshot, house: &'a House, change: &'a Change, user: &'a User) -> Self {
+        let scope = Scope { findings: Findings::All, steps: MOST_STEPS };
+        Self { world, house, change, user, standing: false, scope, proofs: None }
+    }
+
     /// Asks rules about both worlds, and settles what is found.
     fn look(
         self,
@@ -288,19 +297,39 @@ fn unreadable_workload(change: &Change) -> bool {
     matches!(&change.after, Some(Object::Unreadable(id, _)) if matches!(id.group(), "" | "apps" | "batch"))
 }
 
-/// Judges an object that is there already, as though it were the last to arrive: what the background audit and `check` do.
+/// Judges an existing object as though it were the last to arrive, without looking for a fix: what the background audit
+/// does.
 pub fn standing(world: &Snapshot, house: &House, object: &Object) -> Verdict {
-    stands(world, house, object, None)
-}
-
-/// The same with the object as it was written.
-pub fn standing_written(world: &Snapshot, house: &House, object: &Object, original: &dyn Original) -> Verdict {
-    stands(world, house, object, Some(original))
-}
-
-fn stands(world: &Snapshot, house: &House, object: &Object, original: Option<&dyn Original>) -> Verdict {
     let (world, change, user) = (&world.without(object), &Change::create(object.clone()), &User::default());
-    decide(Case { world, house, change, user, standing: true, scope: Scope::of_standing() }, original)
+    judge(Case { standing: true, scope: Scope::of_standing(), ..Case::new(world, house, change, user) })
+}
+
+/// Judges the existing objects of one world, with fixes: what `check` does. One fix often serves many objects, and is judged
+/// once.
+#[derive(Debug)]
+pub struct Standing<'a> {
+    world: &'a World,
+    proofs: Proofs,
+}
+
+impl<'a> Standing<'a> {
+    /// A judge of the objects in this world.
+    pub fn new(world: &'a World) -> Self {
+        Self { world, proofs: Proofs::default() }
+    }
+
+    /// Judges an object; `original` is the object as it was written.
+    pub fn judge(&self, object: &Object, original: &dyn Original) -> Verdict {
+        let World { snapshot, house } = self.world;
+        let (world, change, user) = (&snapshot.without(object), &Change::create(object.clone()), &User::default());
+        let case = Case {
+            standing: true,
+            scope: Scope::of_standing(),
+            proofs: Some(&self.proofs),
+            ..Case::new(world, house, change, user)
+        };
+        decide(case, Some(original))
+    }
 }
 
 /// The namespace state a change would leave, for callers that need its labels.

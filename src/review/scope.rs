@@ -4,10 +4,10 @@ use crate::model::house::Level;
 
 /// Steps that the answer to one request may take. Each is some nanoseconds: together they are about a twentieth of the
 /// shortest timeout that an API server gives. An ordinary review takes a few thousand.
-pub const MOST_STEPS: u64 = 8_000_000;
+pub const MOST_STEPS: u64 = 4_000_000;
 
 /// Steps that judging one existing object may take, in the background audit and in `check`, where nobody waits for it.
-pub const MOST_STEPS_OF_STANDING: u64 = 80_000_000;
+pub const MOST_STEPS_OF_STANDING: u64 = 40_000_000;
 
 /// Which findings a review is asked for, by the level that holds for their rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

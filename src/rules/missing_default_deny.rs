@@ -105,6 +105,11 @@ fn finding(cx: &Context<'_>, direction: Direction, missing: &Missing) -> Finding
     let mut finding = Finding::new(RuleId::MissingDefaultDeny, object, message)
         .keyed(direction.as_str())
         .because(reason(cx, direction, missing));
+    let not_read: Vec<&Arc<Policy>> = cx.world.policies_in(cx.namespace).filter(|p| p.is_not_read()).collect();
+    if !not_read.is_empty() {
+        let names = wording::policies(not_read);
+        finding = finding.because(format!("what {names} isolates is not known, because it is too large to read"));
+    }
     finding.rests_on_absence = true;
     finding
 }

@@ -331,7 +331,7 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
             "networks have no except: a rule before it that {pass}denies the private ranges takes them out"
         ));
     }
-    if violation.blamed.len() > MOST_NARROWED {
+    if violation.blamed.len() > Narrowing::MOST_RULES {
         finding.help = Some(format!(
             "{} rules open them: write one rule for what is meant instead of a fix to each",
             violation.blamed.len()
@@ -373,12 +373,9 @@ pub(super) fn key(cx: &Context<'_>, id: &ObjectRef, direction: Direction, open: 
     format!("{direction}: {}", more.join(", "))
 }
 
-/// Rules that a printed fix narrows. One with more is longer than anyone reads.
-const MOST_NARROWED: usize = 50;
-
 /// The object itself without the private ranges in the rules that are to blame. What could not be read cannot be answered for.
 fn fix(cx: &Context<'_>, object: &PolicyObject, blamed: &BTreeSet<FieldPath>) -> Option<Fix> {
-    (object.unread.is_empty() && blamed.len() <= MOST_NARROWED).then(|| {
+    (object.unread.is_empty() && blamed.len() <= Narrowing::MOST_RULES).then(|| {
         let private = cx.settings.open_cidr.private.clone();
         Fix::Narrow(Narrowing { rules: blamed.clone(), private, all: false })
     })

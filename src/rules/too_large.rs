@@ -76,3 +76,43 @@ pub fn too_costly(change: &Change, rule: Option<RuleId>, spent: Spent) -> Findin
         .keyed(rule.map_or("change", RuleId::as_str))
         .because(format!("{what} takes more than {} steps", spent.limit))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::policy::Priority;
+    use crate::model::{NamespaceScope, ObjectRef, Policy, PolicyObject, Tier};
+    use crate::rules::fixtures::{judge, pod, said};
+
+    /// A stored policy whose rules were not read.
+    fn stored(tier: Arc<Tier>) -> Object {
+        let id = Arc::new(ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", "shop", "feed"));
+        let scope = NamespaceScope::Named("shop".into());
+        let policy = Policy::not_read(Arc::clone(&id), tier, Priority::LAST, scope, "too large to read".into());
+        Object::Policy(PolicyObject { id, policies: vec![Arc::new(policy)], unread: Vec::new(), implicit_types: false })
+    }
+
+    #[test]
+    fn rules_that_protect_refuse_and_name_a_stored_policy_that_was_not_read() {
+        let created = Change::create(pod("shop", "web", &[]));
+        for tier in [Tier::network_policy(), Tier::cilium(), Tier::calico("kube-admin")] {
+            let verdict = judge(RuleId::MissingDefaultDeny, &[stored(tier)], &created);
+            assert_eq!(verdict.findings.len(), 2, "{:?}", said(&verdict));
+            for judged in &verdict.findings {
+                let because = judged.finding.because.join("; ");
+                assert!(!verdict.is_allowed() && because.contains("feed"), "{because}");
+            }
+        }
+    }
+
+    #[test]
+    fn rules_about_availability_do_not_refuse_for_a_stored_policy_that_was_not_read() {
+        let created = Change::create(pod("shop", "web", &[]));
+        for tier in [Tier::network_policy(), Tier::cilium(), Tier::calico("kube-admin")] {
+            let verdict = judge(RuleId::BlockedDns, &[stored(tier)], &created);
+            assert!(verdict.is_allowed(), "{:?}", said(&verdict));
+        }
+    }
+}

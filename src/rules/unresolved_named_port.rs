@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::{fields, nearest, wording};
 use crate::model::house::{Level, RuleId};
+use crate::model::meter::charge;
 use crate::model::pod::PodLookup;
 use crate::model::{Direction, NamespaceScope, Peer, PodSpec, Policy, Protocol, Selector, Str, policy};
 
@@ -77,6 +78,8 @@ fn judge(
     rule: &policy::Rule,
     (protocol, name): &(Option<Protocol>, Str),
 ) -> Option<Found> {
+    // The receivers are worked out for each name.
+    charge(64 + 8 * rule.peers.len());
     let (whose, scopes) = receivers(policy, direction, rule);
     let shown = format!("{}\"{name}\"", protocol.map_or_else(String::new, |p| format!("{p} port ")));
     if scopes.is_empty() {
@@ -89,6 +92,7 @@ fn judge(
         for namespace in cx.world.in_scope(&namespaces) {
             for class in namespace.classes().iter().filter(|class| !class.pod().host_network) {
                 let pod: &PodSpec = class.pod();
+                charge(1 + pod.ports.len());
                 if !selector.matches(&PodLookup { pod, namespace: namespace.labels() }) {
                     continue;
                 }

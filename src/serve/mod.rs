@@ -138,7 +138,7 @@ impl Server {
     }
 
     /// Answers until the shutdown is through. Connections, the admin port and reviews have threads of their own, so that
-    /// none of them holds up another, and what the caller's threads do holds up none (ADR 10).
+    /// none of them holds up another, and what the caller's threads do holds up none (ADR 9).
     ///
     /// The admin port is served until the very end, so that a prober sees "draining" and not a refused connection.
     pub async fn run<R: Reviewer>(

@@ -6,7 +6,7 @@
 //! instead of enumerating keys, and is bounded in steps.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::{NoLabels, Selector, Test, texts};
 use crate::model::Labels;
@@ -80,7 +80,7 @@ static CHOSEN: Test = Test::Exists;
 struct Clauses<'a> {
     /// Names of the keys by index; `None` for those that stand for a part of a formula.
     names: Vec<Option<&'a str>>,
-    index: BTreeMap<&'a str, usize>,
+    index: HashMap<&'a str, usize>,
     all: Vec<Vec<Literal<'a>>>,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Clauses<'a> {
 
     /// Adds the clauses that make a selector match, or not match.
     fn require(&mut self, selector: &'a Selector, matches: bool) {
-        charge(1);
+        charge(4);
         match (selector, matches) {
             (Selector::Key(key, test), holds) => {
                 let literal = Literal { key: self.key(key), test, holds };
@@ -208,7 +208,7 @@ fn domains<'a>(clauses: &Clauses<'a>, present: &[&str]) -> Option<Vec<Domain<'a>
             of_key.push(literal.test);
         }
     }
-    let domain = |(tests, name): (&Vec<&'a Test>, &Option<&'a str>)| {
+    let domain = |(tests, name): (&Vec<&'a Test>, Option<&'a str>)| {
         let mut named: Vec<Cow<'a, str>> = Vec::new();
         for test in tests {
             if let Test::In(list) = test {
@@ -222,7 +222,7 @@ fn domains<'a>(clauses: &Clauses<'a>, present: &[&str]) -> Option<Vec<Domain<'a>
         named.extend(composed.into_iter().map(Cow::Owned));
         Some(Domain::of(named, name.is_none_or(|name| !present.contains(&name))))
     };
-    tests.iter().zip(&clauses.names).map(domain).collect()
+    tests.iter().zip(clauses.names.iter().copied()).map(domain).collect()
 }
 
 /// A branch: a clause and the literal of it that is taken to hold.

@@ -60,6 +60,10 @@ impl Original for Written<'_> {
             let rules = value.pointer_mut(&list)?.as_array_mut()?;
             // Equal rules are one in the model, and all of them have to be narrowed.
             let same: Vec<Value> = blamed.iter().filter_map(|i| rules.get(*i)).cloned().collect();
+            let is_one = |(i, rule): (usize, &Value)| blamed.contains(&i) || same.contains(rule);
+            if rules.iter().enumerate().filter(|one| is_one(*one)).count() > Narrowing::MOST_RULES {
+                return None;
+            }
             let mut left = Vec::with_capacity(rules.len());
             for (i, rule) in std::mem::take(rules).into_iter().enumerate() {
                 charge(1 + same.len());

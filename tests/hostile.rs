@@ -1,0 +1,101 @@
+//! Objects that are made to be expensive are answered within the bounds of a review: steps, not time, so that the test says
+//! the same on every machine. `cargo bench --bench hostile` measures the same shapes in milliseconds and bytes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../benches/support/hostile.rs"]
+mod hostile;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hostile::{NAMESPACE, Shape, review, shapes};
+use portcullis::admission::{Fixed, Gate, Outcome, Reply};
+use portcullis::model::Object;
+use portcullis::model::meter::measured;
+use portcullis::review::{MOST_STEPS, World};
+use portcullis::snapshot::Snapshot;
+use portcullis::translate::{Defaults, Kind, ceiling, from_json};
+use tokio::time::Instant;
+
+/// Large enough that every quadratic loop shows, small enough for a build that is not optimised.
+const BYTES: usize = 128 << 10;
+
+/// What an answer may have: the API server logs it, and kubectl prints it.
+const MOST_OF_AN_ANSWER: usize = 64 << 10;
+
+/// The outcome of a review, the length of its answer and the steps that it took.
+fn answered(world: World, body: &str) -> (Outcome, usize, u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let gate = Gate::new(Arc::new(Fixed::new(world)));
+    let outcome = Mutex::new(Outcome::Unavailable);
+    let record = |decided: &portcullis::admission::Decided<'_>| *outcome.lock().unwrap() = decided.outcome;
+    let deadline = Instant::now() + Duration::from_hours(1);
+    let (reply, steps) = measured(|| runtime.block_on(gate.answer(body.as_bytes(), deadline, record)));
+    let bytes = match reply {
+        Reply::Review(bytes) => bytes.len(),
+        Reply::BadRequest(text) | Reply::Unavailable(text) => panic!("no answer: {text}"),
+    };
+    let outcome = *outcome.lock().unwrap();
+    (outcome, bytes, steps)
+}
+
+fn pod_in(namespace: &str) -> String {
+    let pod = format!(
+        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"web","namespace":"{namespace}","labels":{{"app":"web"}}}},"spec":{{"containers":[]}}}}"#
+    );
+    let body = review(("", "v1", "Pod"), true, "CREATE", &pod, "null");
+    body.replace(
+        &format!(r#""namespace":"{NAMESPACE}","operation""#),
+        &format!(r#""namespace":"{namespace}","operation""#),
+    )
+}
+
+#[test]
+fn every_object_is_answered_within_the_bounds() {
+    let mut wrong = Vec::new();
+    for shape in shapes() {
+        let (outcome, bytes, steps) = answered(World::default(), &shape.review(BYTES));
+        // The verdict and the proof of a fix may take as much each, and the object is read up to its ceiling twice.
+        let bound = 2 * MOST_STEPS + 2 * ceiling::MOST_GROUP_PARTS;
+        if !matches!(outcome, Outcome::Allowed | Outcome::Warned | Outcome::Denied)
+            || bytes > MOST_OF_AN_ANSWER
+            || steps > bound
+        {
+            wrong.push(format!("{} {}: {outcome:?}, {bytes} bytes, {steps} steps", shape.kind.2, shape.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A state with a hundred objects of a shape.
+fn hundred(shape: &Shape) -> Snapshot {
+    let (group, _, kind) = shape.kind;
+    let kind = Kind::of(group, kind).unwrap();
+    let defaults = Defaults { namespace: NAMESPACE, name: "" };
+    let text = shape.object(BYTES / 16);
+    let mut snapshot = Snapshot::default();
+    for i in 0..100 {
+        let object: Object =
+            from_json(kind, text.replacen("\"big\"", &format!("\"big-{i}\""), 1).as_bytes(), &defaults);
+        snapshot.insert(&object);
+    }
+    snapshot
+}
+
+#[test]
+fn what_one_namespace_stores_costs_another_nothing() {
+    let steps =
+        |snapshot: Snapshot, namespace: &str| answered(World { snapshot, ..World::default() }, &pod_in(namespace));
+    let (_, _, alone) = steps(Snapshot::default(), "other");
+    let mut wrong = Vec::new();
+    for shape in shapes().into_iter().filter(|shape| shape.namespaced) {
+        let stored = hundred(&shape);
+        let (.., other) = steps(stored.clone(), "other");
+        let (_, bytes, same) = steps(stored, NAMESPACE);
+        // Cilium's and Calico's kinds say which plugin there is, which takes some steps to see.
+        if other > 2 * alone + 200 || same > 2 * MOST_STEPS || bytes > MOST_OF_AN_ANSWER {
+            wrong.push(format!("{} {}: {alone} -> {other}, {same} at home", shape.kind.2, shape.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
