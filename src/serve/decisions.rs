@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::asking::Asking;
 use super::{Answer, Reviewer};
-use crate::admission::{Cluster, Decided, Gate, Outcome, Reply};
+use crate::admission::{Caps, Cluster, Decided, Gate, Outcome, Reply};
 use crate::model::house::Level;
 
 /// Buckets of the decision alone: from 10 µs, because the decision is meant to be a small part of a millisecond.
@@ -96,7 +96,7 @@ impl<C: Cluster> GateReviewer<C> {
 }
 
 impl<C: Cluster> Reviewer for GateReviewer<C> {
-    async fn review(&self, body: Bytes, deadline: Instant) -> Answer {
+    async fn review(&self, body: Bytes, deadline: Instant, caps: Option<Caps>) -> Answer {
         if let Some(why) = (self.not_ready)() {
             return Answer::Unavailable(why);
         }
@@ -104,7 +104,7 @@ impl<C: Cluster> Reviewer for GateReviewer<C> {
             self.metrics.count(decided);
             log(decided);
         };
-        match self.gate.answer(&body, deadline, record).await {
+        match self.gate.answer_capped(&body, deadline, caps, record).await {
             Reply::Review(bytes) => Answer::Review(bytes),
             Reply::BadRequest(message) => Answer::BadRequest(message),
             Reply::Unavailable(message) => Answer::Unavailable(message),
