@@ -7,7 +7,7 @@ cases![a_new_mode_and_new_house_rules_hold_on_a_draining_replica];
 fn a_new_mode_and_new_house_rules_hold_on_a_draining_replica(suite: &Suite) {
     let kubectl = suite.plane().kubectl();
     // One replica, so that it is a draining one that answers; it was started with the mode enforce.
-    let arguments = vec!["--drain-timeout", "60"];
+    let arguments = vec!["--drain-timeout", "600"];
     let mut gate = Gate::install(suite.plane(), Settings { name: "modes", arguments, ..Settings::default() });
     let url = |path: &str| format!("https://{}/v1/review{path}", gate.listen);
     let (enforce, audit) = (url("/mode/enforce/from-controllers/warn"), url("/mode/audit/from-controllers/audit"));
