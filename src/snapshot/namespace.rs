@@ -335,12 +335,28 @@ impl NamespaceState {
     }
 }
 
-/// Whether a pod is as its template says. Controllers and admission plugins add labels and sidecars.
+/// Labels that Kubernetes itself adds to the pods of a template.
+const ADDED: [&str; 12] = [
+    "pod-template-hash",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "controller-uid",
+    "job-name",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "batch.kubernetes.io/job-completion-index",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+];
+
+/// Whether a pod is as the template says. Where that is not certain both are kept, and judged.
 fn is_of(pod: &PodSpec, template: &PodSpec) -> bool {
-    (&pod.service_account, pod.host_network, &pod.dns)
-        == (&template.service_account, template.host_network, &template.dns)
+    pod.host_network == template.host_network
+        && (&pod.service_account, &pod.dns, &pod.ports) == (&template.service_account, &template.dns, &template.ports)
         && template.labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
-        && template.ports.iter().all(|port| pod.ports.contains(port))
+        && pod.labels.iter().all(|(key, _)| template.labels.get(key).is_some() || ADDED.contains(&&**key))
 }
 
 fn policy_key(id: &ObjectRef) -> (&str, &str, &str) {
