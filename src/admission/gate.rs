@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 use super::caps::{Caps, capped};
 use super::change::{Asked, Binding, Sent, asked};
+use super::decided::{Decided, Outcome};
 use super::envelope::{self, Incoming};
 use super::expected::{Otherwise, PATIENCE, note, otherwise};
+use super::record::Record;
 use super::response::Response;
 use super::{Cluster, ConfirmError};
 use crate::model::house::{House, Level};
@@ -16,54 +18,6 @@ use crate::model::{Change, Labels, Object};
 use crate::review::{Scope, User, Verdict, World, home_of, lowers_level, review_written, without_own_labels};
 use crate::snapshot::Snapshot;
 use crate::unseen::{EXPECTED_FOR, Part};
-
-/// What an answer came to, for logs and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Let through without a word.
-    Allowed,
-    /// Let through with warnings.
-    Warned,
-    /// Refused by a house rule.
-    Denied,
-    /// Not a kind or operation that is judged.
-    Passed,
-    /// The request itself made no sense.
-    Malformed,
-    /// Could not be judged for lack of a fresh view; another replica may.
-    Unavailable,
-}
-
-impl Outcome {
-    /// The name in logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Warned => "warned",
-            Self::Denied => "denied",
-            Self::Passed => "passed",
-            Self::Malformed => "malformed",
-            Self::Unavailable => "unavailable",
-        }
-    }
-}
-
-/// A decided review, as it is recorded.
-#[derive(Debug)]
-pub struct Decided<'a> {
-    /// What it came to.
-    pub outcome: Outcome,
-    /// The request, if it could be read.
-    pub request: Option<&'a Incoming<'a>>,
-    /// The verdict, if it was judged.
-    pub verdict: Option<&'a Verdict>,
-    /// Whether the API server was asked again before the answer.
-    pub confirmed: bool,
-    /// How long it took.
-    pub took: Duration,
-    /// What went wrong, where something did.
-    pub error: Option<&'a str>,
-}
 
 /// Answers reviews against a cluster.
 #[derive(Debug)]
@@ -79,6 +33,7 @@ struct Judged {
     refusal: Option<Refusal>,
     /// A warning.
     note: Option<String>,
+    world: Arc<World>,
 }
 
 /// Why a change is refused that no house rule refuses.
@@ -124,16 +79,18 @@ impl<C: Cluster> Gate<C> {
 
     /// Answers one review; `record` is told what it came to.
     pub async fn answer(&self, body: &[u8], deadline: Instant, record: impl Fn(&Decided<'_>) + Send + Sync) -> Reply {
-        self.answer_capped(body, deadline, None, record).await
+        self.answer_capped(body, deadline, None, record, |_| {}).await
     }
 
-    /// Answers one review under caps that take the place of the house's own.
+    /// Answers one review under caps that take the place of the house's own; `later` takes what is to be recorded after the
+    /// answer.
     pub async fn answer_capped(
         &self,
         body: &[u8],
         deadline: Instant,
         caps: Option<Caps>,
         record: impl Fn(&Decided<'_>) + Send + Sync,
+        later: impl FnOnce(Record) + Send,
     ) -> Reply {
         let start = Instant::now();
         let mut decided = Decided {
@@ -189,7 +146,7 @@ impl<C: Cluster> Gate<C> {
                 return Reply::Unavailable(error);
             }
         };
-        let Judged { verdict, confirmed, refusal, note } = &judged;
+        let Judged { verdict, confirmed, refusal, note, world } = &judged;
         let mut response = match refusal {
             Some(Refusal::Lowers(message)) => Response::refuse(&request.uid, 403, "Forbidden", message),
             Some(Refusal::Busy(message)) => Response::refuse(&request.uid, 429, "TooManyRequests", message),
@@ -208,6 +165,11 @@ impl<C: Cluster> Gate<C> {
         let bytes = response.to_bytes();
         let (took, error) = (start.elapsed(), refusal.as_ref().map(Refusal::message));
         record(&Decided { verdict: Some(verdict), confirmed: *confirmed, took, error, ..decided });
+        if decided.outcome != Outcome::Denied
+            && let Some(waiting) = Record::of(&request, &change, world, body.len())
+        {
+            later(waiting);
+        }
         Reply::Review(bytes)
     }
 
@@ -229,7 +191,7 @@ impl<C: Cluster> Gate<C> {
             let (world, verdict, confirmed) =
                 self.judge((home, look.doubtful), request, change, sent, deadline).await?;
             let refusal = self.lowering(&request.user, change, sent.caps).await?.map(Refusal::Lowers);
-            let judged = Judged { verdict, confirmed, refusal, note: None };
+            let judged = Judged { verdict, confirmed, refusal, note: None, world: Arc::clone(&world) };
             let Some((unseen, part)) = expected else { return Ok(judged) };
             if !judged.verdict.is_allowed() || judged.refusal.is_some() {
                 return Ok(judged);

@@ -4,20 +4,24 @@
 
 mod caps;
 mod change;
+mod decided;
 mod envelope;
 mod expected;
 mod fixed;
 mod gate;
 mod lean;
+mod record;
 mod response;
 mod wire;
 
 use std::sync::Arc;
 
 pub use caps::Caps;
+pub use decided::{Decided, Outcome};
 pub use envelope::{EnvelopeError, Incoming};
 pub use fixed::Fixed;
-pub use gate::{Decided, Gate, Outcome, Reply};
+pub use gate::{Gate, Reply};
+pub use record::Record;
 pub use response::Response;
 use tokio::time::Instant;
 pub use wire::Given;

@@ -16,6 +16,7 @@ mod metrics;
 mod options;
 mod pool;
 mod readiness;
+mod recorder;
 mod reply;
 mod router;
 mod strangers;

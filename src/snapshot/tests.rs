@@ -5,8 +5,8 @@ use crate::model::cni::Cni;
 use crate::model::ipset::parse_cidr;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    Action, AddressScope, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Namespace, Peer, PodSpec, PortMatch,
-    Priority, Rule, Selector, Subject, Tier, TierEnd, Workload,
+    Action, AddressScope, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Namespace, NamespaceScope, Peer,
+    PodSpec, PortMatch, Priority, Rule, Selector, Subject, Tier, TierEnd, Workload,
 };
 
 pub(super) fn pod(namespace: &str, name: &str, app: &str) -> Object {
