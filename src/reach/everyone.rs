@@ -1,5 +1,7 @@
 //! Whether a peer is every pod, however that is written: by what its selectors mean, and by the pods that there are.
 
+use std::borrow::Cow;
+
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::meter::charge;
 use crate::model::peer::Entity;
@@ -53,17 +55,14 @@ pub fn is_every_pod_there_is(snapshot: &Snapshot, peer: &Peer) -> bool {
         return true;
     }
     let Peer::Pods(PodPeer { namespaces: NamespaceScope::Matching(namespaces), pods }) = peer else { return false };
-    // Most selectors ask for a label, which the first namespaces and a pod without labels do not have.
+    // Most selectors ask for a label, which the first of these namespaces or a pod without labels does not have.
+    let always = || ALWAYS_THERE.into_iter().map(|name| labels_of(snapshot, name));
+    if !always().all(|labels| namespaces.matches(&*labels)) {
+        return false;
+    }
     let bare = PodSpec::with_labels(Labels::default());
     let matches = |labels: &Labels, pod: &PodSpec| pods.matches(&PodLookup { pod, namespace: labels });
-    let always = ALWAYS_THERE.into_iter().all(|name| match snapshot.namespace(name).filter(|there| there.is_known()) {
-        Some(there) => namespaces.matches(there.labels()) && matches(there.labels(), &bare),
-        None => {
-            let labels = Namespace::named(name).labels;
-            namespaces.matches(&labels) && matches(&labels, &bare)
-        }
-    });
-    if !always || !leaves_out_none(snapshot, namespaces) {
+    if !always().all(|labels| matches(&labels, &bare)) || !leaves_out_none(snapshot, namespaces) {
         return false;
     }
     let of_pods_alone = !pods.mentions(&|key| key.starts_with(NAMESPACE_LABEL_PREFIX));
@@ -83,6 +82,11 @@ pub fn is_every_pod_there_is(snapshot: &Snapshot, peer: &Peer) -> bool {
         }
     }
     known > 0
+}
+
+fn labels_of<'a>(snapshot: &'a Snapshot, namespace: &str) -> Cow<'a, Labels> {
+    let known = snapshot.namespace(namespace).filter(|there| there.is_known());
+    known.map_or_else(|| Cow::Owned(Namespace::named(namespace).labels), |there| Cow::Borrowed(there.labels()))
 }
 
 /// Whether no namespace is left out. Each requirement is answered by the namespaces that fail it, which are looked up.
@@ -119,4 +123,74 @@ pub fn is_nearly_every_port(ports: &PortSet) -> bool {
 pub fn is_nearly_all(tcp: u128) -> bool {
     const ALL: u128 = 1 << 16;
     tcp * 100 > ALL * 99
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Object;
+
+    fn pods(namespaces: Selector, pods: Selector) -> Peer {
+        Peer::Pods(PodPeer { namespaces: NamespaceScope::Matching(namespaces), pods })
+    }
+
+    fn named(key: &str) -> Selector {
+        Selector::exists(key)
+    }
+
+    fn state(labels: &[&[(&'static str, &'static str)]]) -> Snapshot {
+        let namespaces = labels.iter().enumerate().map(|(i, labels)| {
+            let mut namespace = Namespace::named(ALWAYS_THERE.get(i).copied().unwrap_or("shop"));
+            for (key, value) in *labels {
+                namespace.labels = namespace.labels.with(*key, *value);
+            }
+            Object::Namespace(namespace)
+        });
+        Snapshot::of(&namespaces.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_namespace_has_its_name_and_every_pod_an_account() {
+        let every = Selector::everything;
+        for peer in [
+            pods(every(), every()),
+            pods(named(NAMESPACE_NAME_LABEL), every()),
+            pods(every(), named(&name_in_namespace())),
+            pods(every(), Selector::And(vec![named(&name_in_namespace()), named(SERVICE_ACCOUNT_KEY)])),
+            pods(Selector::Or(vec![named("a"), named("a").negate()]), every()),
+        ] {
+            assert!(is_every_pod(&peer), "{peer:?}");
+        }
+        for peer in [
+            pods(named("a"), every()),
+            pods(every(), named(NAMESPACE_NAME_LABEL)),
+            pods(named("a").negate(), every()),
+            pods(every(), Selector::equals(SERVICE_ACCOUNT_KEY, "default")),
+            Peer::Pods(PodPeer { namespaces: NamespaceScope::Named("shop".into()), pods: every() }),
+        ] {
+            assert!(!is_every_pod(&peer), "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_everywhere_once_every_namespace_has_it() {
+        let peer = pods(named("env"), Selector::everything());
+        let prod: &[(&str, &str)] = &[("env", "prod")];
+        assert!(is_every_pod_there_is(&state(&[prod; 5]), &peer));
+        assert!(!is_every_pod_there_is(&state(&[prod, prod, prod, prod, &[]]), &peer));
+        assert!(!is_every_pod_there_is(&state(&[prod; 3]), &peer), "kube-system is not known to have it");
+        let without = pods(named("env").negate(), Selector::everything());
+        let none: &[(&str, &str)] = &[];
+        assert!(is_every_pod_there_is(&state(&[none; 5]), &without));
+        assert!(!is_every_pod_there_is(&state(&[none, none, none, none, prod]), &without));
+        assert!(!is_every_pod_there_is(&Snapshot::default(), &without), "no namespace is known");
+    }
+
+    #[test]
+    fn ports_are_nearly_all_where_less_than_one_in_a_hundred_is_missing() {
+        assert!(is_nearly_every_port(&PortSet::full()));
+        assert!(is_nearly_every_port(&PortSet::range(Protocol::Tcp, 656, u16::MAX)), "656 of 65,536 are missing");
+        assert!(!is_nearly_every_port(&PortSet::range(Protocol::Tcp, 657, u16::MAX)));
+        assert!(!is_nearly_every_port(&PortSet::protocol(Protocol::Udp)));
+    }
 }
