@@ -14,10 +14,11 @@ use portcullis::admission::{Cluster, ConfirmError, Gate, Reply};
 use portcullis::model::house::House;
 use portcullis::model::ipset::parse_cidr;
 use portcullis::model::peer::AddressPeer;
-use portcullis::model::{AddressScope, Change, IpSet};
+use portcullis::model::{AddressScope, Change, IpSet, Workload};
 use portcullis::review::{User, World, review};
 use portcullis::snapshot::Snapshot;
 use portcullis::translate::{Defaults, Kind, from_json, from_value};
+use portcullis::unseen::Unseen;
 use serde_json::{Value, json};
 use support::cluster::{self, HOME};
 use support::reviews;
@@ -74,7 +75,13 @@ impl Cluster for Fixed {
         false
     }
 
-    fn admitted_policy_change(&self, _namespace: &str) {}
+    fn unseen(&self) -> Option<&Unseen> {
+        None
+    }
+
+    async fn pod(&self, _namespace: &str, _name: &str, _deadline: Instant) -> Result<Option<Workload>, ConfirmError> {
+        Ok(None)
+    }
 
     async fn may_edit_house_rules(&self, _user: &User) -> Result<bool, ConfirmError> {
         Ok(true)

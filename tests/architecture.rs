@@ -42,11 +42,13 @@ const ROOMS: &[Room] = &[
     outer("translate", &["model", "api"]),
     // The cure in a denial is written as a policy, by `translate`; the rule's page is in its metadata, in `rules`.
     outer("report", &["model", "snapshot", "reach", "rules", "review", "translate"]),
+    // What was admitted and not stored yet: `source` says what has come of it, `admission` judges with it.
+    outer("unseen", &["model", "snapshot", "translate"]),
     // What a source yields is the `World` that `review` judges.
-    outer("source", &["model", "api", "translate", "snapshot", "review"]),
-    outer("admission", &["model", "translate", "snapshot", "review", "report"]),
+    outer("source", &["model", "api", "translate", "snapshot", "review", "unseen"]),
+    outer("admission", &["model", "translate", "snapshot", "review", "report", "unseen"]),
     outer("audit", &["model", "api", "translate", "snapshot", "review", "report", "source"]),
-    outer("serve", &["model", "snapshot", "review", "report", "source", "admission", "audit"]),
+    outer("serve", &["model", "snapshot", "review", "report", "source", "admission", "audit", "unseen"]),
     outer(
         "cli",
         &[
@@ -58,6 +60,7 @@ const ROOMS: &[Room] = &[
             "api",
             "translate",
             "report",
+            "unseen",
             "source",
             "admission",
             "audit",

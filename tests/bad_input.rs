@@ -78,7 +78,7 @@ fn routes() -> Router {
     let mut registry = new_registry();
     let decisions = DecisionMetrics::register(&mut registry);
     let cluster = Arc::new(Fixed::for_tenants(files.world()));
-    let reviewer = Arc::new(GateReviewer::new(cluster, decisions, Arc::new(|| None)));
+    let reviewer = Arc::new(GateReviewer::new(cluster, decisions, Arc::new(|| None)).unwrap());
     webhook_router(reviewer, Limits::default(), Metrics::register(&mut registry), Shutdown::new()).unwrap()
 }
 

@@ -14,6 +14,7 @@ use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
 use futures::StreamExt;
 use http_body_util::BodyExt;
+use portcullis::admission::Caps;
 use portcullis::serve::{Answer, Limits, Metrics, Reviewer, Shutdown, new_registry, webhook_router};
 use prometheus_client::registry::Registry;
 use serve_support::Script;
@@ -88,7 +89,7 @@ async fn a_review_is_answered_as_json_and_keeps_its_connection() {
 struct Noting(std::sync::Mutex<Vec<String>>);
 
 impl Reviewer for Noting {
-    async fn review(&self, _body: Bytes, _deadline: tokio::time::Instant) -> Answer {
+    async fn review(&self, _body: Bytes, _deadline: tokio::time::Instant, _caps: Option<Caps>) -> Answer {
         let name = std::thread::current().name().unwrap_or_default().to_owned();
         self.0.lock().unwrap().push(name);
         Answer::Review(b"{}".to_vec())
@@ -110,6 +111,37 @@ async fn reviews_are_judged_on_threads_of_their_own_and_large_ones_on_others() {
         assert_eq!(response.status(), StatusCode::OK);
     }
     assert_eq!(*noting.0.lock().unwrap(), ["review", "review-large"]);
+}
+
+/// Answers with the caps that a call brings.
+struct Echo;
+
+impl Reviewer for Echo {
+    async fn review(&self, _body: Bytes, _deadline: tokio::time::Instant, caps: Option<Caps>) -> Answer {
+        Answer::Review(format!("{caps:?}").into_bytes())
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn the_path_states_the_mode() {
+    let metrics = Metrics::register(&mut new_registry());
+    let routes = webhook_router(Arc::new(Echo), Limits::default(), metrics, Shutdown::new()).unwrap();
+    for (path, status, said) in [
+        ("/v1/review", 200, "None"),
+        ("/v1/review/mode/warn/from-controllers/audit", 200, "Some(Caps { mode: Warn, from_controllers: Audit })"),
+        ("/v1/review/mode/warn/from-controllers/audit?timeout=5s", 200, "Warn"),
+        ("/v1/review/mode/off/from-controllers/audit", 404, "POST /v1/review"),
+        ("/v1/review/mode/warn", 404, "POST /v1/review"),
+    ] {
+        let response = routes.clone().oneshot(post(path, "{}")).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains(said), "{path}: {body:?}");
+    }
 }
 
 #[tokio::test]
@@ -282,7 +314,7 @@ struct Burning {
 }
 
 impl Reviewer for Burning {
-    async fn review(&self, body: Bytes, _deadline: tokio::time::Instant) -> Answer {
+    async fn review(&self, body: Bytes, _deadline: tokio::time::Instant, _caps: Option<Caps>) -> Answer {
         self.begun.fetch_add(1, Ordering::Relaxed);
         while body.starts_with(b"burn") && !self.released.load(Ordering::Relaxed) {
             std::hint::spin_loop();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
+use portcullis::admission::Caps;
 use portcullis::serve::certs::{MemoryStore, SelfManaged};
 use portcullis::serve::{self, Answer, Certificates, Options, Reviewer, Shutdown};
 use serde::Deserialize;
@@ -24,7 +25,7 @@ struct Request<'a> {
 }
 
 impl Reviewer for Null {
-    async fn review(&self, body: Bytes, _deadline: Instant) -> Answer {
+    async fn review(&self, body: Bytes, _deadline: Instant, _caps: Option<Caps>) -> Answer {
         match serde_json::from_slice::<Review<'_>>(&body) {
             Ok(review) => Answer::Review(
                 format!(

@@ -1,9 +1,14 @@
 //! From a request to a change in model terms.
 
+use std::sync::Arc;
+
+use memchr::memmem;
+
+use super::Caps;
 use super::envelope::{self, Incoming};
 use super::wire::Given;
 use crate::model::original::{Narrowing, Original, Rewritten};
-use crate::model::{Change, Object, ObjectRef, Operation};
+use crate::model::{Change, Labels, Object, ObjectRef, Operation, PodSpec, Workload};
 use crate::translate::narrow::Written;
 use crate::translate::{Defaults, Kind, from_json, unread_policy};
 
@@ -11,27 +16,65 @@ use crate::translate::{Defaults, Kind, from_json, unread_policy};
 #[derive(Debug)]
 pub(super) enum Asked {
     /// Judge it.
-    Judge(Box<Change>),
+    Judge(Arc<Change>),
+    /// Look up the pod, and judge what the binding makes of it.
+    Bind(Binding),
     /// It is none of our business; a warning says so where it should not have come at all.
     Pass(Option<String>),
     /// It makes no sense.
     Refuse(String),
 }
 
-/// Takes the objects out of the request.
-pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
-    let Some(operation) = request.operation else { return Asked::Pass(None) };
-    if !request.subresource.is_empty() {
-        return Asked::Pass(None);
+/// A binding of a pod to a node that brings labels for the pod.
+#[derive(Debug)]
+pub(super) struct Binding {
+    /// Name of the pod.
+    pub(super) pod: String,
+    labels: Labels,
+}
+
+impl Binding {
+    /// Reads the binding of a request; `None` where it brings no labels.
+    fn of(request: &Incoming<'_>) -> Option<Self> {
+        let Given::Raw(raw) = &request.object else { return None };
+        let value: serde_json::Value = serde_json::from_str(raw.get()).ok()?;
+        let labels = value.pointer("/metadata/labels")?.as_object()?;
+        let labels = Labels::new(labels.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))));
+        let own = value.pointer("/metadata/name").and_then(serde_json::Value::as_str).filter(|name| !name.is_empty());
+        let pod = own.unwrap_or(&request.name).to_owned();
+        (!labels.is_empty()).then_some(Self { pod, labels })
     }
+
+    /// The change of the pod, on which the API server puts the labels of the binding over its own.
+    pub(super) fn change(&self, pod: Workload) -> Change {
+        let merged = |own: &Labels| {
+            let kept = own.iter().filter(|(key, _)| self.labels.get(key).is_none());
+            Labels::new(kept.chain(self.labels.iter()).map(|(key, value)| (&**key, &**value)))
+        };
+        let spec = PodSpec { labels: merged(&pod.pod.labels), ..PodSpec::clone(&pod.pod) };
+        let after = Workload { labels: merged(&pod.labels), pod: Arc::new(spec), ..pod.clone() };
+        Change::update(Object::Workload(pod), Object::Workload(after))
+    }
+}
+
+/// Takes the objects out of the request.
+pub(super) fn asked(request: &mut Incoming<'_>, body: &[u8]) -> Asked {
+    let Some(operation) = request.operation else { return Asked::Pass(None) };
+    if operation == Operation::Create && request.group.is_empty() && &*request.kind == "Binding" {
+        return Binding::of(request).map_or(Asked::Pass(None), Asked::Bind);
+    }
+    // A subresource with the object itself in it can change labels: `namespaces/finalize`, `pods/status`.
     let Some(kind) = Kind::of(&request.group, &request.kind) else {
+        if !request.subresource.is_empty() {
+            return Asked::Pass(None);
+        }
         if !Kind::is_policy_group(&request.group) {
             return Asked::Pass(Some(format!(
                 "portcullis does not judge {}; narrow the rules of its webhook configuration",
                 request.kind
             )));
         }
-        return Asked::Judge(Box::new(unknown_policy(request, operation)));
+        return Asked::Judge(Arc::new(unknown_policy(request, operation)));
     };
     let (object, old) = (std::mem::take(&mut request.object), std::mem::take(&mut request.old_object));
     let defaults = Defaults { namespace: &request.namespace, name: &request.name };
@@ -48,6 +91,7 @@ pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
             None => return missing("object"),
         },
         Operation::Update => match (read(old), read(object)) {
+            (Some(old), Some(_)) if (kind.is_policy() || kind.is_address_group()) && ends(body) => Change::delete(old),
             (Some(old), Some(new)) => Change::update(old, new),
             (None, _) => return missing("oldObject"),
             (_, None) => return missing("object"),
@@ -57,7 +101,19 @@ pub(super) fn asked(request: &mut Incoming<'_>) -> Asked {
             None => return missing("oldObject"),
         },
     };
-    Asked::Judge(Box::new(change))
+    Asked::Judge(Arc::new(change))
+}
+
+/// Whether an update takes the last finalizer from an object that is being deleted, which is then gone.
+fn ends(body: &[u8]) -> bool {
+    // Nearly no request says so, and looking for it costs less than reading the request again.
+    if memmem::find(body, b"\"deletionTimestamp\"").is_none() {
+        return false;
+    }
+    let Some(object) = envelope::object(body) else { return false };
+    let is_leaving = object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null());
+    let finalizers = object.pointer("/metadata/finalizers").and_then(serde_json::Value::as_array);
+    is_leaving && finalizers.is_none_or(Vec::is_empty)
 }
 
 /// The object of a request, which is looked for only when it is to be written again: one in a thousand requests asks for that.
@@ -66,6 +122,8 @@ pub(super) struct Sent<'a> {
     pub(super) body: &'a [u8],
     /// What it came to.
     pub(super) change: &'a Change,
+    /// The caps under which it is judged.
+    pub(super) caps: Option<Caps>,
 }
 
 impl Original for Sent<'_> {

@@ -65,8 +65,8 @@ impl<'a> Response<'a> {
     }
 
     /// Refuses it, with a status of its own.
-    pub fn refuse(uid: &'a str, code: u16, reason: &'static str, message: String) -> Self {
-        let message = cut(&message, MOST_BYTES / 2).into_owned();
+    pub fn refuse(uid: &'a str, code: u16, reason: &'static str, message: &str) -> Self {
+        let message = cut(message, MOST_BYTES / 2).into_owned();
         let status = Status { status: "Failure", message, reason, code, details: None };
         Self { allowed: false, status: Some(status), ..Self::allow(uid) }
     }
@@ -75,7 +75,7 @@ impl<'a> Response<'a> {
     pub fn of(uid: &'a str, verdict: &Verdict) -> Self {
         let mut response = match report::denial(verdict) {
             None => Self::allow(uid),
-            Some(message) => Self::refuse(uid, 403, "Forbidden", message),
+            Some(message) => Self::refuse(uid, 403, "Forbidden", &message),
         };
         if let Some(status) = &mut response.status {
             status.details = Some(details(&verdict.object, verdict));

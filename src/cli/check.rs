@@ -98,7 +98,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
         Output::Github => out.write_all(report.to_github().as_bytes())?,
     }
     for note in notes {
-        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note.to_string()));
+        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note));
     }
     Ok(match (unreadable, report.summary.enforce) {
         (true, _) => Exit::Unusable,

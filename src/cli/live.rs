@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::admission::{Cluster, ConfirmError};
+use crate::model::Workload;
 use crate::review::{User, World};
 use crate::source::watch::Watched;
+use crate::unseen::Unseen;
 
 impl Cluster for Watched {
     fn current(&self) -> Arc<World> {
@@ -21,8 +23,12 @@ impl Cluster for Watched {
         Self::may_be_behind(self, namespace)
     }
 
-    fn admitted_policy_change(&self, namespace: &str) {
-        Self::admitted_policy_change(self, namespace);
+    fn unseen(&self) -> Option<&Unseen> {
+        Some(Self::unseen(self))
+    }
+
+    async fn pod(&self, namespace: &str, name: &str, deadline: Instant) -> Result<Option<Workload>, ConfirmError> {
+        Self::pod(self, namespace, name, deadline).await.map_err(|error| ConfirmError(error.to_string()))
     }
 
     async fn may_edit_house_rules(&self, user: &User) -> Result<bool, ConfirmError> {

@@ -130,7 +130,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
     };
     out.write_all(text.as_bytes())?;
     for note in notes {
-        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note.to_string()));
+        let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note));
     }
     Ok(Exit::Clean)
 }

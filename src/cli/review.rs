@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<Exit> {
             let _ = writeln!(std::io::stderr(), "warning: {}", one_line(&slip.to_string()));
         }
         for note in files.honour(&args.config_namespace) {
-            let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note.to_string()));
+            let _ = writeln!(std::io::stderr(), "note: {}", one_line(&note));
         }
         files.world()
     };

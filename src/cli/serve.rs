@@ -291,7 +291,7 @@ async fn run_server<C: Cluster>(
 ) -> anyhow::Result<()> {
     let metrics = DecisionMetrics::register(&mut registry);
     let audit = AuditMetrics::register(&mut registry);
-    let reviewer = Arc::new(GateReviewer::new(Arc::clone(&cluster), metrics, Arc::clone(&not_ready)));
+    let reviewer = Arc::new(GateReviewer::new(Arc::clone(&cluster), metrics, Arc::clone(&not_ready))?);
     let Background { namespace, last, pace } = background;
     let sweeper =
         tokio::spawn(serve::keep_sweeping(move || cluster.current(), not_ready, audit, namespace, last, pace));

@@ -59,7 +59,7 @@ pub fn left() -> u64 {
 pub fn within<T>(limit: u64, computation: impl FnOnce() -> T) -> Result<T, Spent> {
     let outer = left();
     // Without a limit around it the marker for "no limit" must not be taken for one.
-    let inner = limit.min(outer).min(u64::MAX - 1).max(1);
+    let inner = limit.min(outer).clamp(1, u64::MAX - 1);
     LEFT.with(|left| left.set(inner));
     let result = catch_unwind(AssertUnwindSafe(computation));
     let exhausted = result.as_ref().is_err_and(|payload| payload.is::<Exhausted>());

@@ -99,7 +99,7 @@ pub struct Workload {
     pub addresses: Vec<IpAddr>,
     /// Finished pods have no endpoint any more (semantics 2.1.20); so have jobs that are done.
     pub finished: bool,
-    /// Being deleted. It is still judged, since a finalizer can keep it alive, but it is no reason to keep a policy.
+    /// An object with a template that is being deleted: its controller makes no more pods. A pod counts until it is gone.
     pub leaving: bool,
     /// Where the template is: `spec.template`, or nothing for a pod.
     pub template_at: &'static str,

@@ -166,6 +166,13 @@ pub fn lowers_level(house: &House, before: &NamespaceState, after: &NamespaceSta
     })
 }
 
+/// Whether a rule that is not about policies may only be recorded in a namespace with these labels: by the mode, by
+/// HouseRules or by a label of the namespace.
+pub fn may_record(house: &House, namespace: &Labels) -> bool {
+    let recorded = |rules: &HouseRules| rules.levels.values().any(|level| *level == Level::Audit);
+    house.cap == Level::Audit || house.rules.iter().any(recorded) || !caps_of(namespace).is_empty()
+}
+
 /// The namespace as it would be if nobody had set a label of Portcullis on it: what a new one is compared with, because
 /// there is none before it.
 pub fn without_own_labels(namespace: &Namespace) -> Namespace {

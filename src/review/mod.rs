@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use assertions::{Assessed, Matched, Phase, assess};
-pub use levels::{Effective, effective, lowers_level, without_own_labels};
+pub use levels::{Effective, effective, lowers_level, may_record, without_own_labels};
 pub use scope::{Findings, MOST_STEPS, MOST_STEPS_OF_STANDING, Scope};
 pub use verdict::{Cure, Judged, Verdict};
 
@@ -71,6 +71,11 @@ impl User {
 /// Judges a change to this world. `world` need not hold the object as it was: the change brings it.
 pub fn review(world: &Snapshot, house: &House, change: &Change, user: &User) -> Verdict {
     decide(Case::new(world, house, change, user), None)
+}
+
+/// Judges a change like [`review`], within a scope.
+pub fn review_within(world: &Snapshot, house: &House, change: &Change, user: &User, scope: Scope) -> Verdict {
+    decide(Case { scope, ..Case::new(world, house, change, user) }, None)
 }
 
 /// Judges a change like [`review`], but with the original object, so that the suggested fix can be a narrowed version of

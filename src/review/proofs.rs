@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use crate::model::{ObjectRef, Policy};
 
-/// Fixes by the names of their policies, and whether the house rules admit them.
+/// Fixes with policies of the same names, and whether the house rules admit them.
+type Judged = Vec<(Vec<Policy>, bool)>;
+
+/// Fixes by the names of their policies.
 #[derive(Debug, Default)]
-pub(super) struct Proofs(RefCell<BTreeMap<Vec<Arc<ObjectRef>>, Vec<(Vec<Policy>, bool)>>>);
+pub(super) struct Proofs(RefCell<BTreeMap<Vec<Arc<ObjectRef>>, Judged>>);
 
 impl Proofs {
     /// Whether these policies are admitted, one after the other; `judge` is asked where that is not known yet.

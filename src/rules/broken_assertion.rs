@@ -4,6 +4,7 @@ use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
 use super::{asserted, wording};
 use crate::model::assertion::{Assertion, Claim};
 use crate::model::house::{Level, RuleId};
+use crate::model::meter;
 use crate::model::{FieldPath, Object};
 use crate::reach::{Effort, Focus, Outcome, Readings, State, Why, evaluate_within};
 
@@ -55,7 +56,7 @@ impl Rule for BrokenAssertion {
             return;
         }
         let readings = Readings::in_world(cx.world, cx.settings.settled);
-        let mut efforts = [Effort::of(MOST_EFFORT), Effort::of(MOST_EFFORT)];
+        let mut efforts = [Means::new(), Means::new()];
         if let Some(Object::Assertion(assertion)) = cx.change.object() {
             // Without it there is nothing to hold, before or after.
             let [effort, _] = &mut efforts;
@@ -63,8 +64,10 @@ impl Rule for BrokenAssertion {
                 && let Some(claim) = &assertion_in(cx, assertion).claim
             {
                 let assertion = assertion_in(cx, assertion);
-                match evaluate_within(cx.world, claim, &readings, &Focus::Everything, effort) {
-                    Some(outcome) => out.extend(of_itself(cx, assertion, claim, &outcome, &readings, effort)),
+                match effort.evaluate(cx, claim, &readings, &Focus::Everything) {
+                    Some(outcome) => {
+                        out.extend(of_itself(cx, assertion, claim, &outcome, &readings, &mut effort.effort));
+                    }
                     None => out.push(too_much(cx, &[assertion])),
                 }
             }
@@ -80,15 +83,17 @@ impl Rule for BrokenAssertion {
             // Nobody's own assertions take from what there is for those of the cluster.
             let whose = usize::from(assertion.home().is_some());
             let (effort, left) = (&mut efforts[whose], &mut left[whose]);
-            if effort.is_spent() {
+            if effort.effort.is_spent() {
                 left.extend(focus.concerns(cx.world, claim).then_some(&**assertion));
             } else if is_after(cx) {
-                match evaluate_within(cx.world, claim, &readings, &focus, effort) {
-                    Some(outcome) => out.extend(broken(cx, assertion, claim, &outcome, &readings, effort)),
-                    None => left.extend(effort.is_spent().then_some(&**assertion)),
+                match effort.evaluate(cx, claim, &readings, &focus) {
+                    Some(outcome) => {
+                        out.extend(broken(cx, assertion, claim, &outcome, &readings, &mut effort.effort));
+                    }
+                    None => left.extend(effort.effort.is_spent().then_some(&**assertion)),
                 }
             } else if focus.concerns(cx.world, claim)
-                && let Some(outcome) = evaluate_within(cx.world, claim, &readings, &Focus::Everything, effort)
+                && let Some(outcome) = effort.evaluate(cx, claim, &readings, &Focus::Everything)
                 && !matches!(outcome.state, State::Holds)
             {
                 // Did not hold as a whole: then it is not this change that breaks it.
@@ -101,6 +106,30 @@ impl Rule for BrokenAssertion {
 
 /// Policies asked about a pair of pods, for one side of a change and the assertions of one kind: less than half a second.
 const MOST_EFFORT: usize = 250_000;
+
+/// What the assertions of one kind may take: policies asked about pairs, and steps of the meter. Neither kind takes from the
+/// other, nor from the other rules.
+struct Means {
+    effort: Effort,
+    steps: u64,
+}
+
+impl Means {
+    fn new() -> Self {
+        Self { effort: Effort::of(MOST_EFFORT), steps: meter::left() / 4 }
+    }
+
+    fn evaluate(&mut self, cx: &Context<'_>, claim: &Claim, readings: &Readings, focus: &Focus<'_>) -> Option<Outcome> {
+        let before = meter::left();
+        let effort = &mut self.effort;
+        let outcome = meter::within(self.steps, || evaluate_within(cx.world, claim, readings, focus, effort));
+        self.steps = self.steps.saturating_sub(before.saturating_sub(meter::left()));
+        outcome.unwrap_or_else(|_| {
+            self.effort = Effort::none();
+            None
+        })
+    }
+}
 
 /// What was left out of an evaluation that would take too long. Of the cluster's assertions that is a refusal: otherwise a
 /// tenant could write policies until nobody looks any more.

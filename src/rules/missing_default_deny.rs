@@ -44,9 +44,11 @@ declare_rule! {
     /// ## Exceptions
     ///
     /// Setting `directions` (default `[Ingress, Egress]`) names the directions that need a default deny. Pods on the
-    /// host's network are not judged: policies do not apply to them (see `host-network`). Deleting workloads is never
-    /// refused, nor is deleting policies where nothing runs: neither a pod nor a workload that may make one, such as a
-    /// Deployment with `replicas: 0` or a CronJob. Finished pods and Jobs, and what is being deleted, do not count.
+    /// host's network are not judged: policies do not apply to them (see `host-network`). Deleting a workload is never
+    /// refused. Deleting a policy is not refused in a namespace that is empty. A pod counts until it is gone or finished,
+    /// also while it is being deleted: a grace period can be long. A workload with a pod template counts while none of its
+    /// pods runs: a Deployment with `replicas: 0`, a CronJob, a suspended Job. Finished Jobs do not count, nor do workloads
+    /// that are being deleted. To delete a whole application, delete its policies last, or delete its namespace.
     ///
     /// ## References
     ///

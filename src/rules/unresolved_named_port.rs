@@ -50,10 +50,9 @@ impl Rule for UnresolvedNamedPort {
         for policy in &object.policies {
             for direction in Direction::BOTH {
                 for rule in policy.rules(direction).iter().filter(|rule| !rule.ports.names.is_empty()) {
+                    let mut receivers = Receivers::of(policy, direction, rule);
                     for wanted in &rule.ports.names {
-                        let Some((message, because, cap)) = judge(cx, policy, direction, rule, wanted) else {
-                            continue;
-                        };
+                        let Some((message, because, cap)) = receivers.judge(cx, wanted) else { continue };
                         let path = fields::ports(&object.id, rule);
                         let message = format!("{} {message}", wording::place(&object.id, &path));
                         let mut finding = Finding::new(RuleId::UnresolvedNamedPort, (*object.id).clone(), message)
@@ -71,55 +70,82 @@ impl Rule for UnresolvedNamedPort {
 
 type Found = (String, Option<String>, Level);
 
-fn judge(
-    cx: &Context<'_>,
-    policy: &Policy,
-    direction: Direction,
-    rule: &policy::Rule,
-    (protocol, name): &(Option<Protocol>, Str),
-) -> Option<Found> {
-    // The receivers are worked out for each name.
-    charge(64 + 8 * rule.peers.len());
-    let (whose, scopes) = receivers(policy, direction, rule);
-    let shown = format!("{}\"{name}\"", protocol.map_or_else(String::new, |p| format!("{p} port ")));
-    if scopes.is_empty() {
-        let what = format!("asks for {shown} of addresses, which have no port names; give the number");
-        return Some((what, None, Level::Warn));
-    }
-    let mut pods = 0;
-    let mut there = BTreeSet::new();
-    for (namespaces, selector) in scopes {
-        for namespace in cx.world.in_scope(&namespaces) {
-            for class in namespace.classes().iter().filter(|class| !class.pod().host_network) {
-                let pod: &PodSpec = class.pod();
-                charge(1 + pod.ports.len());
-                if !selector.matches(&PodLookup { pod, namespace: namespace.labels() }) {
-                    continue;
-                }
-                pods += 1;
-                if pod.ports.iter().any(|p| p.name == *name && protocol.is_none_or(|wanted| wanted == p.protocol)) {
-                    return None;
-                }
-                there.extend(pod.ports.iter().map(|p| (p.name.clone(), p.protocol)));
-            }
-        }
-    }
-    let what = format!("asks for {shown}, which none of the {whose} has; name one of their ports or give the number");
-    if pods == 0 {
-        return Some((what, Some(format!("there are no {whose} yet")), Level::Audit));
-    }
-    let names: Vec<Str> = there.iter().map(|(name, _)| name.clone()).collect();
-    let because = match (there.iter().find(|(other, _)| other == name), nearest::name(name, &names)) {
-        (Some((_, other)), _) => format!("they have \"{name}\" on {other}: did you mean that?"),
-        (None, Some(near)) => format!("they have \"{near}\": did you mean that?"),
-        (None, None) if there.is_empty() => "their containers name no ports".to_owned(),
-        (None, None) => {
-            let all: Vec<String> = there.iter().map(|(name, protocol)| format!("{name} ({protocol})")).collect();
-            format!("they have {}", wording::few(&all, 5, "names"))
-        }
-    };
-    Some((what, Some(because), Level::Warn))
+/// The pods at the receiving end of a rule, whose port names are gathered once for all that the rule names.
+struct Receivers {
+    whose: &'static str,
+    scopes: Vec<(NamespaceScope, Selector)>,
+    gathered: Option<Gathered>,
 }
+
+/// What the pods have.
+#[derive(Default)]
+struct Gathered {
+    pods: usize,
+    names: BTreeSet<(Str, Protocol)>,
+}
+
+impl Receivers {
+    fn of(policy: &Policy, direction: Direction, rule: &policy::Rule) -> Self {
+        charge(8 * rule.peers.len());
+        let (whose, scopes) = receivers(policy, direction, rule);
+        Self { whose, scopes, gathered: None }
+    }
+
+    fn gather(&mut self, cx: &Context<'_>) -> &Gathered {
+        let scopes = &self.scopes;
+        self.gathered.get_or_insert_with(|| {
+            let mut gathered = Gathered::default();
+            for (namespaces, selector) in scopes {
+                for namespace in cx.world.in_scope(namespaces) {
+                    for class in namespace.classes().iter().filter(|class| !class.pod().host_network) {
+                        let pod: &PodSpec = class.pod();
+                        charge(1 + pod.ports.len());
+                        if selector.matches(&PodLookup { pod, namespace: namespace.labels() }) {
+                            gathered.pods += 1;
+                            gathered.names.extend(pod.ports.iter().map(|p| (p.name.clone(), p.protocol)));
+                        }
+                    }
+                }
+            }
+            gathered
+        })
+    }
+
+    fn judge(&mut self, cx: &Context<'_>, (protocol, name): &(Option<Protocol>, Str)) -> Option<Found> {
+        charge(16);
+        let shown = format!("{}\"{name}\"", protocol.map_or_else(String::new, |p| format!("{p} port ")));
+        if self.scopes.is_empty() {
+            let what = format!("asks for {shown} of addresses, which have no port names; give the number");
+            return Some((what, None, Level::Warn));
+        }
+        let whose = self.whose;
+        let Gathered { pods, names: there } = self.gather(cx);
+        let named = |wanted: Protocol| there.contains(&(name.clone(), wanted));
+        if protocol.map_or_else(|| Protocol::ALL.into_iter().any(named), named) {
+            return None;
+        }
+        let what =
+            format!("asks for {shown}, which none of the {whose} has; name one of their ports or give the number");
+        if *pods == 0 {
+            return Some((what, Some(format!("there are no {whose} yet")), Level::Audit));
+        }
+        let names: Vec<Str> = there.iter().take(MOST_NAMES).map(|(name, _)| name.clone()).collect();
+        charge(8 * names.len());
+        let because = match (there.iter().find(|(other, _)| other == name), nearest::name(name, &names)) {
+            (Some((_, other)), _) => format!("they have \"{name}\" on {other}: did you mean that?"),
+            (None, Some(near)) => format!("they have \"{near}\": did you mean that?"),
+            (None, None) if there.is_empty() => "their containers name no ports".to_owned(),
+            (None, None) => {
+                let all: Vec<String> = there.iter().map(|(name, protocol)| format!("{name} ({protocol})")).collect();
+                format!("they have {}", wording::few(&all, 5, "names"))
+            }
+        };
+        Some((what, Some(because), Level::Warn))
+    }
+}
+
+/// Names that are compared with one that no pod has.
+const MOST_NAMES: usize = 200;
 
 /// The pods at the receiving end, and what to call them. None at all where only addresses are named.
 fn receivers(

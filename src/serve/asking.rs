@@ -7,7 +7,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::admission::{Cluster, ConfirmError};
+use crate::model::Workload;
 use crate::review::{User, World};
+use crate::unseen::Unseen;
 
 /// A connection that a read opens belongs to the threads of that read, and is then used by watches as well: on a thread
 /// for reviews, computing a review would hold them up.
@@ -49,8 +51,13 @@ impl<C: Cluster> Cluster for Asking<C> {
         self.cluster.may_be_behind(namespace)
     }
 
-    fn admitted_policy_change(&self, namespace: &str) {
-        self.cluster.admitted_policy_change(namespace);
+    fn unseen(&self) -> Option<&Unseen> {
+        self.cluster.unseen()
+    }
+
+    async fn pod(&self, namespace: &str, name: &str, deadline: Instant) -> Result<Option<Workload>, ConfirmError> {
+        let (cluster, namespace, name) = (Arc::clone(&self.cluster), namespace.to_owned(), name.to_owned());
+        self.run(async move { cluster.pod(&namespace, &name, deadline).await }).await
     }
 
     async fn may_edit_house_rules(&self, user: &User) -> Result<bool, ConfirmError> {
@@ -80,7 +87,13 @@ mod tests {
             false
         }
 
-        fn admitted_policy_change(&self, _namespace: &str) {}
+        fn unseen(&self) -> Option<&Unseen> {
+            None
+        }
+
+        async fn pod(&self, _: &str, _: &str, _: Instant) -> Result<Option<Workload>, ConfirmError> {
+            Ok(None)
+        }
 
         async fn may_edit_house_rules(&self, _user: &User) -> Result<bool, ConfirmError> {
             panic!("scripted")

@@ -233,7 +233,7 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Service {
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         let began = self.activity.request_began();
-        let is_review = request.uri().path() == REVIEW_PATH;
+        let is_review = request.uri().path().starts_with(REVIEW_PATH);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Arrived { at: began, on: Arc::clone(&self.activity) });
         let routes = self.routes.clone();

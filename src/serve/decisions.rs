@@ -1,5 +1,6 @@
 //! The gate as the server's reviewer: what it decides is counted and written to the decision log, one line per review.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,9 +12,11 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use super::asking::Asking;
+use super::recorder::Recorder;
 use super::{Answer, Reviewer};
-use crate::admission::{Cluster, Decided, Gate, Outcome, Reply};
+use crate::admission::{Caps, Cluster, Decided, Gate, Outcome, Record, Reply};
 use crate::model::house::Level;
+use crate::review::Verdict;
 
 /// Buckets of the decision alone: from 10 µs, because the decision is meant to be a small part of a millisecond.
 const BUCKETS: [f64; 12] =
@@ -36,6 +39,7 @@ pub struct DecisionMetrics {
     decisions: Family<DecisionLabels, Counter>,
     findings: Family<FindingLabels, Counter>,
     confirmed: Counter,
+    unrecorded: Counter,
     duration: Histogram,
 }
 
@@ -46,6 +50,7 @@ impl DecisionMetrics {
             decisions: Family::default(),
             findings: Family::default(),
             confirmed: Counter::default(),
+            unrecorded: Counter::default(),
             duration: Histogram::new(BUCKETS),
         };
         registry.register("decisions", "Reviews by what they came to", metrics.decisions.clone());
@@ -54,6 +59,11 @@ impl DecisionMetrics {
             "confirmed_decisions",
             "Decisions for which the API server was asked again",
             metrics.confirmed.clone(),
+        );
+        registry.register(
+            "unrecorded_requests",
+            "Admitted requests that were not judged by the rules that only record, for lack of time or room",
+            metrics.unrecorded.clone(),
         );
         registry.register("decision_duration_seconds", "Time from bytes to verdict", metrics.duration.clone());
         metrics
@@ -65,10 +75,22 @@ impl DecisionMetrics {
         if decided.confirmed {
             self.confirmed.inc();
         }
-        for judged in decided.verdict.iter().flat_map(|v| &v.findings) {
+        if let Some(verdict) = decided.verdict {
+            self.count_findings(verdict);
+        }
+    }
+
+    /// Counts findings by rule and level.
+    pub(super) fn count_findings(&self, verdict: &Verdict) {
+        for judged in &verdict.findings {
             let labels = FindingLabels { rule: judged.finding.rule.as_str(), level: judged.level.as_str() };
             self.findings.get_or_create(&labels).inc();
         }
+    }
+
+    /// Counts a request of which nothing was recorded after its answer.
+    pub(super) fn count_unrecorded(&self) {
+        self.unrecorded.inc();
     }
 }
 
@@ -79,6 +101,7 @@ pub type NotReady = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 pub struct GateReviewer<C> {
     gate: Gate<Asking<C>>,
     metrics: DecisionMetrics,
+    recorder: Recorder,
     not_ready: NotReady,
 }
 
@@ -90,13 +113,18 @@ impl<C> std::fmt::Debug for GateReviewer<C> {
 
 impl<C: Cluster> GateReviewer<C> {
     /// A reviewer in front of a cluster, which is asked on the threads that call this.
-    pub fn new(cluster: Arc<C>, metrics: DecisionMetrics, not_ready: NotReady) -> Self {
-        Self { gate: Gate::new(Arc::new(Asking::here(cluster))), metrics, not_ready }
+    ///
+    /// # Errors
+    ///
+    /// The thread that records after the answer could not be started.
+    pub fn new(cluster: Arc<C>, metrics: DecisionMetrics, not_ready: NotReady) -> io::Result<Self> {
+        let recorder = Recorder::start(metrics.clone())?;
+        Ok(Self { gate: Gate::new(Arc::new(Asking::here(cluster))), metrics, recorder, not_ready })
     }
 }
 
 impl<C: Cluster> Reviewer for GateReviewer<C> {
-    async fn review(&self, body: Bytes, deadline: Instant) -> Answer {
+    async fn review(&self, body: Bytes, deadline: Instant, caps: Option<Caps>) -> Answer {
         if let Some(why) = (self.not_ready)() {
             return Answer::Unavailable(why);
         }
@@ -104,7 +132,12 @@ impl<C: Cluster> Reviewer for GateReviewer<C> {
             self.metrics.count(decided);
             log(decided);
         };
-        match self.gate.answer(&body, deadline, record).await {
+        let later = |waiting: Record| {
+            if !self.recorder.take(waiting) {
+                self.metrics.count_unrecorded();
+            }
+        };
+        match self.gate.answer_capped(&body, deadline, caps, record, later).await {
             Reply::Review(bytes) => Answer::Review(bytes),
             Reply::BadRequest(message) => Answer::BadRequest(message),
             Reply::Unavailable(message) => Answer::Unavailable(message),

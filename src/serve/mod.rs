@@ -16,6 +16,7 @@ mod metrics;
 mod options;
 mod pool;
 mod readiness;
+mod recorder;
 mod reply;
 mod router;
 mod strangers;
@@ -47,6 +48,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::admission::Caps;
 use admin::Admin;
 use callers::Handshakes;
 use certs::Served;
@@ -56,8 +58,8 @@ use threads::Threads;
 
 /// Judges one review. It should not panic; the server catches panics all the same.
 pub trait Reviewer: Send + Sync + 'static {
-    /// Answers the raw AdmissionReview in `body` before `deadline`.
-    fn review(&self, body: Bytes, deadline: Instant) -> impl Future<Output = Answer> + Send;
+    /// Answers the raw AdmissionReview in `body` before `deadline`, under the caps that the call brings.
+    fn review(&self, body: Bytes, deadline: Instant, caps: Option<Caps>) -> impl Future<Output = Answer> + Send;
 
     /// Why reviews cannot be answered now, e.g. "waiting for the first list of pods"; `None` when they can.
     fn not_ready(&self) -> Option<String>;

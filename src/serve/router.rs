@@ -27,9 +27,13 @@ use super::options::Limits;
 use super::pool::{Pool, Unfinished};
 use super::reply::Reply;
 use super::{Answer, Reviewer};
+use crate::admission::Caps;
 
 /// The path that the webhook configuration names.
 pub const REVIEW_PATH: &str = "/v1/review";
+
+/// The path where it names levels that take the place of `--mode` and `--from-controllers`.
+const CAPPED_PATH: &str = "/v1/review/mode/{mode}/from-controllers/{level}";
 
 /// How a request came; the listener puts it on each request.
 #[derive(Clone)]
@@ -64,6 +68,7 @@ pub fn webhook_router<R: Reviewer>(
     let app = Arc::new(App { reviewer, limits, bytes, pool, metrics, shutdown });
     Ok(Router::new()
         .route(REVIEW_PATH, post(review::<R>).fallback(wrong_method::<R>))
+        .route(CAPPED_PATH, post(review::<R>).fallback(wrong_method::<R>))
         .fallback(wrong_path::<R>)
         .with_state(app))
 }
@@ -108,6 +113,11 @@ async fn answer<R: Reviewer>(app: &App<R>, request: Request, arrived: Instant) -
     if let Some(why) = app.reviewer.not_ready() {
         return Reply::shed(Shed::NotReady, &format!("not ready: {why}"));
     }
+    let caps = match head.uri.path().strip_prefix(REVIEW_PATH).filter(|rest| !rest.is_empty()).map(Caps::parse) {
+        Some(None) => return Reply::wrong_path(),
+        Some(caps) => caps,
+        None => None,
+    };
     let deadline = app.limits.deadline.of(head.uri.query(), arrived);
     let read_by = (Instant::now() + app.limits.body_timeout).min(deadline.answer_by);
     let mut charge = app.bytes.open();
@@ -121,10 +131,16 @@ async fn answer<R: Reviewer>(app: &App<R>, request: Request, arrived: Instant) -
     // Requests that came together are all read before the first is handed over (ADR 8): code that runs many times in a row
     // stays in the caches.
     yield_now().await;
-    judge(app, body, charge, deadline).await
+    judge(app, body, charge, deadline, caps).await
 }
 
-async fn judge<R: Reviewer>(app: &App<R>, body: Bytes, charge: Charge, deadline: Deadline) -> Reply {
+async fn judge<R: Reviewer>(
+    app: &App<R>,
+    body: Bytes,
+    charge: Charge,
+    deadline: Deadline,
+    caps: Option<Caps>,
+) -> Reply {
     // Taken only now: a body that comes slowly must not hold the place of one that is here.
     let Some(place) = app.pool.place(body.len()) else {
         return Reply::shed(Shed::Concurrency, "too many reviews at once");
@@ -134,7 +150,7 @@ async fn judge<R: Reviewer>(app: &App<R>, body: Bytes, charge: Charge, deadline:
     let handed_over = Instant::now();
     let review = async move {
         queued.observe(handed_over.elapsed().as_secs_f64());
-        let answer = reviewer.review(body, deadline.answer_by).await;
+        let answer = reviewer.review(body, deadline.answer_by, caps).await;
         // The body is in memory until here, also when the caller has been turned away before.
         drop(charge);
         answer

@@ -9,6 +9,7 @@ mod namespace;
 mod network;
 mod ranges;
 mod referrers;
+mod scopes;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -20,10 +21,9 @@ pub use directory::Directory;
 pub use namespace::{NamespaceState, Owner, PodClass};
 
 use crate::model::entrance::Service;
-use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    AddressGroup, Assertion, Change, Enforcer, IpSet, NamespaceScope, Object, ObjectRef, Policy, PolicyObject,
-    References, Selector, Standing, Str, TierObject,
+    AddressGroup, Assertion, Change, Enforcer, IpSet, Object, ObjectRef, Policy, PolicyObject, References, Standing,
+    Str, TierObject,
 };
 use links::{Held, Links, Touched};
 use network::Network;
@@ -87,39 +87,6 @@ impl Snapshot {
     /// Every namespace, in an order that is the same for equal states.
     pub fn namespaces(&self) -> impl Iterator<Item = &Arc<NamespaceState>> {
         self.namespaces.iter()
-    }
-
-    /// The directory of namespaces by name and label, made when it is first asked for.
-    pub fn directory(&self) -> &Directory {
-        self.directory.get(self.namespaces.iter())
-    }
-
-    /// Namespaces in a scope. A scope that names its namespace, or a label with a value, is answered without a scan.
-    pub fn in_scope<'a>(&'a self, scope: &'a NamespaceScope) -> Box<dyn Iterator<Item = &'a Arc<NamespaceState>> + 'a> {
-        match scope {
-            NamespaceScope::Named(name) => Box::new(self.namespace(name).into_iter()),
-            NamespaceScope::Matching(selector) => match selector.required_value(NAMESPACE_NAME_LABEL) {
-                Some(name) => Box::new(self.namespace(name).into_iter().filter(|n| selector.matches(n.labels()))),
-                None if selector.is_everything() => Box::new(self.namespaces()),
-                None => match self.directory().candidates(selector) {
-                    Some(names) => Box::new(
-                        names.into_iter().filter_map(|n| self.namespace(n)).filter(|n| selector.matches(n.labels())),
-                    ),
-                    None => Box::new(self.namespaces().filter(|n| selector.matches(n.labels()))),
-                },
-            },
-        }
-    }
-
-    /// Whether [`Snapshot::in_scope`] looks the scope up and does not go through every namespace.
-    pub fn is_looked_up(scope: &NamespaceScope) -> bool {
-        match scope {
-            NamespaceScope::Named(_) | NamespaceScope::Matching(Selector::Key(..)) => true,
-            NamespaceScope::Matching(Selector::And(parts)) => {
-                parts.iter().any(|part| matches!(part, Selector::Key(..)))
-            }
-            NamespaceScope::Matching(_) => false,
-        }
     }
 
     /// Policies in force that may apply in a namespace: its own, and cluster-scoped ones whose subject reaches it.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::links::{Held, Links, Touched};
@@ -92,13 +93,48 @@ pub struct NamespaceState {
     known: bool,
     // Shared, so that a change of the one does not copy the other.
     policies: Arc<Vec<Held>>,
+    /// Of one owner either pods or templates, never both.
     classes: Arc<Vec<Arc<PodClass>>>,
+    /// All templates, those of owners that have pods too.
+    templates: Arc<Vec<Template>>,
+}
+
+/// The template of one object.
+#[derive(Clone, Debug)]
+struct Template {
+    owner: Owner,
+    pod: Arc<PodSpec>,
+    kind: Str,
+    name: Str,
+}
+
+impl Template {
+    fn key(&self) -> (&Owner, &PodSpec, &str, &str) {
+        (&self.owner, &self.pod, &self.kind, &self.name)
+    }
+
+    fn class(&self) -> Arc<PodClass> {
+        Arc::new(PodClass {
+            owner: self.owner.clone(),
+            pod: Arc::clone(&self.pod),
+            count: 1,
+            samples: vec![self.name.clone()],
+            addresses: Vec::new(),
+            from_template: true,
+        })
+    }
 }
 
 impl NamespaceState {
     /// An empty namespace of which only the name is known.
     pub fn named(name: &str) -> Self {
-        Self { namespace: Namespace::named(name), known: false, policies: Arc::default(), classes: Arc::default() }
+        Self {
+            namespace: Namespace::named(name),
+            known: false,
+            policies: Arc::default(),
+            classes: Arc::default(),
+            templates: Arc::default(),
+        }
     }
 
     /// Name.
@@ -144,7 +180,8 @@ impl NamespaceState {
         self.policies.iter().filter_map(|held| held.again(links, touched)).collect()
     }
 
-    /// Pod classes in the order of their owners.
+    /// Pod classes in the order of their owners. The template of an owner is among them only while the owner has no pods:
+    /// nobody counts twice.
     pub fn classes(&self) -> &[Arc<PodClass>] {
         &self.classes
     }
@@ -192,61 +229,117 @@ impl NamespaceState {
 
     pub(super) fn insert_workload(&mut self, workload: &Workload) {
         let owner = Owner::of(workload);
-        match self.find_class(&owner, &workload.pod) {
+        let here = self.of_owner(&owner);
+        let shown = self.classes.get(here.start).filter(|_| !here.is_empty()).map(|class| class.from_template);
+        if !workload.is_pod() {
+            self.insert_template(&owner, workload);
+            if shown != Some(false) {
+                self.show_templates(&owner);
+            }
+            return;
+        }
+        if shown == Some(true) {
+            Arc::make_mut(&mut self.classes).drain(here);
+        }
+        self.insert_pod(owner, workload);
+    }
+
+    fn insert_pod(&mut self, owner: Owner, pod: &Workload) {
+        match self.find_class(&owner, &pod.pod) {
             Ok(i) => {
-                if !workload.is_pod() {
-                    return;
-                }
                 let class = Arc::make_mut(&mut Arc::make_mut(&mut self.classes)[i]);
-                if class.from_template {
-                    // The first pod takes the place of the template that announced it.
-                    class.from_template = false;
-                    class.count = 0;
-                    class.samples.clear();
-                }
                 class.count += 1;
                 if class.samples.len() < SAMPLES {
-                    class.samples.push(workload.id.name.clone());
+                    class.samples.push(pod.id.name.clone());
                 }
-                class.addresses.extend_from_slice(&workload.addresses);
+                class.addresses.extend_from_slice(&pod.addresses);
             }
             Err(i) => {
                 let class = PodClass {
                     owner,
-                    pod: Arc::clone(&workload.pod),
+                    pod: Arc::clone(&pod.pod),
                     count: 1,
-                    samples: vec![workload.id.name.clone()],
-                    addresses: workload.addresses.clone(),
-                    from_template: !workload.is_pod(),
+                    samples: vec![pod.id.name.clone()],
+                    addresses: pod.addresses.clone(),
+                    from_template: false,
                 };
                 Arc::make_mut(&mut self.classes).insert(i, Arc::new(class));
             }
         }
     }
 
+    /// Inserting a template again changes nothing, so that a state can be asked to have what it may have already.
+    fn insert_template(&mut self, owner: &Owner, workload: &Workload) {
+        let Err(i) = self.find_template(owner, workload) else { return };
+        let (pod, name) = (Arc::clone(&workload.pod), workload.id.name.clone());
+        let kind = workload.id.kind.as_ref().into();
+        Arc::make_mut(&mut self.templates).insert(i, Template { owner: owner.clone(), pod, kind, name });
+    }
+
     pub(super) fn remove_workload(&mut self, workload: &Workload) {
-        let Ok(i) = self.find_class(&Owner::of(workload), &workload.pod) else { return };
+        let owner = Owner::of(workload);
+        if workload.is_pod() {
+            self.remove_pod(&owner, workload);
+            return;
+        }
+        let Ok(i) = self.find_template(&owner, workload) else { return };
+        Arc::make_mut(&mut self.templates).remove(i);
         // A template that goes away does not take running pods with it: they go by their own deletes.
-        if self.classes[i].from_template == workload.is_pod() {
+        let here = self.of_owner(&owner);
+        if self.classes.get(here.start).is_some_and(|class| class.from_template) && !here.is_empty() {
+            self.show_templates(&owner);
+        }
+    }
+
+    fn remove_pod(&mut self, owner: &Owner, pod: &Workload) {
+        let Ok(i) = self.find_class(owner, &pod.pod) else { return };
+        if self.classes[i].from_template {
             return;
         }
         let classes = Arc::make_mut(&mut self.classes);
         if classes[i].count <= 1 {
             classes.remove(i);
+            if self.of_owner(owner).is_empty() {
+                self.show_templates(owner);
+            }
             return;
         }
         let class = Arc::make_mut(&mut classes[i]);
         class.count -= 1;
-        class.samples.retain(|name| *name != workload.id.name);
-        for address in &workload.addresses {
+        class.samples.retain(|name| *name != pod.id.name);
+        for address in &pod.addresses {
             if let Some(at) = class.addresses.iter().position(|a| a == address) {
                 class.addresses.swap_remove(at);
             }
         }
     }
 
+    /// Puts the templates of an owner without pods among the classes.
+    fn show_templates(&mut self, owner: &Owner) {
+        let first = self.templates.partition_point(|template| template.owner < *owner);
+        let of_owner = self.templates.iter().skip(first).take_while(|template| template.owner == *owner);
+        let mut classes: Vec<Arc<PodClass>> = of_owner.map(Template::class).collect();
+        classes.dedup_by(|a, b| a.key() == b.key());
+        let here = self.of_owner(owner);
+        if self.classes.get(here.clone()) != Some(&classes[..]) {
+            Arc::make_mut(&mut self.classes).splice(here, classes);
+        }
+    }
+
+    /// Where the classes of an owner are.
+    fn of_owner(&self, owner: &Owner) -> Range<usize> {
+        let start = self.classes.partition_point(|class| class.owner < *owner);
+        let count = self.classes.iter().skip(start).take_while(|class| class.owner == *owner).count();
+        start..start + count
+    }
+
     fn find_class(&self, owner: &Owner, pod: &PodSpec) -> Result<usize, usize> {
         self.classes.binary_search_by(|class| class.key().cmp(&(owner, pod)))
+    }
+
+    fn find_template(&self, owner: &Owner, workload: &Workload) -> Result<usize, usize> {
+        let wanted = (owner, &*workload.pod, workload.id.kind.as_ref(), &*workload.id.name);
+        self.templates.binary_search_by(|template| template.key().cmp(&wanted))
     }
 }
 

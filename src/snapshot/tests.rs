@@ -5,8 +5,8 @@ use crate::model::cni::Cni;
 use crate::model::ipset::parse_cidr;
 use crate::model::labels::NAMESPACE_NAME_LABEL;
 use crate::model::{
-    Action, AddressScope, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Namespace, Peer, PodSpec, PortMatch,
-    Priority, Rule, Selector, Subject, Tier, TierEnd, Workload,
+    Action, AddressScope, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Namespace, NamespaceScope, Peer,
+    PodSpec, PortMatch, Priority, Rule, Selector, Subject, Tier, TierEnd, Workload,
 };
 
 pub(super) fn pod(namespace: &str, name: &str, app: &str) -> Object {
@@ -46,6 +46,26 @@ fn a_pod_that_goes_away_is_counted_out_once() {
     snapshot.apply(&Change::update(a, going.clone()));
     snapshot.apply(&Change::delete(going));
     assert_eq!(snapshot.namespace("n").unwrap().classes()[0].count(), 1, "the other pod is still there");
+}
+
+#[test]
+fn a_template_is_there_once_and_goes_with_its_last_object() {
+    let template = |name: &str, app: &str| {
+        let Object::Workload(pod) = pod("n", name, app) else { panic!("a pod") };
+        let id = ObjectRef::namespaced("apps/v1", "ReplicaSet", "n", name);
+        let controller = Some(crate::model::pod::Controller { kind: "Rollout".into(), name: "r".into() });
+        Object::Workload(Workload { id, controller, template_at: "spec.template", ..pod })
+    };
+    let (one, two) = (template("one", "web"), template("two", "web"));
+    let classes = |s: &Snapshot| s.namespace("n").map_or(0, |n| n.classes().len());
+    let mut snapshot = Snapshot::of([&one, &two, &one]);
+    assert_eq!(classes(&snapshot), 1, "of one owner and like each other");
+    snapshot.apply(&Change::update(one, template("one", "api")));
+    assert_eq!(classes(&snapshot), 2);
+    snapshot.remove(&template("one", "api"));
+    assert_eq!(classes(&snapshot), 1);
+    snapshot.remove(&two);
+    assert!(snapshot.namespace("n").is_none(), "nothing is left behind");
 }
 
 #[test]

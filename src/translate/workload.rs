@@ -17,7 +17,8 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 pub(super) fn pod(wire: wire::Pod<'_>, defaults: &Defaults<'_>) -> Object {
     let meta = wire.metadata.unwrap_or_default();
     let phase = wire.status.as_ref().map_or("", |status| text(status.phase.as_ref()));
-    // semantics 2.1.20: a finished pod has no endpoint. One that is being deleted still has.
+    // semantics 2.1.20: a finished pod has no endpoint. A pod that is being deleted still has one, for as long as its grace
+    // period says, and the owner of the pod chooses that.
     let finished = matches!(phase, "Succeeded" | "Failed");
     let addresses = wire.status.iter().filter_map(|status| status.pod_ips.as_ref()).flatten();
     let addresses = addresses.filter_map(|address| text(address.ip.as_ref()).parse().ok()).collect();
@@ -25,7 +26,7 @@ pub(super) fn pod(wire: wire::Pod<'_>, defaults: &Defaults<'_>) -> Object {
     let spec = pod_spec(&labels, &wire.spec.unwrap_or_default());
     Object::Workload(Workload {
         id: id(Kind::Pod, &meta, defaults),
-        leaving: meta.deletion_timestamp.is_some(),
+        leaving: false,
         controller: controller(&meta, &labels),
         labels,
         pod: Arc::new(spec),

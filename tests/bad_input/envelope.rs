@@ -101,7 +101,19 @@ async fn a_review_that_is_not_quite_one() {
             request(|r| r["kind"] = json!({"group": "", "version": "v1", "kind": "ConfigMap"})),
             Expected::Warned("narrow the rules of its webhook configuration"),
         ),
-        ("a subresource", request(|r| r["subResource"] = "scale".into()), Expected::Allowed),
+        (
+            "a subresource with the whole object",
+            request(|r| r["subResource"] = "status".into()),
+            Expected::Refused(403, "missing-default-deny"),
+        ),
+        (
+            "a subresource of a kind of its own",
+            request(|r| {
+                r["subResource"] = "scale".into();
+                r["kind"] = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
+            }),
+            Expected::Allowed,
+        ),
         ("CONNECT", request(|r| r["operation"] = "CONNECT".into()), Expected::Allowed),
         ("the object is a list", request(|r| r["object"] = json!([])), Expected::Refused(403, "not-understood")),
         ("the object is text", request(|r| r["object"] = "x".into()), Expected::Refused(403, "not-understood")),

@@ -83,13 +83,15 @@ else:
     must("the removal hook has the name of the configuration and is empty",
          hook["metadata"]["name"] == config["metadata"]["name"] and hook["webhooks"] == []
          and hook["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete")
+flag = lambda name: next(a.split("=", 1)[1] for a in args if a.startswith(f"--{name}="))
+path = f"/v1/review/mode/{flag('mode')}/from-controllers/{flag('from-controllers')}"
 entries = {w["name"]: w for w in config["webhooks"]}
 must("two entries", list(entries) == ["houserules.portcullis.dev", "namespaces.portcullis.dev"])
 for name, w in entries.items():
     must(f"{name} is installed open", w["failurePolicy"] == "Ignore")
     must(f"{name} has no side effects and matches equivalents", w["sideEffects"] == "None" and w["matchPolicy"] == "Equivalent")
     must(f"{name} reaches the Service", w["clientConfig"]["service"] == {
-        "name": one("Service")["metadata"]["name"], "namespace": "portcullis", "port": 443, "path": "/v1/review"})
+        "name": one("Service")["metadata"]["name"], "namespace": "portcullis", "port": 443, "path": path})
     must(f"{name} has no wildcard", all("*" not in r[f] for r in w["rules"] for f in ("apiGroups", "apiVersions", "resources", "operations")))
     must(f"{name} has no caBundle of its own", ("caBundle" in w["clientConfig"]) == (case == "secret"))
 main, spaces = entries["houserules.portcullis.dev"], entries["namespaces.portcullis.dev"]
@@ -103,6 +105,10 @@ role = one("ClusterRole")
 watched = {(g, r) for rule in role["rules"] if "watch" in rule["verbs"] for g in rule["apiGroups"] for r in rule["resources"]}
 must("every policy kind that is reviewed may be followed", all(
     (g, r) in watched for rule in main["rules"] if "DELETE" in rule["operations"] for g in rule["apiGroups"] for r in rule["resources"]))
+must("subresources that change labels are reviewed", ["pods/status"] in [r["resources"] for r in main["rules"] if r["operations"] == ["UPDATE"]]
+     and ["pods/binding", "bindings"] in [r["resources"] for r in main["rules"] if r["operations"] == ["CREATE"]]
+     and {"namespaces/status", "namespaces/finalize"} <= set(spaces["rules"][0]["resources"]))
+must("templates may be followed", {("apps", "deployments"), ("apps", "replicasets"), ("batch", "cronjobs"), ("batch", "jobs"), ("", "replicationcontrollers")} <= watched)
 must("the wish is known", config["metadata"]["annotations"]["portcullis.dev/failure-policy"] == ("Fail" if case == "fail" else "Ignore"))
 
 for doc in kind("NetworkPolicy") + kind("NetworkPolicy", hook=True):

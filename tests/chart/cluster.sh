@@ -198,6 +198,8 @@ scope() {
     wait_until open
     "$HELM" upgrade portcullis charts/portcullis -n portcullis >/dev/null
     equal  "helm upgrade brings it back" "houserules.portcullis.dev namespaces.portcullis.dev" "$(config '{.webhooks[*].name}')"
+    "$HELM" upgrade portcullis charts/portcullis -n portcullis --set mode=warn >/dev/null
+    equal  "a new mode is in every call once the upgrade has ended" "/v1/review/mode/warn/from-controllers/warn /v1/review/mode/warn/from-controllers/warn" "$(config '{.webhooks[*].clientConfig.service.path}')"
     "$HELM" uninstall portcullis -n portcullis >/dev/null
     kubectl delete customresourcedefinition -l app.kubernetes.io/name=portcullis >/dev/null
     kubectl delete namespace elsewhere elsewhere-2 --wait=false >/dev/null

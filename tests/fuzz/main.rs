@@ -347,3 +347,16 @@ proptest! {
         properties::cidr(&text);
     }
 }
+
+proptest! {
+    // Large objects in a build that is not optimised.
+    #![proptest_config(ProptestConfig { cases: cases().cases / 8 + 1, ..cases() })]
+
+    #[test]
+    fn cost_is_in_proportion_to_size(json in json_text(), kind in any::<u8>(), growth in 0_u8..40) {
+        let data = [&[kind, growth][..], &json].concat();
+        if let Some(grown) = properties::grown(&data) {
+            properties::cost(&grown);
+        }
+    }
+}

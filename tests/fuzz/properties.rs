@@ -8,14 +8,17 @@ use std::time::Duration;
 use portcullis::admission::{Fixed, Gate, Reply};
 use portcullis::model::house::{Dialect, House};
 use portcullis::model::ipset::parse_cidr;
+use portcullis::model::meter::measured;
 use portcullis::model::selector::{Escape, escaping};
 use portcullis::model::{Change, IpSet, Object};
 use portcullis::reach::{Ends, PodAt, Pods, Readings, explain};
-use portcullis::review::{User, World, review};
+use portcullis::review::{MOST_STEPS, User, World, review};
 use portcullis::snapshot::Snapshot;
 use portcullis::source::manifests;
 use portcullis::translate::calico::selector::{Keys, parse};
+use portcullis::translate::ceiling::MOST_GROUP_PARTS;
 use portcullis::translate::{Defaults, Kind, from_json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 const DEFAULTS: Defaults<'_> = Defaults { namespace: "shop", name: "" };
@@ -151,6 +154,90 @@ fn passes(world: &Snapshot) -> Vec<String> {
         }
     }
     all
+}
+
+/// An object of any kind, grown out of a small one.
+pub struct Grown {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its JSON.
+    pub text: String,
+}
+
+/// Bytes of a grown object.
+const MOST_GROWN: usize = 512 << 10;
+
+/// Grows an object: the first byte says of which kind it is, the second how often the elements of its lists and the keys of
+/// its maps are repeated, and the rest is its JSON.
+pub fn grown(data: &[u8]) -> Option<Grown> {
+    let (&kind, rest) = data.split_first()?;
+    let (&growth, json) = rest.split_first()?;
+    let kind = Kind::ALL[usize::from(kind) % Kind::ALL.len()];
+    let mut value: Value = serde_json::from_slice(json).ok()?;
+    let mut room = MOST_GROWN;
+    grow(&mut value, usize::from(growth) + 1, &mut room);
+    let fields = value.as_object_mut()?;
+    fields.insert("apiVersion".to_owned(), kind.api_version().into());
+    fields.insert("kind".to_owned(), kind.kind().into());
+    Some(Grown { kind, text: value.to_string() })
+}
+
+fn grow(value: &mut Value, times: usize, room: &mut usize) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| grow(item, times, room));
+            let size = Value::Array(items.clone()).to_string().len();
+            let copies = times.min(*room / size.max(1));
+            *room -= copies * size;
+            let own = items.clone();
+            items.extend((0..copies).flat_map(|i| own.iter().map(move |item| numbered(item, i))));
+        }
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|field| grow(field, times, room));
+            let texts: Vec<(String, Value)> =
+                fields.iter().filter(|(_, v)| v.is_string()).map(|(k, v)| (k.clone(), v.clone())).collect();
+            // Maps of texts are labels; of other objects the fields that are not known are.
+            if texts.len() == fields.len() && !texts.is_empty() {
+                let copies = times.min(*room / 64);
+                *room -= copies * 64;
+                fields
+                    .extend((0..copies).flat_map(|i| texts.iter().map(move |(k, v)| (format!("{k}-{i}"), v.clone()))));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The element with a number in its texts, so that copies are not equal.
+fn numbered(value: &Value, i: usize) -> Value {
+    match value {
+        Value::String(text) if i % 3 == 1 => format!("{text}{i}").into(),
+        Value::Array(items) => items.iter().map(|item| numbered(item, i)).collect(),
+        Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), numbered(v, i))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The answer to a request that creates the object; steps and bytes are in proportion to its size, and never more than a
+/// review may take. Returns the steps.
+pub fn cost(Grown { kind, text }: &Grown) -> u64 {
+    let namespaced = kind.is_namespaced();
+    let namespace = if namespaced { "shop" } else { "" };
+    let body = format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1","kind":{{"group":"{}","version":"{}","kind":"{}"}},"name":"big","namespace":"{namespace}","operation":"CREATE","userInfo":{{"username":"ann"}},"object":{text},"oldObject":null}}}}"#,
+        kind.group(),
+        kind.version(),
+        kind.kind()
+    );
+    let (answer, steps) = GATE.with_borrow(|(runtime, gate)| {
+        let answer = async { gate.answer(body.as_bytes(), Instant::now() + Duration::from_mins(1), |_| {}).await };
+        measured(|| runtime.block_on(answer))
+    });
+    let Reply::Review(answer) = answer else { panic!("{answer:?}") };
+    assert!(answer.len() <= 64 << 10, "{} bytes answer {} of {kind:?}", answer.len(), body.len());
+    let bound = (100_000 + 100 * text.len() as u64).min(2 * MOST_STEPS + 2 * MOST_GROUP_PARTS);
+    assert!(steps <= bound, "{steps} steps for {} bytes of {kind:?}", text.len());
+    steps
 }
 
 thread_local! {

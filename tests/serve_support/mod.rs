@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use portcullis::admission::Caps;
 use portcullis::serve::{Answer, Certificates, Options, Reviewer, Server, Shutdown, new_registry};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -46,7 +47,7 @@ impl Script {
 }
 
 impl Reviewer for Script {
-    async fn review(&self, body: Bytes, deadline: Instant) -> Answer {
+    async fn review(&self, body: Bytes, deadline: Instant, _caps: Option<Caps>) -> Answer {
         self.reviews.fetch_add(1, Ordering::Relaxed);
         match &*body {
             b"panic" => panic!("scripted panic"),

@@ -131,3 +131,7 @@ seccompProfile:
 {{- fail "\n\ntls.source=secret needs tls.existingSecret.caBundle (base64 of the CA's PEM text), or an annotation in webhook.annotations\nby which cert-manager's cainjector fills it in: without it no API server trusts the certificate.\n" }}
 {{- end }}
 {{- end }}
+
+{{- define "portcullis.reviewPath" -}}
+/v1/review/mode/{{ .Values.mode }}/from-controllers/{{ .Values.fromControllers }}
+{{- end }}

@@ -208,7 +208,7 @@ fn domains<'a>(clauses: &Clauses<'a>, present: &[&str]) -> Option<Vec<Domain<'a>
             of_key.push(literal.test);
         }
     }
-    let domain = |(tests, name): (&Vec<&'a Test>, &Option<&'a str>)| {
+    let domain = |(tests, name): (&Vec<&'a Test>, Option<&'a str>)| {
         let mut named: Vec<Cow<'a, str>> = Vec::new();
         for test in tests {
             if let Test::In(list) = test {
@@ -222,7 +222,7 @@ fn domains<'a>(clauses: &Clauses<'a>, present: &[&str]) -> Option<Vec<Domain<'a>
         named.extend(composed.into_iter().map(Cow::Owned));
         Some(Domain::of(named, name.is_none_or(|name| !present.contains(&name))))
     };
-    tests.iter().zip(&clauses.names).map(domain).collect()
+    tests.iter().zip(clauses.names.iter().copied()).map(domain).collect()
 }
 
 /// A branch: a clause and the literal of it that is taken to hold.

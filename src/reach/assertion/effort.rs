@@ -18,6 +18,11 @@ impl Effort {
         Self { left: Some(steps) }
     }
 
+    /// None that is left.
+    pub const fn none() -> Self {
+        Self { left: None }
+    }
+
     /// Whether it was not enough.
     pub const fn is_spent(&self) -> bool {
         self.left.is_none()

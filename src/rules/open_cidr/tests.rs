@@ -90,6 +90,10 @@ mod pods {
         verdict.findings.iter().map(|j| (j.level, j.finding.key.as_str(), j.pre_existing)).collect()
     }
 
+    fn levels_of(verdict: &Verdict) -> Vec<Level> {
+        verdict.findings.iter().map(|j| j.level).collect()
+    }
+
     fn reviewed(state: &[Object], change: &Change, user: &str) -> Verdict {
         let user = User { name: user.into(), ..User::default() };
         review(&Snapshot::of(state), &only(RuleId::OpenCidr), change, &user)
@@ -140,9 +144,6 @@ mod pods {
             let both_ways = [(internet(one.clone()), inside(other.clone())), (inside(other), internet(one))];
             both_ways.map(|(first, second)| levels_of(&reviewed(&[first], &Change::create(second), "dev")))
         };
-        fn levels_of(verdict: &Verdict) -> Vec<Level> {
-            verdict.findings.iter().map(|j| j.level).collect()
-        }
         let warn = [vec![Level::Warn], vec![Level::Warn]];
         assert_eq!(warned(label("app", "web"), label("tier", "front")), warn);
         assert_eq!(warned(Selector::exists("app"), label("tier", "front")), warn);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-pub(super) use api::FromApi;
+pub(super) use api::{FromApi, pod};
 
 use super::client::RequestError;
 use crate::model::{Namespace, Object, ObjectRef, Str};

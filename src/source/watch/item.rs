@@ -4,7 +4,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::resource::Resource;
-use super::wire::Head;
+use super::wire::{Head, Owned};
 use crate::api::Condition;
 use crate::model::entrance::Service;
 use crate::model::house::{Exception, HouseRules};
@@ -69,6 +69,7 @@ impl Item {
             Resource::Namespaces => Kind::Namespace,
             Resource::Pods => Kind::Pod,
             Resource::NetworkPolicies => Kind::NetworkPolicy,
+            Resource::Templates(kind) => return Self::read_template(kind, raw),
             Resource::Foreign(kind) => kind,
             Resource::HouseRules | Resource::RuleExceptions => return Self::read_ours(resource, raw),
             Resource::Assertions => return Self::read_assertion(Kind::ConnectivityAssertion, raw),
@@ -85,6 +86,21 @@ impl Item {
         };
         if object.id().name.is_empty() {
             return Err("it has no metadata.name".to_owned());
+        }
+        Ok(Self::Object(object))
+    }
+
+    /// Reads an object with a template. One that a built-in controller has made from another such object has the template of
+    /// that object, and makes no more pods once that object is gone.
+    fn read_template(kind: Kind, raw: &RawValue) -> Result<Self, String> {
+        let mut object = from_json(kind, raw.get().as_bytes(), &Defaults::default());
+        if object.id().name.is_empty() {
+            return Err("it has no metadata.name".to_owned());
+        }
+        if let Object::Workload(workload) = &mut object
+            && workload.controller.is_some()
+        {
+            workload.finished |= Owned::of(raw).by_built_in();
         }
         Ok(Self::Object(object))
     }

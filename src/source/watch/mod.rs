@@ -5,7 +5,6 @@ mod access;
 mod client;
 mod confirm;
 mod desk;
-mod dirty;
 mod follow;
 mod item;
 mod once;
@@ -38,11 +37,12 @@ pub use once::{Omitted, OnceError, Wanted, read_once};
 pub use progress::KindNumbers;
 pub use resource::Resource;
 
-use crate::model::Str;
 use crate::model::house::Level;
+use crate::model::{Str, Workload};
 use crate::review::{User, World};
+use crate::unseen::Unseen;
+use client::RequestError;
 use confirm::{CLUSTER, FromApi, Reader};
-use dirty::Dirty;
 use progress::Progress;
 
 /// Pages and events that wait for the writer, before the followers wait for it.
@@ -95,7 +95,8 @@ struct Shared {
     world: ArcSwap<World>,
     desk: watch::Sender<Arc<Desk>>,
     progress: Arc<Progress>,
-    dirty: Dirty,
+    /// Changes that were admitted here and not seen yet.
+    unseen: Arc<Unseen>,
     /// Whether a policy names Services, which are followed only then.
     services_named: watch::Sender<bool>,
 }
@@ -137,7 +138,7 @@ impl Watched {
             world: ArcSwap::default(),
             desk: watch::Sender::new(Arc::new(desk.clone())),
             progress: Arc::new(Progress::new()),
-            dirty: Dirty::default(),
+            unseen: Arc::default(),
             services_named: watch::Sender::new(false),
         });
         let (updates, inbox) = mpsc::channel(QUEUE);
@@ -185,21 +186,29 @@ impl Watched {
         Ok(Arc::new(World { snapshot, house: current.house.clone() }))
     }
 
-    /// Whether an approval from the cache could be wrong for this namespace: a change there or of the whole cluster has
-    /// been admitted and not been seen yet, the namespace itself has not been seen, or the watches have been silent for
-    /// too long.
+    /// Whether an approval from the cache could be wrong for this namespace: the namespace itself has not been seen, or the
+    /// watches have been silent for too long.
     pub fn may_be_behind(&self, namespace: &str) -> bool {
         let needed = Resource::ALL.into_iter().filter(|resource| resource.decides());
-        self.shared.dirty.is_marked(namespace)
-            || self.shared.dirty.is_marked(CLUSTER)
-            || !self.shared.progress.is_fresh(needed, self.settings.fresh_for)
+        !self.shared.progress.is_fresh(needed, self.settings.fresh_for)
             || (namespace != CLUSTER
                 && !self.shared.world.load().snapshot.namespace(namespace).is_some_and(|state| state.is_known()))
     }
 
-    /// Notes that a policy change in this namespace, or in none, has been admitted.
-    pub fn admitted_policy_change(&self, namespace: &str) {
-        self.shared.dirty.mark(namespace);
+    /// Changes that were admitted here and that the watches have not shown yet.
+    pub fn unseen(&self) -> &Unseen {
+        &self.shared.unseen
+    }
+
+    /// A pod as the API server has it now; `None` where there is none.
+    pub async fn pod(&self, namespace: &str, name: &str, deadline: Instant) -> Result<Option<Workload>, ConfirmError> {
+        let what = || format!("Pod {namespace}/{name}");
+        let within = deadline.saturating_duration_since(Instant::now()).min(self.settings.timing.list);
+        match confirm::pod(&self.client, namespace, name, within).await {
+            Err(RequestError::Silent(_)) => Err(ConfirmError::Late { what: what() }),
+            Err(error) => Err(ConfirmError::Failed { what: what(), why: error.to_string() }),
+            Ok(pod) => Ok(pod),
+        }
     }
 
     /// Whether the user may update HouseRules.

@@ -24,6 +24,8 @@ pub enum Resource {
     CiliumConfig,
     /// Services, as long as a policy names one.
     Services,
+    /// Objects with a pod template: pods come of them at any time, though none may run now.
+    Templates(Kind),
     /// Policies of other kinds, and what they refer to.
     Foreign(Kind),
 }
@@ -33,7 +35,7 @@ const CILIUM_CONFIG: &str = "/api/v1/namespaces/kube-system/configmaps?fieldSele
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 30] = [
         Self::Namespaces,
         Self::Pods,
         Self::NetworkPolicies,
@@ -43,6 +45,13 @@ impl Resource {
         Self::ClusterAssertions,
         Self::CiliumConfig,
         Self::Services,
+        Self::Templates(Kind::Deployment),
+        Self::Templates(Kind::StatefulSet),
+        Self::Templates(Kind::DaemonSet),
+        Self::Templates(Kind::ReplicaSet),
+        Self::Templates(Kind::ReplicationController),
+        Self::Templates(Kind::Job),
+        Self::Templates(Kind::CronJob),
         Self::Foreign(Kind::ClusterNetworkPolicy),
         Self::Foreign(Kind::AdminNetworkPolicy),
         Self::Foreign(Kind::BaselineAdminNetworkPolicy),
@@ -90,7 +99,8 @@ impl Resource {
             Self::ClusterAssertions => "clusterconnectivityassertions.portcullis.dev",
             Self::CiliumConfig => "configmaps",
             Self::Services => "services",
-            Self::Foreign(kind) => kind.qualified(),
+            Self::Templates(Kind::ReplicationController) => "replicationcontrollers",
+            Self::Templates(kind) | Self::Foreign(kind) => kind.qualified(),
         }
     }
 
@@ -106,7 +116,8 @@ impl Resource {
             Self::ClusterAssertions => "/apis/portcullis.dev/v1alpha1/clusterconnectivityassertions",
             Self::CiliumConfig => CILIUM_CONFIG,
             Self::Services => "/api/v1/services",
-            Self::Foreign(kind) => kind.collection(),
+            Self::Templates(Kind::ReplicationController) => "/api/v1/replicationcontrollers",
+            Self::Templates(kind) | Self::Foreign(kind) => kind.collection(),
         }
     }
 
@@ -114,6 +125,15 @@ impl Resource {
     pub(super) const fn other_path(self) -> Option<&'static str> {
         match self {
             Self::Foreign(kind) => kind.other_collection(),
+            _ => None,
+        }
+    }
+
+    /// The watched kind of a workload.
+    pub(super) fn of_workload(id: &ObjectRef) -> Option<Self> {
+        match Kind::of(id.group(), &id.kind)? {
+            Kind::Pod => Some(Self::Pods),
+            kind if kind.is_workload() => Some(Self::Templates(kind)),
             _ => None,
         }
     }
@@ -141,7 +161,15 @@ impl Resource {
 
     /// Whether a cluster may be without the kind: definitions can be installed later, and then count at once.
     pub const fn is_optional(self) -> bool {
-        !matches!(self, Self::Namespaces | Self::Pods | Self::NetworkPolicies | Self::CiliumConfig | Self::Services)
+        !matches!(
+            self,
+            Self::Namespaces
+                | Self::Pods
+                | Self::NetworkPolicies
+                | Self::CiliumConfig
+                | Self::Services
+                | Self::Templates(_)
+        )
     }
 
     /// What is assumed where it may not be read; `None` where nothing may be.

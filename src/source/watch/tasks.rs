@@ -45,7 +45,7 @@ pub(super) async fn run(
     });
     let (for_writer, for_us) = (Arc::clone(&shared), settings.clone());
     tasks.spawn(async move {
-        write(inbox, Writer::new(desk), &for_writer, &settings).await;
+        write(inbox, Writer::new(desk, Arc::clone(&for_writer.unseen)), &for_writer, &settings).await;
         "writer"
     });
     watch_over(tasks, &shared, &for_us).await;
@@ -131,9 +131,7 @@ fn show(publication: Publication, writer: &Writer, shared: &Shared) {
         shared.progress.complete_at(resource, at);
     }
     shared.services_named.send_if_modified(|named| std::mem::replace(named, publication.services_named) != *named);
-    for namespace in publication.policies_changed {
-        shared.dirty.passed(&namespace);
-    }
+    shared.unseen.forget(&publication.shown);
     for resource in Resource::ALL {
         shared.progress.set_objects(resource, writer.objects(resource));
     }

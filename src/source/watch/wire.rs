@@ -34,6 +34,47 @@ pub(super) struct Line<'a> {
     pub(super) object: &'a RawValue,
 }
 
+/// Whom an object says that it belongs to.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Owned {
+    #[serde(default)]
+    metadata: OwnedMeta,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnedMeta {
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnerReference {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    controller: Option<bool>,
+}
+
+impl Owned {
+    /// Reads the owners of an object; an object whose owners cannot be read has none.
+    pub(super) fn of(object: &RawValue) -> Self {
+        serde_json::from_str(object.get()).unwrap_or_default()
+    }
+
+    /// Whether a controller of Kubernetes has made it from another watched template. The garbage collector deletes an object
+    /// whose owner of such a kind does not exist; of kinds that it cannot look up it deletes nothing, so those do not count.
+    pub(super) fn by_built_in(&self) -> bool {
+        let controller = self.metadata.owner_references.iter().find(|owner| owner.controller == Some(true));
+        controller.is_some_and(|owner| {
+            matches!((&*owner.api_version, &*owner.kind), ("apps/v1", "Deployment") | ("batch/v1", "CronJob"))
+        })
+    }
+}
+
 /// What every object says about itself.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Head {

@@ -4,6 +4,7 @@
 mod foreign;
 mod pods;
 mod services;
+mod shown;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -20,10 +21,11 @@ use services::Services;
 
 use crate::model::house::{House, Level};
 use crate::model::pod::Controller;
-use crate::model::{CiliumConfig, Namespace, Object, ObjectRef, PodSpec, Str};
+use crate::model::{Namespace, Object, ObjectRef, PodSpec, Str};
 use crate::review::World;
 use crate::snapshot::Snapshot;
 use crate::translate::Kind;
+use crate::unseen::{Number, Unseen};
 
 /// Complaints that are remembered, so that each is logged once.
 const REMEMBERED: usize = 10_000;
@@ -62,8 +64,8 @@ pub(super) struct Publication {
     pub(super) complete_at: Vec<(Resource, Instant)>,
     /// Kinds whose list is now part of the state, and whether they are absent.
     pub(super) synced: Vec<(Resource, bool)>,
-    /// Namespaces in which a policy has changed.
-    pub(super) policies_changed: Vec<Str>,
+    /// Changes that were admitted here and that the new state has.
+    pub(super) shown: Vec<Number>,
     /// Whether there are policies that name Services.
     pub(super) services_named: bool,
 }
@@ -74,6 +76,7 @@ pub(super) struct Writer {
     work: Snapshot,
     changed: bool,
     pods: BTreeMap<Key, Seen<Pod>>,
+    templates: BTreeMap<Kind, BTreeMap<Key, Seen<Pod>>>,
     namespaces: BTreeMap<Key, Seen<()>>,
     policies: BTreeMap<Key, Seen<()>>,
     foreign: BTreeMap<Kind, BTreeMap<Key, Seen<()>>>,
@@ -86,15 +89,17 @@ pub(super) struct Writer {
     hasher: RandomState,
     complete_at: Vec<(Resource, Instant)>,
     synced: Vec<(Resource, bool)>,
-    policies_changed: Vec<Str>,
+    unseen: Arc<Unseen>,
+    shown: Vec<Number>,
 }
 
 impl Writer {
-    pub(super) fn new(desk: Desk) -> Self {
+    pub(super) fn new(desk: Desk, unseen: Arc<Unseen>) -> Self {
         Self {
             work: Snapshot::default(),
             changed: false,
             pods: BTreeMap::new(),
+            templates: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             policies: BTreeMap::new(),
             foreign: BTreeMap::new(),
@@ -106,7 +111,8 @@ impl Writer {
             hasher: RandomState::new(),
             complete_at: Vec::new(),
             synced: Vec::new(),
-            policies_changed: Vec::new(),
+            unseen,
+            shown: Vec::new(),
         }
     }
 
@@ -117,7 +123,7 @@ impl Writer {
     pub(super) fn objects(&self, resource: Resource) -> usize {
         match resource {
             Resource::Namespaces => self.namespaces.len(),
-            Resource::Pods => self.pods.len(),
+            Resource::Pods | Resource::Templates(_) => self.workloads(resource).map_or(0, BTreeMap::len),
             Resource::NetworkPolicies => self.policies.len(),
             Resource::Foreign(kind) => self.foreign.get(&kind).map_or(0, BTreeMap::len),
             Resource::CiliumConfig => usize::from(self.cilium),
@@ -137,6 +143,7 @@ impl Writer {
             Update::Page(resource, items) => {
                 for item in items {
                     self.complain(&item);
+                    self.note_shown(&item);
                     if !self.is_known(&item) {
                         self.relists[resource.index()].waiting.push(item);
                     }
@@ -154,6 +161,7 @@ impl Writer {
             }
             Update::Changed(resource, item, at) => {
                 self.complain(&item);
+                self.note_shown(&item);
                 self.put(item);
                 self.complete_at.push((resource, at));
             }
@@ -201,7 +209,7 @@ impl Writer {
             desk_changed,
             complete_at: std::mem::take(&mut self.complete_at),
             synced: std::mem::take(&mut self.synced),
-            policies_changed: std::mem::take(&mut self.policies_changed),
+            shown: std::mem::take(&mut self.shown),
             services_named: self.work.names_services(),
         }
     }
@@ -224,10 +232,13 @@ impl Writer {
                 same && mark(&mut self.policies, &key_of(&policy.id), list)
             }
             Item::Object(Object::Workload(workload)) => {
-                let key = key_of(&workload.id);
-                let same = self.pods.get(&key).is_some_and(|pod| is_same(&pod.thing, workload));
-                let list = self.list_of(Resource::Pods);
-                same && mark(&mut self.pods, &key, list)
+                let Some(resource) = Resource::of_workload(&workload.id) else { return false };
+                let (key, list) = (key_of(&workload.id), self.list_of(resource));
+                match self.workloads(resource).and_then(|all| all.get(&key)) {
+                    // Most ReplicaSets are old revisions: they do not have to wait for the end of the list.
+                    None => !workload.takes_part(),
+                    Some(pod) => is_same(&pod.thing, workload) && mark(self.workloads_mut(resource), &key, list),
+                }
             }
             // Few, and cheap to put in again.
             Item::Object(_)
@@ -251,7 +262,7 @@ impl Writer {
     fn put(&mut self, item: Item) {
         match item {
             Item::Object(object) if Resource::foreign(&object).is_some() => self.put_foreign(&object),
-            Item::Object(Object::Workload(workload)) => self.put_pod(workload),
+            Item::Object(Object::Workload(workload)) => self.put_workload(workload),
             Item::Object(Object::Namespace(namespace)) => {
                 let list = self.list_of(Resource::Namespaces);
                 self.namespaces.insert(namespace_key(&namespace), Seen { thing: (), list });
@@ -263,20 +274,13 @@ impl Writer {
             Item::Object(Object::Policy(policy)) => {
                 let list = self.list_of(Resource::NetworkPolicies);
                 self.policies.insert(key_of(&policy.id), Seen { thing: (), list });
-                self.policies_changed.extend(policy.id.namespace.clone());
                 if self.work.written_policy(&policy.id).is_none_or(|old| **old != policy) {
                     self.work.insert(&Object::Policy(policy));
                     self.changed = true;
                 }
             }
             Item::Object(Object::AddressGroup(_) | Object::Tier(_) | Object::Assertion(_)) => {}
-            // It is there, and what it was before is the best that is known of it.
-            Item::Object(Object::Unreadable(id, _)) => {
-                let key = key_of(&id);
-                let (pods, namespaces) = (self.list_of(Resource::Pods), self.list_of(Resource::Namespaces));
-                mark(&mut self.pods, &key, pods);
-                mark(&mut self.namespaces, &key, namespaces);
-            }
+            Item::Object(Object::Unreadable(id, _)) => self.mark_unreadable(&id),
             Item::Rules(key, rules) => self.desk.put_rules(key, *rules),
             Item::Exception(key, exception) => self.desk.put_exception(key, *exception),
             Item::Assertion(key, assertion) => {
@@ -291,8 +295,9 @@ impl Writer {
     }
 
     fn delete(&mut self, resource: Resource, key: &Key) {
+        self.note_gone(resource, key);
         match resource {
-            Resource::Pods => self.remove_pod(key),
+            Resource::Pods | Resource::Templates(_) => self.remove_workload(resource, key),
             Resource::Namespaces => {
                 if self.namespaces.remove(key).is_some() {
                     self.work.remove(&Object::Namespace(Namespace::named(key.1.clone())));
@@ -300,7 +305,6 @@ impl Writer {
                 }
             }
             Resource::NetworkPolicies => {
-                self.policies_changed.push(key.0.clone());
                 let id = ObjectRef::namespaced("networking.k8s.io/v1", "NetworkPolicy", key.0.clone(), key.1.clone());
                 let known = self.work.written_policy(&id).map(|policy| Object::Policy((**policy).clone()));
                 if let (Some(_), Some(policy)) = (self.policies.remove(key), known) {
@@ -328,7 +332,7 @@ impl Writer {
             if let Item::Object(object) = item {
                 let key = key_of(&object.id());
                 match resource {
-                    Resource::Pods => mark(&mut self.pods, &key, number),
+                    Resource::Pods | Resource::Templates(_) => mark(self.workloads_mut(resource), &key, number),
                     Resource::Namespaces => mark(&mut self.namespaces, &key, number),
                     Resource::Foreign(kind) => self.mark_foreign(kind, &key),
                     _ => mark(&mut self.policies, &key, number),
@@ -336,7 +340,9 @@ impl Writer {
             }
         }
         let gone: Vec<Key> = match resource {
-            Resource::Pods => unseen(&self.pods, number),
+            Resource::Pods | Resource::Templates(_) => {
+                self.workloads(resource).map(|all| unseen(all, number)).unwrap_or_default()
+            }
             Resource::Namespaces => unseen(&self.namespaces, number),
             Resource::NetworkPolicies => unseen(&self.policies, number),
             Resource::Foreign(kind) => self.foreign.get(&kind).map(|all| unseen(all, number)).unwrap_or_default(),
@@ -347,11 +353,6 @@ impl Writer {
         for key in gone {
             self.delete(resource, &key);
         }
-    }
-
-    fn set_cilium(&mut self, config: Option<CiliumConfig>) {
-        self.cilium = config.is_some();
-        self.changed |= self.work.set_cilium(config);
     }
 
     /// Logs what could not be read of an object, each complaint once.

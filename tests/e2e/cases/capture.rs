@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use portcullis::admission::Caps;
 use portcullis::serve::certs::{MemoryStore, SelfManaged};
 use portcullis::serve::{Answer, Certificates, Options, Reviewer, Server, Shutdown, new_registry};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ cases![reviews_are_what_the_stored_ones_are];
 struct Recorder(Mutex<Vec<Value>>);
 
 impl Reviewer for Recorder {
-    async fn review(&self, body: Bytes, _deadline: Instant) -> Answer {
+    async fn review(&self, body: Bytes, _deadline: Instant, _caps: Option<Caps>) -> Answer {
         let review: Value = serde_json::from_slice(&body).unwrap();
         let uid = review["request"]["uid"].clone();
         self.0.lock().unwrap().push(review);

@@ -14,10 +14,14 @@ mod guides;
 mod house;
 mod kinds;
 mod live;
+mod modes;
 mod namespaces;
 mod network;
 mod outage;
+mod races;
 mod replicas;
+mod subresources;
+mod templates;
 
 use crate::support::Case;
 
@@ -39,6 +43,10 @@ pub fn all() -> Vec<Case> {
         assertions::cases(),
         callers::cases(),
         capture::cases(),
+        templates::cases(),
+        subresources::cases(),
+        races::cases(),
+        modes::cases(),
         replicas::cases(),
         outage::cases(),
         drain::cases(),

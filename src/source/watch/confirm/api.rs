@@ -8,7 +8,7 @@ use futures::future::{join_all, try_join};
 use kube::Client;
 
 use super::{CLUSTER, Fresh, ReadNamespace};
-use crate::model::{Namespace, Object};
+use crate::model::{Namespace, Object, Workload};
 use crate::source::watch::client::{self, ListQuery, RequestError};
 use crate::source::watch::item::Item;
 use crate::source::watch::progress::Progress;
@@ -104,6 +104,26 @@ impl FromApi {
             }),
             got => got,
         }
+    }
+}
+
+/// One pod as it is now.
+pub(in crate::source::watch) async fn pod(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    in_time: Duration,
+) -> Result<Option<Workload>, RequestError> {
+    let path = format!("{}/{}", within(Resource::Pods.path(), namespace), client::encode(name));
+    let bytes = match client::get(client, &path, in_time).await {
+        Err(RequestError::NotFound(_)) => return Ok(None),
+        got => got?,
+    };
+    let raw = serde_json::from_slice(&bytes).map_err(|error| RequestError::Nonsense(error.to_string()))?;
+    match Item::read(Resource::Pods, raw) {
+        Ok(Item::Object(Object::Workload(pod))) => Ok(Some(pod)),
+        Ok(_) => Err(RequestError::Nonsense(format!("pod {namespace}/{name} cannot be read"))),
+        Err(why) => Err(RequestError::Nonsense(why)),
     }
 }
 

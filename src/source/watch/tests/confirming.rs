@@ -1,4 +1,4 @@
-//! Consistent reads and the marks that call for them.
+//! Consistent reads, and changes that are expected until the watches show them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,9 +8,12 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::*;
+use crate::model::{Change, Object};
 use crate::source::watch::client::RequestError;
 use crate::source::watch::confirm::{Fresh, ReadNamespace, Reader};
 use crate::source::watch::script::{Act, event, page};
+use crate::translate::{Defaults, Kind, from_json};
+use crate::unseen::Part;
 
 #[tokio::test(start_paused = true)]
 async fn a_confirmed_world_has_what_the_watch_has_not_seen() {
@@ -154,15 +157,29 @@ async fn what_calico_stores_is_read_afresh_where_its_own_api_server_is_away() {
     assert!(error.to_string().contains("503"), "{error}");
 }
 
+/// Admits a change, and says how many changes a pod of namespace a has to expect.
+fn admit(watched: &Watched, namespace: &str, change: Change) {
+    let look = watched.unseen().look(namespace, Part::Policy);
+    assert!(watched.unseen().admit(namespace, Part::Policy, &Arc::new(change), 100, &look));
+}
+
+fn expected(watched: &Watched, namespace: &str) -> usize {
+    watched.unseen().look(namespace, Part::Protected).changes.len()
+}
+
+fn read(kind: Kind, value: &Value) -> Object {
+    from_json(kind, value.to_string().as_bytes(), &Defaults::default())
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_policy_of_the_whole_cluster_makes_every_approval_unsafe_until_it_is_seen() {
+async fn a_policy_of_the_whole_cluster_is_expected_everywhere_until_it_is_seen() {
     let script = small();
     let feed = script.watch("ciliumclusterwidenetworkpolicies");
     let watched = start(&script);
     until_ready(&watched).await;
-    assert!(!watched.may_be_behind("a") && !watched.may_be_behind(""));
-    watched.admitted_policy_change("");
-    assert!(watched.may_be_behind("a") && watched.may_be_behind("b") && watched.may_be_behind(""));
+    let everywhere = cilium(None, "everywhere");
+    admit(&watched, "", Change::create(read(Kind::CiliumClusterwideNetworkPolicy, &everywhere)));
+    assert_eq!((expected(&watched, "a"), expected(&watched, "b")), (1, 1));
     let reads = watched.numbers().confirm.reads;
     watched.confirm("", Instant::now() + Duration::from_secs(1)).await.unwrap();
     assert_eq!(
@@ -170,24 +187,29 @@ async fn a_policy_of_the_whole_cluster_makes_every_approval_unsafe_until_it_is_s
         reads + 1,
         "a change of the whole cluster reads what is of the cluster"
     );
-    feed.send(event("ADDED", &cilium(None, "everywhere"))).unwrap();
-    until("passed", || !watched.may_be_behind("a")).await;
+    feed.send(event("ADDED", &everywhere)).unwrap();
+    until("passed", || expected(&watched, "a") == 0).await;
     assert_eq!(watched.current().snapshot.cluster_policies().count(), 1, "only when the state has it");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_approval_is_not_safe_between_a_change_and_its_event() {
+async fn a_deletion_is_expected_until_its_own_event() {
     let script = small();
     let feed = script.watch("networkpolicies");
     let watched = start(&script);
     until_ready(&watched).await;
     assert!(!watched.may_be_behind("a"));
     assert!(watched.may_be_behind("nowhere"), "not known");
-    watched.admitted_policy_change("a");
-    assert!(watched.may_be_behind("a") && !watched.may_be_behind("b"));
-    feed.send(event("DELETED", &policy("a", "deny", "11"))).unwrap();
-    until("passed", || !watched.may_be_behind("a")).await;
-    assert!(policies(&watched, "a").is_empty(), "only when the state has it");
+    admit(&watched, "a", Change::delete(read(Kind::NetworkPolicy, &policy("a", "deny", "5"))));
+    assert_eq!((expected(&watched, "a"), expected(&watched, "b")), (1, 0));
+    // A change from before it.
+    feed.send(event("MODIFIED", &policy("a", "deny", "11"))).unwrap();
+    feed.send(event("ADDED", &policy("a", "other", "12"))).unwrap();
+    until("the others are seen", || policies(&watched, "a").len() == 2).await;
+    assert_eq!(expected(&watched, "a"), 1);
+    feed.send(event("DELETED", &policy("a", "deny", "13"))).unwrap();
+    until("passed", || expected(&watched, "a") == 0).await;
+    assert_eq!(policies(&watched, "a"), ["other"], "only when the state has it");
 }
 
 /// Every read takes a second and finds how many began before it.

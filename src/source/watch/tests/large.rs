@@ -11,10 +11,15 @@ use crate::source::watch::desk::Desk;
 use crate::source::watch::follow::Update;
 use crate::source::watch::item::Item;
 use crate::source::watch::writer::Writer;
+use crate::translate::Kind;
 
 const NAMESPACES: usize = 25_000;
 const PODS: usize = 100_000;
 const POLICIES: usize = 75_000;
+/// Each with pods; the names say so.
+const DEPLOYMENTS: usize = 20_000;
+/// The last ten revisions of each Deployment.
+const REPLICA_SETS: usize = 200_000;
 const PAGE: usize = 500;
 
 /// Resident memory in MiB.
@@ -29,6 +34,18 @@ fn object(resource: Resource, i: usize) -> Value {
     match resource {
         Resource::Namespaces => plain(&namespace, "1"),
         Resource::NetworkPolicies => policy(&namespace, &format!("policy-{i}"), "1"),
+        Resource::Templates(kind) => {
+            let mut pod = pod(&namespace, "", "1", "web");
+            let mut object = json!({
+                "metadata": { "namespace": namespace, "name": format!("web-{i}"), "labels": { "app": "web" } },
+                "spec": { "replicas": 4, "template": { "metadata": pod["metadata"].take(), "spec": pod["spec"].take() } },
+            });
+            if kind == Kind::ReplicaSet {
+                object["metadata"]["ownerReferences"] =
+                    json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "controller": true }]);
+            }
+            object
+        }
         _ => {
             let mut pod = pod(&namespace, &format!("web-5d8f9c7b6d-{i}"), "1", "web");
             pod["status"]["podIPs"] = json!([{ "ip": format!("10.{}.{}.{}", i >> 16, (i >> 8) & 255, i & 255) }]);
@@ -59,8 +76,14 @@ fn list(writer: &mut Writer, resource: Resource, count: usize) -> std::time::Dur
 #[test]
 #[ignore = "measures; only a release build says anything"]
 fn large_clusters_fit() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
-    let kinds = [(Resource::Namespaces, NAMESPACES), (Resource::Pods, PODS), (Resource::NetworkPolicies, POLICIES)];
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
+    let kinds = [
+        (Resource::Namespaces, NAMESPACES),
+        (Resource::Pods, PODS),
+        (Resource::NetworkPolicies, POLICIES),
+        (Resource::Templates(Kind::Deployment), DEPLOYMENTS),
+        (Resource::Templates(Kind::ReplicaSet), REPLICA_SETS),
+    ];
     println!("before: {} MiB", resident());
     for round in ["first list", "listed again"] {
         for (resource, count) in kinds {

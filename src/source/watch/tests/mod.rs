@@ -8,6 +8,7 @@ mod losing;
 mod network;
 mod once;
 mod services;
+mod templates;
 mod writing;
 
 use std::time::Duration;

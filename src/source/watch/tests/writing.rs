@@ -33,7 +33,7 @@ fn in_force(writer: &mut Writer, now: i64) -> Option<Vec<String>> {
 
 #[tokio::test]
 async fn exceptions_count_in_one_namespace_and_until_they_end() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     let resource = Resource::RuleExceptions;
     let items = vec![
         exception("portcullis", "short", "1970-01-01T00:01:00Z"),
@@ -54,7 +54,7 @@ async fn exceptions_count_in_one_namespace_and_until_they_end() {
 
 #[tokio::test]
 async fn a_list_that_was_given_up_leaves_nothing_behind() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     let pods = Resource::Pods;
     writer.take(Update::ListBegun(pods));
     writer.take(Update::Page(pods, vec![item(pods, &pod("a", "ghost", "1", "ghost"))]));
@@ -72,7 +72,7 @@ async fn a_list_that_was_given_up_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn pods_of_one_owner_share_what_they_have_in_common() {
-    let mut writer = Writer::new(Desk::new("portcullis".into()));
+    let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     for name in ["p1", "p2"] {
         let mut pod = pod("a", name, "1", "web");
         pod["metadata"]["ownerReferences"] = json!([{ "kind": "ReplicaSet", "name": "web-1", "controller": true }]);

@@ -1,7 +1,7 @@
 //! Policies of kinds that a cluster may be without, and the tiers and groups that they refer to.
 
 use super::{Key, Resource, Seen, Writer, key_of, mark};
-use crate::model::{Object, ObjectRef};
+use crate::model::{CiliumConfig, Object, ObjectRef};
 use crate::translate::Kind;
 
 impl Writer {
@@ -30,7 +30,6 @@ impl Writer {
         }
         let list = self.list_of(Resource::Foreign(kind));
         self.foreign.entry(kind).or_default().insert(key_of(id), Seen { thing: (), list });
-        self.policies_changed.push(id.namespace.clone().unwrap_or_default());
         if !self.has_foreign(object) {
             self.work.insert(object);
             self.changed = true;
@@ -41,7 +40,6 @@ impl Writer {
         if self.foreign.get_mut(&kind).and_then(|all| all.remove(key)).is_none() {
             return;
         }
-        self.policies_changed.push(key.0.clone());
         let id = if kind.is_namespaced() {
             ObjectRef::namespaced(kind.api_version(), kind.kind(), key.0.clone(), key.1.clone())
         } else {
@@ -66,5 +64,10 @@ impl Writer {
         for key in keys {
             self.delete_foreign(kind, &key);
         }
+    }
+
+    pub(super) fn set_cilium(&mut self, config: Option<CiliumConfig>) {
+        self.cilium = config.is_some();
+        self.changed |= self.work.set_cilium(config);
     }
 }

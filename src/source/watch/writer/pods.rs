@@ -1,26 +1,29 @@
-//! Pods in and out of their classes.
+//! Pods, and objects with templates, in and out of their classes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Key, Pod, Resource, Seen, Writer, key_of};
+use super::{Key, Pod, Resource, Seen, Writer, key_of, mark};
 use crate::model::{Object, ObjectRef, Workload};
 use crate::snapshot::Owner;
+use crate::translate::Kind;
 
 impl Writer {
-    pub(super) fn put_pod(&mut self, workload: Workload) {
+    pub(super) fn put_workload(&mut self, workload: Workload) {
+        let Some(resource) = Resource::of_workload(&workload.id) else { return };
         let key = key_of(&workload.id);
         if !workload.takes_part() {
-            self.remove_pod(&key);
+            self.remove_workload(resource, &key);
             return;
         }
-        let list = self.list_of(Resource::Pods);
-        if let Some(old) = self.pods.get_mut(&key)
+        let list = self.list_of(resource);
+        if let Some(old) = self.workloads_mut(resource).get_mut(&key)
             && is_same(&old.thing, &workload)
         {
             old.list = list;
             return;
         }
-        self.remove_pod(&key);
+        self.remove_workload(resource, &key);
         let workload = self.shared(workload);
         let namespace = workload.id.namespace.clone().unwrap_or_default();
         let pod = Pod {
@@ -28,7 +31,7 @@ impl Writer {
             controller: workload.controller.clone(),
             addresses: workload.addresses.clone().into(),
         };
-        self.pods.insert((namespace, workload.id.name.clone()), Seen { thing: pod, list });
+        self.workloads_mut(resource).insert((namespace, workload.id.name.clone()), Seen { thing: pod, list });
         self.work.insert(&Object::Workload(workload));
         self.changed = true;
     }
@@ -52,10 +55,11 @@ impl Writer {
         workload
     }
 
-    pub(super) fn remove_pod(&mut self, key: &Key) {
-        let Some(Seen { thing: pod, .. }) = self.pods.remove(key) else { return };
+    pub(super) fn remove_workload(&mut self, resource: Resource, key: &Key) {
+        let Some(Seen { thing: pod, .. }) = self.workloads_mut(resource).remove(key) else { return };
+        let kind = if let Resource::Templates(kind) = resource { kind } else { Kind::Pod };
         self.work.remove(&Object::Workload(Workload {
-            id: ObjectRef::namespaced("v1", "Pod", key.0.clone(), key.1.clone()),
+            id: ObjectRef::namespaced(kind.api_version(), kind.kind(), key.0.clone(), key.1.clone()),
             labels: pod.spec.labels.clone(),
             pod: pod.spec,
             controller: pod.controller,
@@ -65,6 +69,33 @@ impl Writer {
             template_at: "",
         }));
         self.changed = true;
+    }
+
+    /// An object that cannot be read is there, and what it was before is the best that is known of it.
+    pub(super) fn mark_unreadable(&mut self, id: &ObjectRef) {
+        let key = key_of(id);
+        if let Some(resource) = Resource::of_workload(id) {
+            let list = self.list_of(resource);
+            mark(self.workloads_mut(resource), &key, list);
+        } else {
+            let list = self.list_of(Resource::Namespaces);
+            mark(&mut self.namespaces, &key, list);
+        }
+    }
+
+    /// Those of this kind that are part of the state.
+    pub(super) fn workloads(&self, resource: Resource) -> Option<&BTreeMap<Key, Seen<Pod>>> {
+        match resource {
+            Resource::Templates(kind) => self.templates.get(&kind),
+            _ => Some(&self.pods),
+        }
+    }
+
+    pub(super) fn workloads_mut(&mut self, resource: Resource) -> &mut BTreeMap<Key, Seen<Pod>> {
+        match resource {
+            Resource::Templates(kind) => self.templates.entry(kind).or_default(),
+            _ => &mut self.pods,
+        }
     }
 }
 
