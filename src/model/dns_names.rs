@@ -32,6 +32,12 @@ pub fn covers(pattern: &str, asked: &str) -> bool {
     }
 }
 
+/// Whether a pattern matches names whatever their labels are: `*`, and those that only say how many labels there are, like
+/// `*.*` and `**.*`. Anybody may own such a name, so it may resolve to any address.
+pub fn covers_every_name(pattern: &str) -> bool {
+    pattern.contains('*') && pattern.bytes().all(|b| matches!(b, b'*' | b'.'))
+}
+
 /// Whether a name has a label or more before a pattern.
 fn ends_in(name: &str, pattern: &str) -> bool {
     let starts = name.match_indices('.').map(|(i, _)| &name[i + 1..]);
@@ -81,6 +87,16 @@ mod tests {
         assert_eq!(dns_names(&format!("{filter}; mutual authentication")).unwrap().collect::<Vec<_>>(), names);
         assert_eq!(dns_names(&dns_filter(&[])).unwrap().count(), 0);
         assert!(dns_names("HTTP GET /").is_none());
+    }
+
+    #[test]
+    fn a_pattern_without_a_character_of_a_label_is_every_name() {
+        for pattern in ["*", "**", "*.*", "**.*", "*.*.*", "**.", "*."] {
+            assert!(covers_every_name(pattern), "{pattern}");
+        }
+        for pattern in ["", ".", "*.com", "**.example.com", "a*", "*.*.internal", "example.com"] {
+            assert!(!covers_every_name(pattern), "{pattern}");
+        }
     }
 
     #[test]

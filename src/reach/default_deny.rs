@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::everyone::{is_every_pod, is_every_pod_there_is, is_nearly_all, is_nearly_every_port};
 use super::exposure::exposure_to_pods;
 use crate::model::house::Dialect;
 use crate::model::meter::charge;
 use crate::model::policy::TierEnd;
 use crate::model::selector::{Escape, escaping};
 use crate::model::{
-    Action, Direction, Enforcer, IpSet, Labels, NamespaceScope, Peer, Policy, PortSet, Priority, Protocol, Rule,
-    Selector, Str, Tier, TierSemantics,
+    Action, Direction, Enforcer, IpSet, Labels, Peer, Policy, PortSet, Priority, Protocol, Rule, Selector, Str, Tier,
+    TierSemantics,
 };
 use crate::snapshot::{NamespaceState, Snapshot};
 
@@ -51,7 +52,7 @@ pub fn default_deny(
         let hands_on = tier.semantics != TierSemantics::Union
             && *handing_on
                 .entry((tier.order, &tier.name))
-                .or_insert_with(|| hands_on_everything(tier, &here, direction));
+                .or_insert_with(|| hands_on_everything(snapshot, tier, &here, direction));
         if !hands_on {
             isolating.push(policy);
         }
@@ -74,7 +75,7 @@ pub fn default_deny(
     }
     isolating.retain(|p| p.tier.order <= last);
     let before: Vec<&Arc<Policy>> = here.into_iter().filter(|p| p.tier.order <= last).collect();
-    let open = everything_for_all(&before, direction, namespace, last);
+    let open = everything_for_all(snapshot, &before, direction, namespace, last);
     if !open.is_empty() {
         return DefaultDeny::Missing(Missing::Open(owned(&open)));
     }
@@ -103,20 +104,20 @@ fn enforced<'a>(snapshot: &'a Snapshot, namespace: &'a NamespaceState, dialect: 
 }
 
 /// Whether a tier leaves everything to later ones for some pod, so that its end denies nothing there.
-fn hands_on_everything(tier: &Tier, policies: &[&Arc<Policy>], direction: Direction) -> bool {
+fn hands_on_everything(snapshot: &Snapshot, tier: &Tier, policies: &[&Arc<Policy>], direction: Direction) -> bool {
     let mut of_tier = policies.iter().filter(|p| p.tier.order == tier.order && p.tier.name == tier.name);
-    of_tier.any(|p| p.rules(direction).iter().any(passes_everything))
+    of_tier.any(|p| p.rules(direction).iter().any(|rule| passes_everything(snapshot, rule)))
 }
 
-fn passes_everything(rule: &Rule) -> bool {
+fn passes_everything(snapshot: &Snapshot, rule: &Rule) -> bool {
     let is_whole = |set: &IpSet| set.v4().is_full() || set.v6().is_full();
     let everyone = |peer: &Peer| match peer {
         Peer::Addresses(block) => is_whole(&block.set),
-        Peer::Pods(_) | Peer::Nobody => is_all_pods(peer),
-        other => is_whole(&other.addresses()) || is_all_pods(other),
+        Peer::Pods(_) | Peer::Nobody => is_every_pod_there_is(snapshot, peer),
+        other => is_whole(&other.addresses()) || is_every_pod(other),
     };
     charge(1 + rule.peers.len());
-    rule.action == Action::Pass && rule.ports.numbers.is_full() && rule.peers.iter().any(everyone)
+    rule.action == Action::Pass && is_nearly_every_port(&rule.ports.numbers) && rule.peers.iter().any(everyone)
 }
 
 /// Policies that would complete the default deny if they were more than staged (semantics 2.4.14).
@@ -182,29 +183,34 @@ fn denies_everyone<'a>(rules: impl Iterator<Item = &'a Rule>, direction: Directi
             .collect::<Vec<_>>(),
     );
     peers.iter().any(|p| matches!(p, Peer::Any))
-        || (direction == Direction::Ingress && peers.iter().any(|p| is_all_pods(p)))
+        || (direction == Direction::Ingress && peers.iter().any(|p| is_every_pod(p)))
         || addresses.is_full()
 }
 
 /// Policies that together give every pod everything, if there are such.
 fn everything_for_all<'a>(
+    snapshot: &Snapshot,
     policies: &[&'a Arc<Policy>],
     direction: Direction,
     namespace: &NamespaceState,
     last: Priority,
 ) -> Vec<&'a Arc<Policy>> {
     let of = |p: &'a Arc<Policy>| p.rules(direction).iter().filter(move |rule| opens(p, rule, last));
-    // Nearly every policy names ports, and then whom it names does not matter; SCTP is what they name least.
-    let sctp = |rule: &Rule| !rule.ports.numbers.ports(Protocol::Sctp).is_empty();
-    if !policies.iter().any(|p| of(p).any(sctp)) {
+    // Nearly every policy names few ports, and then whom it names does not matter.
+    let tcp = |rule: &Rule| {
+        let ports = rule.ports.numbers.ports(Protocol::Tcp);
+        charge(1 + ports.ranges().len());
+        ports.count()
+    };
+    if !is_nearly_all(policies.iter().flat_map(|p| of(p)).map(tcp).sum()) {
         return Vec::new();
     }
     let universal: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| selects_everyone(p, namespace)).collect();
-    if admits_everything(universal.iter().flat_map(|p| of(p))) {
+    if admits_everything(snapshot, universal.iter().flat_map(|p| of(p))) {
         return universal.into_iter().filter(|p| !p.rules(direction).is_empty()).collect();
     }
     // Or each pod gets everything from one policy or another.
-    let wide: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| admits_everything(of(p))).collect();
+    let wide: Vec<&Arc<Policy>> = policies.iter().copied().filter(|p| admits_everything(snapshot, of(p))).collect();
     if !wide.is_empty() && escape(&wide, namespace) == Escape::Impossible { wide } else { Vec::new() }
 }
 
@@ -216,21 +222,23 @@ fn opens(policy: &Policy, rule: &Rule, last: Priority) -> bool {
     rule.action == Action::Allow || passes
 }
 
-/// Whether rules open every port of everyone: everyone outright, all addresses of a family, or all pods of all namespaces.
-fn admits_everything<'a>(rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
+/// Whether rules open nearly every port of everyone: everyone outright, all addresses of a family, or all pods of all
+/// namespaces.
+fn admits_everything<'a>(snapshot: &Snapshot, rules: impl Iterator<Item = &'a Rule> + Clone) -> bool {
     charge(rules.clone().count());
-    if !PortSet::union_all(rules.clone().map(|rule| &rule.ports.numbers)).is_full() {
+    let nearly = |ports: Vec<&PortSet>| is_nearly_every_port(&PortSet::union_all(ports));
+    if !nearly(rules.clone().map(|rule| &rule.ports.numbers).collect()) {
         return false;
     }
     // Blocks that are too few for a family need not be united.
     let addresses = if may_be_whole(rules.clone()) { exposure_to_pods(rules.clone()) } else { Vec::new() };
     let whole = addresses.iter().filter(|e| e.addresses.v4().is_full() || e.addresses.v6().is_full());
     let ports = PortSet::union_all(whole.map(|e| &e.ports));
-    if ports.is_full() {
+    if is_nearly_every_port(&ports) {
         return true;
     }
-    let to_all_pods = rules.filter(|rule| rule.peers.iter().any(is_all_pods));
-    PortSet::union_all(to_all_pods.map(|rule| &rule.ports.numbers).chain([&ports])).is_full()
+    let to_all_pods = rules.filter(|rule| rule.peers.iter().any(|peer| is_every_pod_there_is(snapshot, peer)));
+    nearly(to_all_pods.map(|rule| &rule.ports.numbers).chain([&ports]).collect())
 }
 
 /// Whether the peers of rules can cover a family of addresses together, by how many addresses they have; "no" is certain.
@@ -248,17 +256,4 @@ fn may_be_whole<'a>(rules: impl Iterator<Item = &'a Rule>) -> bool {
         }
     }
     v4 > u128::from(u32::MAX) || v6 == u128::MAX
-}
-
-/// `namespaceSelector: {}`: the flat network that a default deny is there to end.
-fn is_all_pods(peer: &Peer) -> bool {
-    charge(1);
-    match peer {
-        Peer::Pods(peer) => {
-            peer.pods.matches_everything()
-                && matches!(&peer.namespaces, NamespaceScope::Matching(selector) if selector.matches_everything())
-        }
-        Peer::Entity(entity) => *entity == crate::model::peer::Entity::Cluster,
-        _ => false,
-    }
 }

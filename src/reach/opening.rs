@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::decide::resolve_on;
 use super::exposure::Exposure;
+use crate::model::dns_names::covers_every_name;
 use crate::model::house::OpenCidr;
 use crate::model::interval::Bound;
 use crate::model::meter::charge;
@@ -88,11 +89,21 @@ fn openings_of<'a, 't>(
     charge(8 * rule.peers.len());
     let taken = IpSet::union_all(taken.filter(|(on, _)| ports.is_subset(on)).map(|(_, addresses)| addresses));
     let open = rule.peers.iter().enumerate().map(|(peer, what)| {
-        let addresses = what.addresses();
+        let addresses = opened(what);
         let addresses = if taken.is_empty() { addresses } else { addresses.difference(&taken) };
         Opening { policy, index, rule, peer, ports: ports.clone(), addresses }
     });
     open.filter(|opening| !opening.addresses.is_empty()).collect()
+}
+
+/// The addresses that a peer may name. A name that DNS resolves may lead to any address, and who lets pods connect to every
+/// name lets them connect to names that others own.
+fn opened(peer: &Peer) -> IpSet {
+    match peer {
+        Peer::Domains(names) if names.iter().any(|name| covers_every_name(name)) => IpSet::full(),
+        Peer::AllOf(parts) => parts.iter().fold(IpSet::full(), |all, part| all.intersection(&opened(part))),
+        other => other.addresses(),
+    }
 }
 
 /// The pod, with a port for each name of a rule that it lacks: one that no rule names by number.
@@ -210,6 +221,7 @@ pub fn beyond(now: &[Exposure], then: &[Exposure]) -> Vec<Exposure> {
     let mut left = now.to_vec();
     for old in then {
         let mut next = Vec::with_capacity(left.len());
+        charge(left.len());
         for piece in left {
             let common = piece.ports.intersection(&old.ports);
             let apart = piece.ports.difference(&common);

@@ -4,7 +4,8 @@ use super::rule::{Context, Finding, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::RuleId;
 use crate::model::peer::Entity;
-use crate::model::{Action, Direction, FieldPath, NamespaceScope, Peer, policy};
+use crate::model::{Action, Direction, FieldPath, Peer, policy};
+use crate::reach::{is_every_pod, is_every_pod_there_is};
 
 declare_rule! {
     /// A rule should name its peers and not admit everyone.
@@ -13,7 +14,9 @@ declare_rule! {
     ///
     /// When a policy is created or changed: is there a rule without peers (`from` or `to` empty or absent, or the empty
     /// rule `{}`), or one whose peer is all pods of all namespaces, in whatever way that is written? With Cilium the
-    /// entities `all` and `cluster` are such peers.
+    /// entities `all` and `cluster` are such peers. Selectors are solved: every namespace has the label
+    /// `kubernetes.io/metadata.name`. A selector that leaves out only what does not exist (`NotIn` a name that no namespace
+    /// has) is such a peer as well, as soon as namespaces are known.
     ///
     /// ## Why
     ///
@@ -62,11 +65,11 @@ impl Rule for AllowAllPeers {
                     let found = rule.peers.iter().enumerate().find_map(|(i, peer)| match peer {
                         Peer::Any if left_to_open_cidr => None,
                         Peer::Any => Some((list_path(rule), "every pod and every address")),
-                        Peer::Pods(pods) => {
-                            let everywhere =
-                                matches!(&pods.namespaces, NamespaceScope::Matching(s) if s.matches_everything());
-                            (everywhere && pods.pods.matches_everything())
-                                .then(|| (rule.peer_path(i), "every pod of every namespace"))
+                        Peer::Pods(_) if is_every_pod(peer) => {
+                            Some((rule.peer_path(i), "every pod of every namespace"))
+                        }
+                        Peer::Pods(_) if is_every_pod_there_is(cx.world, peer) => {
+                            Some((rule.peer_path(i), "every pod of every namespace that there is"))
                         }
                         Peer::Entity(Entity::Cluster) => {
                             Some((rule.peer_path(i), "every pod of every namespace and every node"))

@@ -4,9 +4,10 @@ use super::nearest;
 use super::rule::{Context, Finding, MOST_REFERRING, Rule, RuleMeta, declare_rule};
 use super::wording;
 use crate::model::house::RuleId;
+use crate::model::meter::charge;
 use crate::model::{
     Action, AddressGroup, Direction, FieldPath, GroupChoice, GroupKind, GroupPeer, Labels, Object, ObjectRef, Peer,
-    PolicyObject, ServiceChoice, ServicePeer, Standing, policy,
+    PolicyObject, ServiceChoice, ServicePeer, Standing, Str, policy,
 };
 use crate::snapshot::Snapshot;
 
@@ -20,10 +21,14 @@ declare_rule! {
     /// CiliumCIDRGroups, and, in files, of Services. When a tier or a group goes away or loses its last address, the policies
     /// that name it are asked again.
     ///
+    /// A Service that exists and has no selector is found as well: its addresses are those of EndpointSlices that others
+    /// write.
+    ///
     /// ## Why
     ///
     /// Nothing refuses such a policy. In a tier that does not exist it is not enforced at all; a group that does not exist
-    /// has no addresses, so that what should allow allows nothing, and what should deny denies nothing.
+    /// has no addresses, so that what should allow allows nothing, and what should deny denies nothing. The ClusterRole
+    /// `edit` may write EndpointSlices in some clusters, and with them open any address through such a Service.
     ///
     /// ## Refused
     ///
@@ -40,6 +45,7 @@ declare_rule! {
     ///
     /// Services are only looked for where some were read: the webhook follows them from the first policy on that names one,
     /// and a folder without any says nothing about those of the cluster. A selector of Calico names pods and network sets alike and is no reference.
+    /// The Service `kubernetes` of the namespace `default` has no selector on purpose: the API server writes its addresses.
     ///
     /// ## References
     ///
@@ -98,7 +104,7 @@ fn judge(world: &Snapshot, object: &PolicyObject, name: impl Fn() -> String) -> 
             name(),
             policy.tier.name
         );
-        found.push(Dangling { at: FieldPath::new("spec.tier"), what: message, near: None });
+        found.push(Dangling { at: FieldPath::new("spec.tier"), what: message, near: None, by_others: false });
     }
     // As it is written it names things, and as it counts it no longer does.
     let written = world.written_policy(&object.id).map_or(object, |held| &**held);
@@ -106,7 +112,12 @@ fn judge(world: &Snapshot, object: &PolicyObject, name: impl Fn() -> String) -> 
         for rule in Direction::BOTH.into_iter().flat_map(|direction| policy.rules(direction)) {
             for mut dangling in dangling(world, rule) {
                 let (at, does) = (dangling.at.short(), does(rule.action));
-                dangling.what = format!("{at} of {} {}, and {does} nobody by it", name(), dangling.what);
+                let then = if dangling.by_others {
+                    format!("so that its EndpointSlices decide whom the rule {does}")
+                } else {
+                    format!("and {does} nobody by it")
+                };
+                dangling.what = format!("{at} of {} {}, {then}", name(), dangling.what);
                 // What is certain of a rule and what is possible stand in two rules of the same place.
                 if found.iter().all(|other| other.at != dangling.at) {
                     found.push(dangling);
@@ -130,13 +141,22 @@ struct Dangling {
     at: FieldPath,
     what: String,
     near: Option<String>,
+    /// Whether it leads somewhere, and objects that are no policies say where.
+    by_others: bool,
 }
 
 impl Dangling {
     fn finding(self, object: ObjectRef) -> Finding {
         let mut finding = Finding::new(RuleId::DanglingReference, object, self.what);
         finding.because.extend(self.near.map(|near| format!("there is {near}: did you mean that?")));
-        finding.rests_on_absence = true;
+        finding.rests_on_absence = !self.by_others;
+        if self.by_others {
+            finding.help = Some(
+                "everybody who may write EndpointSlices there can put any address into them; give the Service a selector, \
+                 or name the addresses in the policy"
+                    .to_owned(),
+            );
+        }
         finding
     }
 }
@@ -165,9 +185,13 @@ fn dangling(world: &Snapshot, rule: &policy::Rule) -> Vec<Dangling> {
         }
         if let Some(service) = part(peer, &services)
             && !world.references().services.is_empty()
-            && service.found(world.references()).next().is_none()
         {
-            found.push(of_services(world, rule, i, service));
+            let mut there = service.found(world.references()).inspect(|_| charge(1)).peekable();
+            if there.peek().is_none() {
+                found.push(of_services(world, rule, i, service));
+            } else if let Some((key, _)) = there.find(|(key, service)| service.selector.is_none() && !is_api(key)) {
+                found.push(without_selector(rule, i, key));
+            }
         }
     }
     found
@@ -212,6 +236,7 @@ fn of_groups(world: &Snapshot, rule: &policy::Rule, i: usize, groups: &GroupPeer
                 at: at.field("cidrGroupRef"),
                 what: format!("names {kind} {name}, which {lack}"),
                 near: near.map(|near| format!("a {kind} {near}")),
+                by_others: false,
             }
         }
         GroupChoice::Matching(selector) => {
@@ -221,13 +246,26 @@ fn of_groups(world: &Snapshot, rule: &policy::Rule, i: usize, groups: &GroupPeer
                 (false, GroupKind::Cidrs) => format!("selects no {kind} ({selector})"),
                 (false, _) => "selects no pod and no network set".to_owned(),
             };
-            Dangling { at: at.field(field), what, near: None }
+            Dangling { at: at.field(field), what, near: None, by_others: false }
         }
     }
 }
 
+/// Whether a Service is the one of the API server, which writes its EndpointSlices itself.
+fn is_api((namespace, name): &(Str, Str)) -> bool {
+    **namespace == *"default" && **name == *"kubernetes"
+}
+
+fn without_selector(rule: &policy::Rule, i: usize, (namespace, name): &(Str, Str)) -> Dangling {
+    let what = format!("names Service {namespace}/{name}, which has no selector");
+    Dangling { at: service_path(rule, i), what, near: None, by_others: true }
+}
+
+fn service_path(rule: &policy::Rule, i: usize) -> FieldPath {
+    if rule.peers_at == "toServices" { rule.peer_path(i) } else { rule.peer_path(i).field("services") }
+}
+
 fn of_services(world: &Snapshot, rule: &policy::Rule, i: usize, service: &ServicePeer) -> Dangling {
-    let field = if rule.peers_at == "toServices" { rule.peer_path(i) } else { rule.peer_path(i).field("services") };
     let near = match &service.services {
         ServiceChoice::Named(name) => {
             let here = |namespace: &_| service.namespace.as_ref().is_none_or(|own| own == namespace);
@@ -236,5 +274,6 @@ fn of_services(world: &Snapshot, rule: &policy::Rule, i: usize, service: &Servic
         }
         ServiceChoice::Matching(_) => None,
     };
-    Dangling { at: field, what: format!("names {}, which is not among those that were read", service.words()), near }
+    let what = format!("names {}, which is not among those that were read", service.words());
+    Dangling { at: service_path(rule, i), what, near, by_others: false }
 }

@@ -17,7 +17,9 @@ declare_rule! {
     /// is *any* pod of the namespace, whatever its labels, isolated for Ingress and for Egress, and do the policies that
     /// select every pod allow less than everything? Policies are judged together and by what they do. Two policies, one
     /// per direction, are a default deny; so are two policies whose selectors only together cover every pod. A policy
-    /// that is *named* default-deny and allows everything is not one.
+    /// that is *named* default-deny and allows everything is not one. Everything is every pod of every namespace, or every
+    /// address, on every port of TCP; selectors that leave out only what does not exist, and ports of which less than 1 % are
+    /// left out, are everything as well.
     ///
     /// ## Why
     ///

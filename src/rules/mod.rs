@@ -22,6 +22,8 @@ mod nearest;
 mod not_understood;
 mod open_cidr;
 mod open_group;
+mod open_pods;
+mod opens;
 mod redundant_policy;
 mod rule;
 mod severed_pods;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::opens::{counts_for_nothing, is_every_name, may_open, opens_addresses};
 use super::rule::{Context, Finding, Fix, Rule, RuleMeta, declare_rule};
-use super::{covering, fields, open_group, wording};
+use super::{covering, fields, open_group, open_pods, wording};
 use crate::model::house::{OpenCidr, RuleId};
 use crate::model::original::Narrowing;
 use crate::model::pod::PodLookup;
 use crate::model::{
-    Action, Direction, FieldPath, IpSet, Labels, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet, policy,
+    Direction, FieldPath, IpSet, Labels, ObjectRef, Peer, PodSpec, Policy, PolicyObject, PortSet, policy,
 };
 use crate::reach::{Exposure, Opening, beyond, openings, private_beside_public, selecting};
 
@@ -22,7 +23,12 @@ declare_rule! {
     /// by port and in each direction of `directions`? If they are more public addresses of a family than one block of
     /// `widest.ipv4` (default /8) or `widest.ipv6` (/16) has, no private address (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
     /// fc00::/7) may be among them. It is the set that counts and not the text: `0.0.0.0/1` and `128.0.0.0/1` are the whole
-    /// of IPv4, an `except` that another item opens again excepts nothing, and a rule without peers is every address.
+    /// of IPv4, an `except` that another item opens again excepts nothing, and a rule without peers is every address. Names
+    /// of Cilium's `toFQDNs` that match every name (`*`) are every address as well, because a name may resolve to any.
+    ///
+    /// When a workload is created or changed: do several policies that each are in order open private addresses beside public
+    /// ones to its pods together? The finding names the policies. When a policy is created or changed and such pods do not
+    /// run yet, but labels exist that it and another policy both select, it warns.
     ///
     /// When a group of addresses changes (NetworkSet, GlobalNetworkSet, CiliumCIDRGroup), or a tier does: the same of the
     /// policies that refer to it. The group is blamed for what it opens through them.
@@ -60,7 +66,9 @@ declare_rule! {
     ///
     /// A block that lies inside a private range is there on purpose: beside a wide opening such blocks may have up to as
     /// many addresses as one block of `reopen.ipv4` (/16) or `reopen.ipv6` (/48), and never a whole range. Without a wide opening
-    /// they may have any number. A policy is blamed only for what it adds: one that was as open before only warns.
+    /// they may have any number. A policy is blamed only for what it adds: one that was as open before only warns. A workload
+    /// is blamed only for what several policies open together: not for what one of them opens alone, and not where pods
+    /// that run in the namespace reach the same addresses already.
     ///
     /// ## References
     ///
@@ -79,12 +87,16 @@ impl Rule for OpenCidrRule {
 
     fn check(&self, cx: &Context<'_>, out: &mut Vec<Finding>) {
         open_group::check(cx, out);
+        open_pods::check(cx, out);
         let Some(object) = cx.policy_in_force() else { return };
         let own: Vec<&Policy> = object.policies.iter().map(|p| &**p).collect();
         let mut blamed = BTreeSet::new();
         let mut found = Vec::new();
         for &direction in &cx.settings.open_cidr.directions {
-            let Some(violation) = judge(cx, &object.id, &own, direction) else { continue };
+            let Some(violation) = judge(cx, &object.id, &own, direction) else {
+                out.extend(open_pods::possible(cx, object, direction));
+                continue;
+            };
             blamed.extend(violation.blamed.iter().cloned());
             found.push(finding(cx, object, direction, violation));
         }
@@ -102,7 +114,7 @@ const MOST_ITEMS: usize = 6;
 /// What is open that should not be.
 pub(super) struct Violation {
     pub(super) open: Vec<Exposure>,
-    path: FieldPath,
+    pub(super) path: FieldPath,
     /// The rules that take part, by their places.
     blamed: BTreeSet<FieldPath>,
     pub(super) because: Vec<String>,
@@ -179,31 +191,8 @@ pub(super) fn judge(cx: &Context<'_>, id: &ObjectRef, own: &[&Policy], direction
     result
 }
 
-/// Whether a part of the policy could not be read, so that it is taken as allowing nothing: what it may have been meant to
-/// open is told by `not-understood`.
-fn counts_for_nothing(cx: &Context<'_>, opening: &Opening<'_>) -> bool {
-    let Some(Peer::AllOf(parts)) = opening.rule.peers.get(opening.peer) else { return false };
-    parts.iter().any(|part| matches!(part, Peer::Unsettled(_)))
-        && cx.world.policy(&opening.policy.id).is_some_and(|object| !object.unread.is_empty())
-}
-
-fn opens_addresses(rule: &policy::Rule) -> bool {
-    // Entities and combined conditions can be addresses as well; what cannot is told at a glance.
-    rule.action == Action::Allow && rule.peers.iter().any(|peer| !matches!(peer, Peer::Pods(_) | Peer::Nobody))
-}
-
-/// Whether a rule may open an address of the set; "no" is certain.
-fn may_open(rule: &policy::Rule, set: &IpSet) -> bool {
-    let reaches = |peer: &Peer| match peer {
-        Peer::Addresses(peer) => peer.set.intersects(set),
-        Peer::Pods(_) | Peer::Nobody => false,
-        _ => true,
-    };
-    rule.action == Action::Allow && rule.peers.iter().any(reaches)
-}
-
 /// Openings that take part: on one of these ports, with private addresses or with public ones beside them.
-fn guilty<'a>(list: &'a [&'a Opening<'a>], open: &'a [Exposure]) -> impl Iterator<Item = &'a Opening<'a>> {
+pub(super) fn guilty<'a>(list: &'a [&'a Opening<'a>], open: &'a [Exposure]) -> impl Iterator<Item = &'a Opening<'a>> {
     list.iter().copied().filter(|o| {
         open.iter().any(|e| {
             let families = (!e.addresses.v4().is_empty() && !o.addresses.v4().is_empty())
@@ -213,7 +202,7 @@ fn guilty<'a>(list: &'a [&'a Opening<'a>], open: &'a [Exposure]) -> impl Iterato
     })
 }
 
-fn violation(
+pub(super) fn violation(
     cx: &Context<'_>,
     id: &ObjectRef,
     mine: &[&Opening<'_>],
@@ -239,6 +228,7 @@ fn violation(
     let opens_what = |o: &Opening<'_>| match o.rule.peers.get(o.peer) {
         Some(Peer::Any) => "admits everyone".to_owned(),
         Some(Peer::Entity(_)) => "opens the world".to_owned(),
+        Some(Peer::Domains(_)) => "opens the addresses of every name".to_owned(),
         _ => format!("opens {}", written(o)),
     };
     let lines = wide.iter().map(|o| format!("{} {} on {}", place(o), opens_what(o), o.rule.ports)).chain(
@@ -303,12 +293,14 @@ fn finding(cx: &Context<'_>, object: &PolicyObject, direction: Direction, violat
     // The one group of kinds in which blocks have no excepts.
     let listed = object.id.group() == "policy.networking.k8s.io";
     let everyone = blamed().any(|rule| rule.peers.contains(&Peer::Any));
+    let names = blamed().flat_map(|rule| &rule.peers).any(is_every_name);
     let message = format!(
         "{} of {} opens private addresses {} beside public ones on {ports}; {}",
         direction.field(),
         wording::policy(&object.id),
         addresses.summary(4),
         match (violation.by_accident, listed) {
+            (true, _) if names => "name the domains that are meant",
             (true, false) => "except them",
             (true, true) => "leave them out",
             (false, _) => "narrow the private blocks",

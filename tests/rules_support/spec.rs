@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use portcullis::model::entrance::{Entrances, Service};
 use portcullis::model::house::{Exempt, House, HouseRules, Level, PartialSettings, RuleId};
-use portcullis::model::{Change, Object, Policy, Selector};
+use portcullis::model::{Change, Object, Policy, References, Selector, Str};
 use portcullis::review::{Cure, Scope, User, Verdict, review_written};
 use portcullis::snapshot::Snapshot;
 use portcullis::source::manifests;
 use portcullis::translate::narrow::Written;
-use portcullis::translate::{self, Defaults, Kind, render};
+use portcullis::translate::{self, Defaults, Kind, entrance, render};
 use serde_json::Value;
 
 /// What a change led to.
@@ -31,9 +32,9 @@ pub struct Run {
     pub outcomes: Vec<Outcome>,
 }
 
-/// The objects of one section.
+/// The objects of one section, and the Services that are known in it.
 #[derive(Clone, Default)]
-struct State(Vec<Object>);
+struct State(Vec<Object>, References);
 
 impl State {
     fn find(&self, object: &Object) -> Option<&Object> {
@@ -67,10 +68,11 @@ pub fn run(rule: RuleId, text: &str) -> Run {
         let _ = writeln!(run.text, "{body}```");
         match info {
             "yaml state" => state.0.extend(objects(&body).into_iter().map(|(object, _)| object)),
+            "yaml services" => state.1.services = services(&body),
             "yaml apply" | "yaml delete" => {
                 let (change, value) = change(&state, info == "yaml delete", &body);
                 let original = Written::of(&change.id, &value).expect("a kind that is known");
-                let world = Snapshot::of(&state.0);
+                let world = Snapshot::knowing(state.1.clone(), &state.0);
                 let verdict = review_written(&world, &house, &change, &User::default(), &original, Scope::default());
                 if let Cure::Instead(written) = &verdict.cure {
                     let again = objects(&written.yaml);
@@ -146,6 +148,15 @@ fn change(state: &State, delete: bool, body: &str) -> (Change, Value) {
         (_, None) => Change::create(object),
     };
     (change, value)
+}
+
+/// Services, which are no objects of a review.
+fn services(yaml: &str) -> std::collections::BTreeMap<(Str, Str), Service> {
+    let mut entrances = Entrances::default();
+    for document in manifests::read_str("spec", yaml).0 {
+        assert!(entrance::take("", "Service", &document.value, "default", &mut entrances), "no Service:\n{yaml}");
+    }
+    entrances.services
 }
 
 /// Objects as they are read, and as they are written.

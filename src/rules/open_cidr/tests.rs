@@ -53,3 +53,132 @@ fn settings_move_the_limits() {
     assert!(with(settings(), &nearly).is_empty(), "a /8 of public addresses is not wider than a /8");
     assert_eq!(with(OpenCidr { widest_v4: 9, ..settings() }, &nearly).len(), 1);
 }
+
+mod pods {
+    //! Policies that are in order one by one, and the pods that several of them select.
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::house::Level;
+    use crate::model::{Object, Selector};
+    use crate::review::Verdict;
+    use crate::rules::fixtures::pod;
+
+    const PRIVATE: [&str; 3] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+
+    /// A policy for the pods that have these labels, or for all but them.
+    fn policy(name: &str, pods: Selector, peers: Vec<Peer>) -> Object {
+        let Object::Policy(mut object) = egress(name, vec![to(0, peers, PortSet::full())]) else { unreachable!() };
+        Arc::make_mut(&mut object.policies[0]).subject.pods = pods;
+        Object::Policy(object)
+    }
+
+    fn internet(pods: Selector) -> Object {
+        policy("internet", pods, vec![block("0.0.0.0/0", &PRIVATE)])
+    }
+
+    fn inside(pods: Selector) -> Object {
+        policy("inside", pods, vec![block("10.0.0.0/8", &[])])
+    }
+
+    fn label(key: &'static str, value: &'static str) -> Selector {
+        Selector::equals(key, value)
+    }
+
+    fn levels(verdict: &Verdict) -> Vec<(Level, &str, bool)> {
+        verdict.findings.iter().map(|j| (j.level, j.finding.key.as_str(), j.pre_existing)).collect()
+    }
+
+    fn levels_of(verdict: &Verdict) -> Vec<Level> {
+        verdict.findings.iter().map(|j| j.level).collect()
+    }
+
+    fn reviewed(state: &[Object], change: &Change, user: &str) -> Verdict {
+        let user = User { name: user.into(), ..User::default() };
+        review(&Snapshot::of(state), &only(RuleId::OpenCidr), change, &user)
+    }
+
+    #[test]
+    fn what_a_controller_makes_warns() {
+        let state = [internet(label("app", "web")), inside(label("tier", "front"))];
+        let wide = Change::create(pod("shop", "wide", &[("app", "web"), ("tier", "front")]));
+        assert_eq!(levels(&reviewed(&state, &wide, "mallory")), [(Level::Enforce, "Egress: more", false)]);
+        let controller = "system:serviceaccount:kube-system:replicaset-controller";
+        assert_eq!(levels(&reviewed(&state, &wide, controller)), [(Level::Warn, "Egress: more", false)]);
+    }
+
+    #[test]
+    fn a_pod_that_was_as_open_before_is_not_blamed_again() {
+        let state = [internet(label("app", "web")), inside(label("tier", "front"))];
+        let labels = [("app", "web"), ("tier", "front")];
+        let more = [("app", "web"), ("tier", "front"), ("version", "2")];
+        let relabelled = Change::update(pod("shop", "p", &labels), pod("shop", "p", &more));
+        assert_eq!(levels(&reviewed(&state, &relabelled, "dev")), [(Level::Warn, "Egress", true)]);
+        let closed = Change::update(pod("shop", "p", &labels), pod("shop", "p", &labels[..1]));
+        assert!(reviewed(&state, &closed, "dev").findings.is_empty());
+        let opened = Change::update(pod("shop", "p", &labels[..1]), pod("shop", "p", &labels));
+        assert_eq!(levels(&reviewed(&state, &opened, "dev")), [(Level::Enforce, "Egress: more", false)]);
+        // One more range than before is more.
+        let third = policy("third", label("db", "yes"), vec![block("172.16.0.0/12", &[])]);
+        let state = [&state[..], &[third]].concat();
+        let wider = [("app", "web"), ("db", "yes"), ("tier", "front")];
+        let widened = Change::update(pod("shop", "p", &labels), pod("shop", "p", &wider));
+        assert_eq!(levels(&reviewed(&state, &widened, "dev")), [(Level::Enforce, "Egress: more", false)]);
+    }
+
+    #[test]
+    fn a_pod_of_an_existing_class_is_nothing_new_whatever_else_it_is_called() {
+        let labels = [("app", "web"), ("tier", "front")];
+        let state = [internet(label("app", "web")), inside(label("tier", "front")), pod("shop", "first", &labels)];
+        let named = [("app", "web"), ("pod-template-hash", "abc"), ("tier", "front")];
+        assert!(reviewed(&state, &Change::create(pod("shop", "second", &named)), "dev").findings.is_empty());
+        // Pods that only one of the policies selects are another class.
+        let state = [internet(label("app", "web")), inside(label("tier", "front")), pod("shop", "first", &labels[..1])];
+        assert_eq!(reviewed(&state, &Change::create(pod("shop", "second", &named)), "dev").findings.len(), 1);
+    }
+
+    #[test]
+    fn a_policy_that_completes_an_opening_warns_if_a_pod_can_have_both() {
+        let warned = |one: Selector, other: Selector| {
+            let both_ways = [(internet(one.clone()), inside(other.clone())), (inside(other), internet(one))];
+            both_ways.map(|(first, second)| levels_of(&reviewed(&[first], &Change::create(second), "dev")))
+        };
+        let warn = [vec![Level::Warn], vec![Level::Warn]];
+        assert_eq!(warned(label("app", "web"), label("tier", "front")), warn);
+        assert_eq!(warned(Selector::exists("app"), label("tier", "front")), warn);
+        let none = [vec![], vec![]];
+        assert_eq!(warned(label("app", "web"), label("app", "db")), none, "one pod has one value");
+        assert_eq!(warned(label("app", "web"), label("app", "web").negate()), none);
+        // What the selector of the new policy alone implies is no possibility, but a fact.
+        let certain = reviewed(&[internet(Selector::everything())], &Change::create(inside(label("app", "db"))), "dev");
+        assert_eq!(levels_of(&certain), [Level::Enforce]);
+    }
+
+    #[test]
+    fn a_stored_pair_only_warns_as_before() {
+        let state = [internet(label("app", "web")), inside(label("tier", "front"))];
+        let more =
+            policy("inside", label("tier", "front"), vec![block("10.0.0.0/8", &[]), block("198.51.100.0/24", &[])]);
+        let found = reviewed(&state, &Change::update(state[1].clone(), more), "dev");
+        assert!(found.findings.iter().all(|j| j.pre_existing && j.level == Level::Warn), "{found:?}");
+        assert_eq!(found.findings.len(), 1);
+    }
+
+    #[test]
+    fn two_parts_of_one_object_count_as_two_policies() {
+        let (Object::Policy(mut object), Object::Policy(second)) =
+            (internet(label("app", "web")), inside(label("tier", "front")))
+        else {
+            unreachable!()
+        };
+        let mut second = (*second.policies[0]).clone();
+        second.id = Arc::clone(&object.id);
+        object.policies.push(Arc::new(second));
+        let object = Object::Policy(object);
+        let alone = reviewed(&[], &Change::create(object.clone()), "dev");
+        assert_eq!(alone.findings.iter().map(|j| j.level).collect::<Vec<_>>(), [Level::Warn]);
+        let wide = Change::create(pod("shop", "wide", &[("app", "web"), ("tier", "front")]));
+        assert_eq!(levels(&reviewed(&[object], &wide, "dev")), [(Level::Enforce, "Egress: more", false)]);
+    }
+}
