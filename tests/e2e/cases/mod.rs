@@ -3,6 +3,7 @@
 mod assertions;
 mod callers;
 mod capture;
+mod costs;
 mod decisions;
 mod definitions;
 mod drain;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Case> {
         assertions::cases(),
         callers::cases(),
         capture::cases(),
+        costs::cases(),
         templates::cases(),
         subresources::cases(),
         races::cases(),
