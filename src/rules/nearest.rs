@@ -12,15 +12,25 @@ use crate::snapshot::Directory;
 /// Edits that still count as a slip of the pen.
 const EDITS: usize = 2;
 
+/// Bytes of the longest name that is compared: a label has 63 at most, its prefix 253.
+const LONGEST: usize = 320;
+
 /// How far apart two names are: an ending or part left out counts as nearer than a slip. `None` is too far.
 fn distance(asked: &str, there: &str) -> Option<usize> {
     if asked == there {
         return Some(0);
     }
+    if asked.len() > LONGEST {
+        return None;
+    }
     // Names of one or two letters are near to everything.
     let short = asked.len().min(there.len()) < 3;
     if !short && (there.contains(asked) || asked.contains(there)) {
         return Some(1);
+    }
+    // Names whose lengths differ by more have more edits.
+    if asked.len().abs_diff(there.len()) > 4 * EDITS {
+        return None;
     }
     let edits = strsim::osa_distance(asked, there);
     (edits <= EDITS && edits * 2 < asked.chars().count()).then_some(edits + 1)

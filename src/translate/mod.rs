@@ -17,6 +17,7 @@ mod kind;
 mod lenient;
 mod namespace;
 pub mod narrow;
+mod near;
 mod networkpolicy;
 mod policy_wire;
 pub mod render;

@@ -3,6 +3,7 @@
 use super::super::json::{Map, Value};
 
 use super::super::at::At;
+use super::super::near::nearest;
 use super::super::shorten;
 use crate::model::Unread;
 
@@ -127,9 +128,7 @@ impl Reader {
 
 /// "; did you mean …?" for the nearest name, if one is near enough to be a slip.
 pub(super) fn suggestion(text: &str, names: &[&str]) -> String {
-    let lower = text.to_lowercase();
-    let near = names.iter().map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), *name)).min();
-    match near {
+    match nearest(text, names) {
         Some((distance, name)) if distance <= (name.len() / 3).max(1) => format!("; did you mean `{name}`?"),
         _ => String::new(),
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::super::near::nearest;
 use crate::model::{FieldPath, Selector, Str, Unread};
 
 /// Collects what could not be read.
@@ -228,9 +229,7 @@ pub(in crate::translate) fn is_dns_label(text: &str) -> bool {
 
 /// "; did you mean …?" for the nearest name, if one is near enough to be a slip.
 fn suggestion(text: &str, names: &[&str]) -> String {
-    let lower = text.to_lowercase();
-    let near = names.iter().map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), *name)).min();
-    match near {
+    match nearest(text, names) {
         Some((distance, name)) if distance <= name.len() / 3 => format!("; did you mean `{name}`?"),
         _ => String::new(),
     }
