@@ -11,10 +11,10 @@ WITH_TOOLS := PATH="$$PATH:$$(hack/kube/build --bin)"
 SCRIPTS = $(shell grep -rIlE '^\#!.*(bash|/sh)' .ci hack tests deploy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node bench plot docs image clean
+.PHONY: help demo test check fmt-check clippy unit scripts chart picture e2e node advisories bench plot docs image clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see what Portcullis does, without a cluster
 	@echo 'building (the first time takes a few minutes)…' >&2
@@ -52,6 +52,9 @@ e2e: ## against a real API server: reviews end to end, schemas, installing and r
 
 node: ## on a real node: the image, installed with Helm, with pods (needs root)
 	$(WITH_TOOLS) tests/node.sh
+
+advisories: ## check the crates against the RustSec advisories; skipped with the reason where that cannot be done
+	hack/advisories
 
 bench: ## measure the engine (criterion)
 	$(CARGO) bench --locked --benches

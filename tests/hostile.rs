@@ -20,6 +20,10 @@ use tokio::time::Instant;
 /// Large enough that every quadratic loop shows, small enough for a build that is not optimised.
 const BYTES: usize = 128 << 10;
 
+/// Steps of an answer: the verdict and the proof of a fix may take as many each, and the object is read up to its ceiling
+/// twice.
+const BOUND: u64 = 2 * MOST_STEPS + 2 * ceiling::MOST_GROUP_PARTS;
+
 /// What an answer may have: the API server logs it, and kubectl prints it.
 const MOST_OF_AN_ANSWER: usize = 64 << 10;
 
@@ -55,11 +59,9 @@ fn every_object_is_answered_within_the_bounds() {
     let mut wrong = Vec::new();
     for shape in shapes() {
         let (outcome, bytes, steps) = answered(World::default(), &shape.review(BYTES));
-        // The verdict and the proof of a fix may take as much each, and the object is read up to its ceiling twice.
-        let bound = 2 * MOST_STEPS + 2 * ceiling::MOST_GROUP_PARTS;
         if !matches!(outcome, Outcome::Allowed | Outcome::Warned | Outcome::Denied)
             || bytes > MOST_OF_AN_ANSWER
-            || steps > bound
+            || steps > BOUND
         {
             wrong.push(format!("{} {}: {outcome:?}, {bytes} bytes, {steps} steps", shape.kind.2, shape.name));
         }
@@ -93,7 +95,7 @@ fn what_one_namespace_stores_costs_another_nothing() {
         let (.., other) = steps(stored.clone(), "other");
         let (_, bytes, same) = steps(stored, NAMESPACE);
         // Cilium's and Calico's kinds say which plugin there is, which takes some steps to see.
-        if other > 2 * alone + 200 || same > 2 * MOST_STEPS + 2 * ceiling::MOST_PARTS || bytes > MOST_OF_AN_ANSWER {
+        if other > 2 * alone + 200 || same > BOUND || bytes > MOST_OF_AN_ANSWER {
             wrong.push(format!("{} {}: {alone} -> {other}, {same} at home", shape.kind.2, shape.name));
         }
     }

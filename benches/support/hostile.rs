@@ -28,12 +28,11 @@ impl Shape {
         let namespace = if self.namespaced { format!(r#","namespace":"{NAMESPACE}""#) } else { String::new() };
         let mut out = format!(r#"{{"apiVersion":"{api_version}","kind":"{kind}","metadata":{{"name":"big"{namespace}"#);
         // A prefix that begins with `!` goes on inside the metadata.
-        match self.prefix.strip_prefix('!') {
-            Some(inside) => out.push_str(inside),
-            None => {
-                out.push_str("},");
-                out.push_str(self.prefix);
-            }
+        if let Some(inside) = self.prefix.strip_prefix('!') {
+            out.push_str(inside);
+        } else {
+            out.push_str("},");
+            out.push_str(self.prefix);
         }
         let room = bytes.saturating_sub(self.suffix.len() + 1);
         let mut i = 0;
@@ -158,7 +157,7 @@ pub fn shapes() -> Vec<Shape> {
         of("one annotation", NP, r#"!,"annotations":{"a":""#, |_| "x".repeat(64), "", r#""}},"spec":{"podSelector":{}}"#),
         of("a long name", NP, r#"!,"generateName":""#, |_| "n".repeat(64), "", r#""},"spec":{"podSelector":{}}"#),
         of("a long label value", NP, r#""spec":{"podSelector":{"matchLabels":{"app":""#, |_| "x".repeat(64), "", r#""}}}"#),
-        of("brackets in an unknown field", NP, r#""spec":{"podSelector":{},"x":"#, |i| if i == 0 { "[".repeat(60) } else { String::new() }, " ", r#"1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}"#),
+        of("brackets in an unknown field", NP, r#""spec":{"podSelector":{},"x":"#, |i| if i == 0 { "[".repeat(60) } else { String::new() }, " ", "1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}"),
         of("owner references", NP, r#"!,"ownerReferences":["#, |i| format!(r#"{{"kind":"A","name":"n{i}"}}"#), ",", r#"]},"spec":{"podSelector":{}}"#),
         // Cilium.
         of("Cilium specs", CNP, r#""specs":["#, |i| format!(r#"{{"endpointSelector":{{"matchLabels":{{"a":"{i}"}}}},"ingress":[{{}}]}}"#), ",", "]"),

@@ -105,7 +105,7 @@ const MOST_SHOWN: usize = 3;
 
 fn say(lines: &[String]) {
     for line in lines {
-        let _ = writeln!(std::io::stderr(), "{}", one_line(&line));
+        let _ = writeln!(std::io::stderr(), "{}", one_line(line));
     }
 }
 

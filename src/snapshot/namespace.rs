@@ -93,9 +93,8 @@ pub struct NamespaceState {
     known: bool,
     // Shared, so that a change of the one does not copy the other.
     policies: Arc<Vec<Held>>,
-    /// Of one owner either pods or templates, never both.
     classes: Arc<Vec<Arc<PodClass>>>,
-    /// All templates, those of owners that have pods too.
+    /// All templates, those too of which pods have been seen.
     templates: Arc<Vec<Template>>,
 }
 
@@ -180,8 +179,8 @@ impl NamespaceState {
         self.policies.iter().filter_map(|held| held.again(links, touched)).collect()
     }
 
-    /// Pod classes in the order of their owners. The template of an owner is among them only while the owner has no pods:
-    /// nobody counts twice.
+    /// Pod classes in the order of their owners. A template is among them only while no pod of its owner is like it: nobody
+    /// counts twice.
     pub fn classes(&self) -> &[Arc<PodClass>] {
         &self.classes
     }
@@ -229,43 +228,36 @@ impl NamespaceState {
 
     pub(super) fn insert_workload(&mut self, workload: &Workload) {
         let owner = Owner::of(workload);
-        let here = self.of_owner(&owner);
-        let shown = self.classes.get(here.start).filter(|_| !here.is_empty()).map(|class| class.from_template);
-        if !workload.is_pod() {
-            self.insert_template(&owner, workload);
-            if shown != Some(false) {
-                self.show_templates(&owner);
-            }
-            return;
-        }
-        if shown == Some(true) {
-            Arc::make_mut(&mut self.classes).drain(here);
-        }
-        self.insert_pod(owner, workload);
+        if workload.is_pod() { self.insert_pod(&owner, workload) } else { self.insert_template(&owner, workload) }
     }
 
-    fn insert_pod(&mut self, owner: Owner, pod: &Workload) {
-        match self.find_class(&owner, &pod.pod) {
-            Ok(i) => {
-                let class = Arc::make_mut(&mut Arc::make_mut(&mut self.classes)[i]);
-                class.count += 1;
-                if class.samples.len() < SAMPLES {
-                    class.samples.push(pod.id.name.clone());
-                }
-                class.addresses.extend_from_slice(&pod.addresses);
+    fn insert_pod(&mut self, owner: &Owner, pod: &Workload) {
+        let found = self.find_class(owner, &pod.pod);
+        if let Ok(i) = found
+            && !self.classes[i].from_template
+        {
+            let class = Arc::make_mut(&mut Arc::make_mut(&mut self.classes)[i]);
+            class.count += 1;
+            if class.samples.len() < SAMPLES {
+                class.samples.push(pod.id.name.clone());
             }
-            Err(i) => {
-                let class = PodClass {
-                    owner,
-                    pod: Arc::clone(&pod.pod),
-                    count: 1,
-                    samples: vec![pod.id.name.clone()],
-                    addresses: pod.addresses.clone(),
-                    from_template: false,
-                };
-                Arc::make_mut(&mut self.classes).insert(i, Arc::new(class));
-            }
+            class.addresses.extend_from_slice(&pod.addresses);
+            return;
         }
+        let class = Arc::new(PodClass {
+            owner: owner.clone(),
+            pod: Arc::clone(&pod.pod),
+            count: 1,
+            samples: vec![pod.id.name.clone()],
+            addresses: pod.addresses.clone(),
+            from_template: false,
+        });
+        let classes = Arc::make_mut(&mut self.classes);
+        match found {
+            Ok(i) => classes[i] = class,
+            Err(i) => classes.insert(i, class),
+        }
+        self.show_templates(owner);
     }
 
     /// Inserting a template again changes nothing, so that a state can be asked to have what it may have already.
@@ -274,19 +266,16 @@ impl NamespaceState {
         let (pod, name) = (Arc::clone(&workload.pod), workload.id.name.clone());
         let kind = workload.id.kind.as_ref().into();
         Arc::make_mut(&mut self.templates).insert(i, Template { owner: owner.clone(), pod, kind, name });
+        self.show_templates(owner);
     }
 
     pub(super) fn remove_workload(&mut self, workload: &Workload) {
         let owner = Owner::of(workload);
         if workload.is_pod() {
             self.remove_pod(&owner, workload);
-            return;
-        }
-        let Ok(i) = self.find_template(&owner, workload) else { return };
-        Arc::make_mut(&mut self.templates).remove(i);
-        // A template that goes away does not take running pods with it: they go by their own deletes.
-        let here = self.of_owner(&owner);
-        if self.classes.get(here.start).is_some_and(|class| class.from_template) && !here.is_empty() {
+        } else if let Ok(i) = self.find_template(&owner, workload) {
+            // Running pods go by their own deletes.
+            Arc::make_mut(&mut self.templates).remove(i);
             self.show_templates(&owner);
         }
     }
@@ -299,9 +288,7 @@ impl NamespaceState {
         let classes = Arc::make_mut(&mut self.classes);
         if classes[i].count <= 1 {
             classes.remove(i);
-            if self.of_owner(owner).is_empty() {
-                self.show_templates(owner);
-            }
+            self.show_templates(owner);
             return;
         }
         let class = Arc::make_mut(&mut classes[i]);
@@ -314,14 +301,19 @@ impl NamespaceState {
         }
     }
 
-    /// Puts the templates of an owner without pods among the classes.
+    /// Puts the templates of an owner among the classes of its pods, as far as no pod is like them.
     fn show_templates(&mut self, owner: &Owner) {
-        let first = self.templates.partition_point(|template| template.owner < *owner);
-        let of_owner = self.templates.iter().skip(first).take_while(|template| template.owner == *owner);
-        let mut classes: Vec<Arc<PodClass>> = of_owner.map(Template::class).collect();
-        classes.dedup_by(|a, b| a.key() == b.key());
         let here = self.of_owner(owner);
-        if self.classes.get(here.clone()) != Some(&classes[..]) {
+        let Some(now) = self.classes.get(here.clone()) else { return };
+        let first = self.templates.partition_point(|template| template.owner < *owner);
+        let templates = self.templates.iter().skip(first).take_while(|template| template.owner == *owner);
+        let mut classes: Vec<Arc<PodClass>> = now.iter().filter(|class| !class.from_template).cloned().collect();
+        let hidden: Vec<bool> =
+            templates.clone().map(|t| classes.iter().any(|class| is_of(&class.pod, &t.pod))).collect();
+        classes.extend(templates.zip(hidden).filter(|(_, hidden)| !hidden).map(|(template, _)| template.class()));
+        classes.sort_by(|a, b| a.key().cmp(&b.key()));
+        classes.dedup_by(|a, b| a.key() == b.key());
+        if now != classes {
             Arc::make_mut(&mut self.classes).splice(here, classes);
         }
     }
@@ -341,6 +333,30 @@ impl NamespaceState {
         let wanted = (owner, &*workload.pod, workload.id.kind.as_ref(), &*workload.id.name);
         self.templates.binary_search_by(|template| template.key().cmp(&wanted))
     }
+}
+
+/// Labels that Kubernetes itself adds to the pods of a template.
+const ADDED: [&str; 12] = [
+    "pod-template-hash",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "controller-uid",
+    "job-name",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "batch.kubernetes.io/job-completion-index",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+];
+
+/// Whether a pod is as the template says. Where that is not certain both are kept, and judged.
+fn is_of(pod: &PodSpec, template: &PodSpec) -> bool {
+    pod.host_network == template.host_network
+        && (&pod.service_account, &pod.dns, &pod.ports) == (&template.service_account, &template.dns, &template.ports)
+        && template.labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+        && pod.labels.iter().all(|(key, _)| template.labels.get(key).is_some() || ADDED.contains(&&**key))
 }
 
 fn policy_key(id: &ObjectRef) -> (&str, &str, &str) {

@@ -198,6 +198,10 @@ scope() {
     wait_until open
     "$HELM" upgrade portcullis charts/portcullis -n portcullis >/dev/null
     equal  "helm upgrade brings it back" "houserules.portcullis.dev namespaces.portcullis.dev" "$(config '{.webhooks[*].name}')"
+    # As docs/operations.md says for the case that Helm is not at hand.
+    sed -n '/^   kubectl patch validatingwebhookconfiguration/,/^   ```/p' docs/operations.md | sed '$d' >"$scratch/patch"
+    bash -eu "$scratch/patch" >/dev/null
+    equal  "the mode can be changed without Helm" "/v1/review/mode/warn/from-controllers/warn /v1/review/mode/warn/from-controllers/warn" "$(config '{.webhooks[*].clientConfig.service.path}')"
     "$HELM" upgrade portcullis charts/portcullis -n portcullis --set mode=warn >/dev/null
     equal  "a new mode is in every call once the upgrade has ended" "/v1/review/mode/warn/from-controllers/warn /v1/review/mode/warn/from-controllers/warn" "$(config '{.webhooks[*].clientConfig.service.path}')"
     "$HELM" uninstall portcullis -n portcullis >/dev/null

@@ -185,7 +185,9 @@ pub fn grown(data: &[u8]) -> Option<Grown> {
 fn grow(value: &mut Value, times: usize, room: &mut usize) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| grow(item, times, room));
+            for item in items.iter_mut() {
+                grow(item, times, room);
+            }
             let size = Value::Array(items.clone()).to_string().len();
             let copies = times.min(*room / size.max(1));
             *room -= copies * size;
@@ -193,7 +195,9 @@ fn grow(value: &mut Value, times: usize, room: &mut usize) {
             items.extend((0..copies).flat_map(|i| own.iter().map(move |item| numbered(item, i))));
         }
         Value::Object(fields) => {
-            fields.values_mut().for_each(|field| grow(field, times, room));
+            for field in fields.values_mut() {
+                grow(field, times, room);
+            }
             let texts: Vec<(String, Value)> =
                 fields.iter().filter(|(_, v)| v.is_string()).map(|(k, v)| (k.clone(), v.clone())).collect();
             // Maps of texts are labels; of other objects the fields that are not known are.

@@ -7,10 +7,14 @@ cases![a_new_mode_and_new_house_rules_hold_on_a_draining_replica];
 fn a_new_mode_and_new_house_rules_hold_on_a_draining_replica(suite: &Suite) {
     let kubectl = suite.plane().kubectl();
     // One replica, so that it is a draining one that answers; it was started with the mode enforce.
-    let arguments = vec!["--drain-timeout", "60"];
+    let arguments = vec!["--drain-timeout", "600"];
     let mut gate = Gate::install(suite.plane(), Settings { name: "modes", arguments, ..Settings::default() });
     let url = |path: &str| format!("https://{}/v1/review{path}", gate.listen);
-    let (enforce, audit) = (url("/mode/enforce/from-controllers/warn"), url("/mode/audit/from-controllers/audit"));
+    let (enforce, warn, audit) = (
+        url("/mode/enforce/from-controllers/warn"),
+        url("/mode/warn/from-controllers/warn"),
+        url("/mode/audit/from-controllers/audit"),
+    );
     kubectl.namespace("modes-shop", &gate.labels());
     let web = objects::deployment("modes-shop", "web");
     let try_out = || kubectl.run_with_input(&["apply", "--dry-run=server", "-f", "-"], &web);
@@ -23,9 +27,7 @@ fn a_new_mode_and_new_house_rules_hold_on_a_draining_replica(suite: &Suite) {
     });
     try_out().denied("missing-default-deny", "modes-shop");
 
-    // As docs/operations.md says.
-    let by_hand = "kubectl get validatingwebhookconfiguration modes -o json | sed 's#/mode/enforce/#/mode/warn/#' | kubectl replace -f -";
-    kubectl.paste(by_hand).passes();
+    gate.apply_webhook(&warn, None);
     // The API server takes over a new configuration within moments; from then on no request may be refused.
     until("the new mode holds", || if try_out().ok { Ok(()) } else { Err("refused".to_owned()) });
     for _ in 0..20 {

@@ -44,7 +44,7 @@ fn seen(writer: &mut Writer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_template_counts_while_no_pod_of_its_owner_runs() {
+async fn a_template_counts_while_no_pod_of_it_runs() {
     let mut writer = Writer::new(Desk::new("portcullis".into()), std::sync::Arc::default());
     changed(&mut writer, DEPLOYMENTS, &template("web", "web"));
     assert_eq!(seen(&mut writer), ["Deployment web app=web template"]);
@@ -52,8 +52,19 @@ async fn a_template_counts_while_no_pod_of_its_owner_runs() {
     running["metadata"]["labels"]["pod-template-hash"] = json!("7");
     changed(&mut writer, Resource::Pods, &running);
     assert_eq!(seen(&mut writer), ["Deployment web app=web,pod-template-hash=7"]);
+    let mut more = template("web", "web");
+    more["spec"]["template"]["spec"]["serviceAccountName"] = json!("other");
+    changed(&mut writer, DEPLOYMENTS, &more);
+    assert_eq!(seen(&mut writer).len(), 2);
+    running["metadata"]["labels"]["tier"] = json!("front");
+    changed(&mut writer, DEPLOYMENTS, &template("web", "web"));
+    changed(&mut writer, Resource::Pods, &running);
+    assert_eq!(seen(&mut writer).len(), 2, "a label less is another template");
+    running["metadata"]["labels"] = json!({"app": "web", "pod-template-hash": "7"});
+    changed(&mut writer, Resource::Pods, &running);
     changed(&mut writer, DEPLOYMENTS, &template("web", "front"));
-    assert_eq!(seen(&mut writer), ["Deployment web app=web,pod-template-hash=7"]);
+    let both = ["Deployment web app=front template", "Deployment web app=web,pod-template-hash=7"];
+    assert_eq!(seen(&mut writer), both, "pods that are to come are not like those that run");
     writer.take(Update::Deleted(Resource::Pods, ("a".into(), "web-7-x".into()), Instant::now()));
     assert_eq!(seen(&mut writer), ["Deployment web app=front template"]);
     writer.take(Update::Deleted(DEPLOYMENTS, ("a".into(), "web".into()), Instant::now()));
