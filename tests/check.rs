@@ -320,3 +320,22 @@ fn a_kind_that_is_misspelt_or_of_an_old_group_is_never_passed_over() {
         "{told:#?}"
     );
 }
+
+#[test]
+fn names_cannot_act_on_the_terminal_or_begin_a_command_of_ci() {
+    let folder = folder();
+    let hostile = "a\\n::error::b\\e[31mc\\u202ed\\r##[group]";
+    let text = OPEN.replace("a, b::c", hostile);
+    std::fs::write(folder.path().join("::stop-commands::x.yaml"), &text).unwrap();
+    std::fs::write(folder.path().join("hostile.yaml"), text).unwrap();
+    for format in ["text", "github"] {
+        let out = check(folder.path(), format);
+        assert!(out.contains("error::b"), "{out}");
+        assert!(!out.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{out:?}");
+        let commands = |line: &&str| line.starts_with("::") || line.starts_with("##[");
+        let own =
+            |line: &&str| ["::error file=", "::warning file=", "::notice file="].iter().any(|o| line.starts_with(o));
+        let foreign: Vec<&str> = out.lines().filter(commands).filter(|line| format == "text" || !own(line)).collect();
+        assert!(foreign.is_empty(), "{foreign:?}");
+    }
+}

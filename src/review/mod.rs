@@ -109,13 +109,14 @@ fn decide(case: Case<'_>, original: Option<&dyn Original>) -> Verdict {
     let mut verdict = judge(case);
     if !verdict.is_allowed() {
         // A fix that takes too long to prove is not printed.
-        verdict.cure = within(case.scope.steps, || cure::prove(case, original, &verdict)).unwrap_or_default();
+        verdict.cure =
+            within(case.scope.steps_for(case.change), || cure::prove(case, original, &verdict)).unwrap_or_default();
     }
     verdict
 }
 
 fn judge(case: Case<'_>) -> Verdict {
-    within(case.scope.steps, || judge_within(case)).unwrap_or_else(|spent| unjudged(case, spent))
+    within(case.scope.steps_for(case.change), || judge_within(case)).unwrap_or_else(|spent| unjudged(case, spent))
 }
 
 /// The verdict on a change of which not even the state after it could be worked out.
@@ -216,7 +217,7 @@ fn linked<'a>(world: &'a Snapshot, object: Option<&'a Object>) -> Option<&'a Pol
 
 impl<'a> Case<'a> {
     const fn new(world: &'a Snapshot, house: &'a House, change: &'a Change, user: &'a User) -> Self {
-        let scope = Scope { findings: Findings::All, steps: MOST_STEPS };
+        let scope = Scope { findings: Findings::All, steps: MOST_STEPS, in_time: u64::MAX };
         Self { world, house, change, user, standing: false, scope, proofs: None }
     }
 
