@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::open_cidr::{guilty, violation};
-use super::opens::{counts_for_nothing, may_open, opens_addresses};
+use super::opens::{counts_for_nothing, may_open, opens_addresses, opens_everything};
 use super::rule::{Context, Finding};
 use super::wording;
 use crate::model::house::{Level, RuleId};
 use crate::model::meter::charge;
 use crate::model::selector::{Escape, SERVICE_ACCOUNT_KEY, escaping, not};
-use crate::model::{Direction, FieldPath, IpSet, Labels, Object, PodSpec, Policy, PolicyObject, PortSet, Workload};
+use crate::model::{
+    Direction, FieldPath, IpSet, Labels, Object, PodSpec, Policy, PolicyObject, PortSet, TierSemantics, Workload,
+};
 use crate::reach::{Exposure, Opening, beyond, openings, private_beside_public, selecting, selecting_of};
 
 /// Other policies that a policy is compared with. Beyond them the review of the pod decides.
@@ -140,7 +142,10 @@ fn together<'a>(cx: &Context<'a>, pod: &PodSpec, direction: Direction) -> Option
     let opens_private = |policy: &Policy| policy.rules(direction).iter().any(|rule| may_open(rule, private));
     selecting_of(cx.world, cx.namespace, pod, opens_private).next()?;
     let policies: Vec<&Policy> = selecting(cx.world, cx.namespace, pod).into_iter().map(|p| &**p).collect();
-    if policies.len() < 2 {
+    let [first, _, ..] = policies.as_slice() else { return None };
+    // In a union nothing is open to a pod that is not open by a policy that opens everything.
+    let union = |p: &&Policy| p.tier.semantics == TierSemantics::Union && p.tier.order == first.tier.order;
+    if policies.iter().all(union) && policies.iter().any(|policy| opens_everything(policy, direction)) {
         return None;
     }
     let mut all = openings(&policies, direction, pod);
