@@ -54,7 +54,7 @@ node: ## on a real node: the image, installed with Helm, with pods (needs root)
 	$(WITH_TOOLS) tests/node.sh
 
 advisories: ## check the crates against the RustSec advisories; skipped with the reason where that cannot be done
-	hack/advisories
+	hack/advisories $(REQUIRE)
 
 bench: ## measure the engine (criterion)
 	$(CARGO) bench --locked --benches

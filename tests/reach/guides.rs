@@ -8,7 +8,7 @@ use portcullis::reach::{
     Answer, DefaultDeny, Ends, OpenEnd, PodAt, Pods, Readings, Remedy, Verdict, default_deny, explain, remedy,
 };
 use portcullis::report::yaml;
-use portcullis::review::{Cure, Phase, assess, standing};
+use portcullis::review::{Cure, Phase, Standing, assess};
 use portcullis::snapshot::{NamespaceState, PodClass, Snapshot};
 use portcullis::source::files::Files;
 
@@ -186,7 +186,7 @@ fn the_matrix_as_assertions_says_the_same() {
     assert_eq!(broken, ["web-reaches-the-api"]);
 
     let located = files.objects.iter().find(|l| &*l.object.id().name == "web-reaches-the-api").expect("the row");
-    let verdict = standing(&world.snapshot, &world.house, &located.object);
+    let verdict = Standing::new(&world).judge(&located.object, located);
     let judged = &verdict.findings[0];
     assert_eq!(
         judged.finding.message,
