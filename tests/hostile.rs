@@ -18,7 +18,7 @@ use portcullis::translate::{Defaults, Kind, ceiling, from_json};
 use tokio::time::Instant;
 
 /// Large enough that every quadratic loop shows, small enough for a build that is not optimised.
-const BYTES: usize = 128 << 10;
+const BYTES: usize = 64 << 10;
 
 /// Steps of an answer: the verdict and the proof of a fix may take as many each, and the object is read up to its ceiling
 /// twice.
