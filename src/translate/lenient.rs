@@ -7,7 +7,7 @@ use super::at::At;
 use super::networkpolicy::{NO_PEER, NO_PORT, NO_RULE, NO_SUBJECT};
 use super::policy_wire::{EgressRule, IngressRule, IpBlock, LabelSelector, NetworkPolicy, Peer, Port, PortValue, Spec};
 use super::walk::{Fields, IGNORED, Piece, Walk, present};
-use super::wire::Text;
+use super::wire::{List, Text};
 use crate::model::Unread;
 
 /// Reads the pieces of a policy.
@@ -27,7 +27,7 @@ fn no_subject<'v>() -> Spec<'v> {
 }
 
 /// Peers, ports, and whether the rule is broken: what both directions have in common.
-type RuleParts<'v> = (Option<Vec<Peer<'v>>>, Option<Vec<Port<'v>>>, bool);
+type RuleParts<'v> = (Option<List<Peer<'v>>>, Option<List<Port<'v>>>, bool);
 
 impl Walk<'_> {
     /// An unknown field of the spec is ignored, but it may be the misspelt subject.
@@ -53,7 +53,12 @@ impl Walk<'_> {
             Ok(EgressRule { to, ports, broken })
         });
         match (policy_types, ingress, egress) {
-            (Ok(policy_types), Ok(ingress), Ok(egress)) => Spec { pod_selector, policy_types, ingress, egress },
+            (Ok(policy_types), Ok(ingress), Ok(egress)) => Spec {
+                pod_selector,
+                policy_types: policy_types.map(List),
+                ingress: ingress.map(List),
+                egress: egress.map(List),
+            },
             // Isolation without knowing what is allowed would pass for a default deny.
             _ => no_subject(),
         }
@@ -68,7 +73,7 @@ impl Walk<'_> {
             Ok(walk.port(value, at).unwrap_or(Port { broken: true, ..Port::default() }))
         });
         match (list, ports) {
-            (Ok(list), Ok(ports)) => (list, ports, false),
+            (Ok(list), Ok(ports)) => (list.map(List), ports.map(List), false),
             _ => (None, None, true),
         }
     }
@@ -85,7 +90,7 @@ impl Walk<'_> {
         let field = self.fields(value, at, &["cidr", "except"], NO_PEER)?;
         let cidr = self.text(field("cidr"), &at.field("cidr"), NO_PEER);
         let except = self.texts(field("except"), &at.field("except"), NO_PEER);
-        Ok(IpBlock { cidr: cidr?, except: except? })
+        Ok(IpBlock { cidr: cidr?, except: except?.map(List) })
     }
 
     fn port<'v>(&mut self, value: &'v Value<'v>, at: &At<'_>) -> Piece<Port<'v>> {

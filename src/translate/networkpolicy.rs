@@ -82,14 +82,14 @@ fn policy(spec: &wire::Spec<'_>, id: Arc<ObjectRef>, unread: &mut Vec<Unread>) -
     let (mut ingress, mut egress) = (Vec::new(), Vec::new());
     // Rules of a direction that the policy does not govern have no effect, so their mistakes have none either.
     if isolates_ingress {
-        ingress.reserve_exact(spec.ingress.as_ref().map_or(0, Vec::len));
+        ingress.reserve_exact(spec.ingress.as_ref().map_or(0, |rules| rules.len()));
         for (i, rule) in spec.ingress.iter().flatten().enumerate() {
             let (from, ports) = (rule.from.as_deref(), rule.ports.as_deref());
             ingress.push(reading.rule((Direction::Ingress, i), from, ports, rule.broken));
         }
     }
     if isolates_egress {
-        egress.reserve_exact(spec.egress.as_ref().map_or(0, Vec::len));
+        egress.reserve_exact(spec.egress.as_ref().map_or(0, |rules| rules.len()));
         for (i, rule) in spec.egress.iter().flatten().enumerate() {
             let (to, ports) = (rule.to.as_deref(), rule.ports.as_deref());
             egress.push(reading.rule((Direction::Egress, i), to, ports, rule.broken));

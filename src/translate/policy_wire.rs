@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Visitor};
 
-use super::wire::{Meta, Pairs, Text, counted};
+use super::wire::{List, Meta, Pairs, Text};
 
 /// A NetworkPolicy.
 #[derive(Debug, Default, Deserialize)]
@@ -39,12 +39,12 @@ impl<'a> NetworkPolicy<'a> {
 pub(super) struct Spec<'a> {
     #[serde(borrow)]
     pub(super) pod_selector: Option<LabelSelector<'a>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) policy_types: Option<Vec<Text<'a>>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) ingress: Option<Vec<IngressRule<'a>>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) egress: Option<Vec<EgressRule<'a>>>,
+    #[serde(borrow)]
+    pub(super) policy_types: Option<List<Text<'a>>>,
+    #[serde(borrow)]
+    pub(super) ingress: Option<List<IngressRule<'a>>>,
+    #[serde(borrow)]
+    pub(super) egress: Option<List<EgressRule<'a>>>,
 }
 
 /// A rule for traffic to the pod.
@@ -52,10 +52,10 @@ pub(super) struct Spec<'a> {
 #[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct IngressRule<'a> {
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) from: Option<Vec<Peer<'a>>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) ports: Option<Vec<Port<'a>>>,
+    #[serde(borrow)]
+    pub(super) from: Option<List<Peer<'a>>>,
+    #[serde(borrow)]
+    pub(super) ports: Option<List<Port<'a>>>,
     #[serde(skip)]
     pub(super) broken: bool,
 }
@@ -65,10 +65,10 @@ pub(super) struct IngressRule<'a> {
 #[serde(expecting = "an object")]
 #[serde(deny_unknown_fields)]
 pub(super) struct EgressRule<'a> {
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) to: Option<Vec<Peer<'a>>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) ports: Option<Vec<Port<'a>>>,
+    #[serde(borrow)]
+    pub(super) to: Option<List<Peer<'a>>>,
+    #[serde(borrow)]
+    pub(super) ports: Option<List<Port<'a>>>,
     #[serde(skip)]
     pub(super) broken: bool,
 }
@@ -94,8 +94,8 @@ pub(super) struct Peer<'a> {
 pub(super) struct IpBlock<'a> {
     #[serde(borrow)]
     pub(super) cidr: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) except: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub(super) except: Option<List<Text<'a>>>,
 }
 
 /// A port condition.
@@ -158,8 +158,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for PortValue<'a> {
 pub(super) struct LabelSelector<'a> {
     #[serde(borrow)]
     pub(super) match_labels: Option<Pairs<'a>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) match_expressions: Option<Vec<Requirement<'a>>>,
+    #[serde(borrow)]
+    pub(super) match_expressions: Option<List<Requirement<'a>>>,
     #[serde(skip)]
     pub(super) broken: bool,
 }
@@ -173,6 +173,6 @@ pub(super) struct Requirement<'a> {
     pub(super) key: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) operator: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) values: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub(super) values: Option<List<Text<'a>>>,
 }

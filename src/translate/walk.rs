@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::at::At;
 use super::policy_wire::{LabelSelector, Requirement};
-use super::wire::{Meta, Pairs, Text};
+use super::wire::{List, Meta, Pairs, Text};
 use super::{short, shorten};
 use crate::model::{FieldPath, Unread};
 
@@ -160,9 +160,13 @@ impl Walk<'_> {
             let key = walk.text(field("key"), &at.field("key"), taken);
             let operator = walk.text(field("operator"), &at.field("operator"), taken);
             let values = walk.texts(field("values"), &at.field("values"), taken);
-            Ok(Requirement { key: key?, operator: operator?, values: values? })
+            Ok(Requirement { key: key?, operator: operator?, values: values?.map(List) })
         });
-        Ok(LabelSelector { match_labels: match_labels?, match_expressions: match_expressions?, broken: false })
+        Ok(LabelSelector {
+            match_labels: match_labels?,
+            match_expressions: match_expressions?.map(List),
+            broken: false,
+        })
     }
 
     fn pairs<'v>(&mut self, value: Option<&'v Value<'v>>, at: &At<'_>, taken: &str) -> Piece<Option<Pairs<'v>>> {

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
+use std::slice;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -42,7 +44,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-impl std::ops::Deref for Text<'_> {
+impl Deref for Text<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -55,40 +57,57 @@ pub(super) fn text<'a>(text: Option<&'a Text<'_>>) -> &'a str {
     text.map_or("", |t| t)
 }
 
-/// Reads a list and charges the meter for each element, so that a long one ends the reading instead of filling the memory.
-pub(super) fn counted<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<T>>, D::Error> {
-    struct ListVisitor<T>(PhantomData<T>);
+/// A list that charges the meter for each element while it is read, so that a long one ends the reading instead of filling
+/// the memory.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct List<T>(pub(super) Vec<T>);
 
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-        type Value = Option<Vec<T>>;
+impl<T> Deref for List<T> {
+    type Target = [T];
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a sequence")
-        }
-
-        fn visit_none<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-            from.deserialize_seq(self)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut items = Vec::new();
-            while let Some(item) = list.next_element()? {
-                charge(1);
-                items.push(item);
-            }
-            Ok(Some(items))
-        }
+    fn deref(&self) -> &[T] {
+        &self.0
     }
+}
 
-    from.deserialize_option(ListVisitor(PhantomData))
+impl<T> FromIterator<T> for List<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+impl<'l, T> IntoIterator for &'l List<T> {
+    type Item = &'l T;
+    type IntoIter = slice::Iter<'l, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    charge(1);
+                    items.push(item);
+                }
+                Ok(List(items))
+            }
+        }
+
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
+    }
 }
 
 /// Labels. A null value is the empty text, as the API server's decoder has it.
@@ -132,8 +151,8 @@ pub(super) struct Meta<'a> {
     pub(super) namespace: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) labels: Option<Pairs<'a>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) owner_references: Option<Vec<Owner<'a>>>,
+    #[serde(borrow)]
+    pub(super) owner_references: Option<List<Owner<'a>>>,
     pub(super) deletion_timestamp: Option<IgnoredAny>,
 }
 
@@ -184,8 +203,8 @@ pub(super) struct Pod<'a> {
 pub(super) struct PodStatus<'a> {
     #[serde(borrow)]
     pub(super) phase: Option<Text<'a>>,
-    #[serde(borrow, rename = "podIPs", default, deserialize_with = "counted")]
-    pub(super) pod_ips: Option<Vec<PodIp<'a>>>,
+    #[serde(borrow, rename = "podIPs")]
+    pub(super) pod_ips: Option<List<PodIp<'a>>>,
 }
 
 /// One address of a Pod.
@@ -238,8 +257,8 @@ pub(super) struct Job<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object")]
 pub(super) struct JobStatus<'a> {
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) conditions: Option<Vec<Condition<'a>>>,
+    #[serde(borrow)]
+    pub(super) conditions: Option<List<Condition<'a>>>,
 }
 
 /// A condition.
@@ -310,26 +329,26 @@ pub(super) struct PodSpec<'a> {
     pub(super) dns_policy: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) dns_config: Option<DnsConfig<'a>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) containers: Option<Vec<Container<'a>>>,
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) init_containers: Option<Vec<Container<'a>>>,
+    #[serde(borrow)]
+    pub(super) containers: Option<List<Container<'a>>>,
+    #[serde(borrow)]
+    pub(super) init_containers: Option<List<Container<'a>>>,
 }
 
 /// What is read of a pod's resolver settings.
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object")]
 pub(super) struct DnsConfig<'a> {
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) nameservers: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub(super) nameservers: Option<List<Text<'a>>>,
 }
 
 /// What is read of a container.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an object")]
 pub(super) struct Container<'a> {
-    #[serde(borrow, default, deserialize_with = "counted")]
-    pub(super) ports: Option<Vec<ContainerPort<'a>>>,
+    #[serde(borrow)]
+    pub(super) ports: Option<List<ContainerPort<'a>>>,
     #[serde(borrow)]
     pub(super) restart_policy: Option<Text<'a>>,
 }

@@ -94,8 +94,9 @@ fn audit_mode_is_silent_and_leaves_its_record(suite: &Suite) {
     // Recorded after the answer, by the gate itself.
     until("the log has it", || {
         let log = gate.log();
-        let line = log.lines().find(|line| line.contains("recorded") && line.contains("missing-default-deny"));
-        line.filter(|line| line.contains("audited/web")).map(drop).ok_or_else(|| "no line".to_owned())
+        let said = ["recorded", "missing-default-deny", "Deployment audited/web"];
+        let line = log.lines().find(|line| said.iter().all(|said| line.contains(said)));
+        line.map(drop).ok_or_else(|| "no line".to_owned())
     });
     // A denial is on record as well.
     kubectl.namespace("audited-denied", &[]);
