@@ -1,8 +1,48 @@
 //! A change of the mode, or of house rules, holds on a replica that is going away.
 
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
 use crate::support::{Gate, Settings, Suite, cases, objects, until};
 
 cases![a_new_mode_and_new_house_rules_hold_on_a_draining_replica];
+
+/// Connections to a server, one after the other, so that its drain does not end while there is no other.
+struct Company {
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Company {
+    fn of(address: SocketAddr) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&done);
+        let thread = thread::spawn(move || {
+            let mut open = Vec::new();
+            while !until.load(Ordering::Relaxed) {
+                open.extend(TcpStream::connect(address));
+                // The server gives each up that brings no handshake within seconds.
+                if open.len() > 4 {
+                    open.remove(0);
+                }
+                thread::sleep(Duration::from_millis(500));
+            }
+        });
+        Self { done, thread: Some(thread) }
+    }
+}
+
+impl Drop for Company {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
 
 fn a_new_mode_and_new_house_rules_hold_on_a_draining_replica(suite: &Suite) {
     let kubectl = suite.plane().kubectl();
@@ -20,6 +60,7 @@ fn a_new_mode_and_new_house_rules_hold_on_a_draining_replica(suite: &Suite) {
     let try_out = || kubectl.run_with_input(&["apply", "--dry-run=server", "-f", "-"], &web);
     gate.apply_webhook(&enforce, None);
     try_out().denied("missing-default-deny", "modes-shop");
+    let _company = Company::of(gate.listen);
     gate.process().signal("TERM");
     until("it drains", || match gate.admin("/readyz") {
         Ok((503, text)) if text.contains("drain") => Ok(()),
