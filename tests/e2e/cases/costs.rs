@@ -11,19 +11,7 @@ cases![
 
 /// A user with the ClusterRole `edit` in one namespace and nothing elsewhere.
 fn tenant(kubectl: &Kubectl, namespace: &str) -> Kubectl {
-    let name = format!("edit-{namespace}");
-    let yaml = format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: edit, namespace: {namespace}}}\n\
-         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}}\n\
-         subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {name}}}]\n"
-    );
-    kubectl.apply(&yaml).passes();
-    let user = kubectl.as_user(&name);
-    until("its permissions count", || {
-        let may = user.run(&["-n", namespace, "auth", "can-i", "create", "networkpolicies"]);
-        if may.ok { Ok(()) } else { Err(may.to_string()) }
-    });
-    user
+    kubectl.tenant(namespace, ("ClusterRole", "edit"), "networkpolicies")
 }
 
 fn policy(namespace: &str, name: &str, spec: &Value) -> String {

@@ -12,21 +12,12 @@ cases![
 
 /// A user who may do everything in one namespace and nothing elsewhere.
 fn tenant(kubectl: &Kubectl, namespace: &str) -> Kubectl {
-    let name = format!("wild-{namespace}");
     let yaml = format!(
-        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: wild, namespace: {namespace}}}\n\
-         rules: [{{apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"]}}]\n\
-         ---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: wild, namespace: {namespace}}}\n\
-         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: wild}}\n\
-         subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {name}}}]\n"
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: wild, namespace: {namespace}}}\n\
+         rules: [{{apiGroups: [\"*\"], resources: [\"*\"], verbs: [\"*\"]}}]\n"
     );
     kubectl.apply(&yaml).passes();
-    let user = kubectl.as_user(&name);
-    until("its permissions count", || {
-        let may = user.run(&["-n", namespace, "auth", "can-i", "create", "pods"]);
-        if may.ok { Ok(()) } else { Err(may.to_string()) }
-    });
-    user
+    kubectl.tenant(namespace, ("Role", "wild"), "pods")
 }
 
 fn labels(kubectl: &Kubectl, args: &[&str]) -> Value {

@@ -27,6 +27,23 @@ impl Kubectl {
         Self { user: Some(user.to_owned()), ..self.clone() }
     }
 
+    /// A user who has one role in one namespace and nothing elsewhere, once it may create this resource.
+    pub fn tenant(&self, namespace: &str, (kind, role): (&str, &str), resource: &str) -> Self {
+        let name = format!("{role}-{namespace}");
+        let yaml = format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {role}, namespace: {namespace}}}\n\
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {role}}}\n\
+             subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {name}}}]\n"
+        );
+        self.apply(&yaml).passes();
+        let user = self.as_user(&name);
+        super::until("its permissions count", || {
+            let may = user.run(&["-n", namespace, "auth", "can-i", "create", resource]);
+            if may.ok { Ok(()) } else { Err(may.to_string()) }
+        });
+        user
+    }
+
     pub fn config(&self) -> &Path {
         &self.config
     }
